@@ -1,0 +1,111 @@
+//! What can be wrong with a row, and with a file as a whole.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The kind of a fault, as clients know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Code {
+    /// A required property is missing.
+    ObjectRequired,
+    /// A value has the wrong JSON type.
+    InvalidType,
+    /// A text breaks the rule for its format.
+    InvalidFormat,
+    /// A property the schema does not know.
+    ObjectAdditionalProperties,
+    /// A property that may not be given.
+    NotPassed,
+    /// A text is too short.
+    MinLength,
+    /// A text is too long.
+    MaxLength,
+    /// One object names a property twice.
+    DuplicatedProperty,
+    /// The user's metadata, or the row as a whole, is too large.
+    ProfileSizeExceeded,
+    /// The user exists, or an earlier row of the file gave it.
+    DuplicatedUser,
+    /// The user name belongs to somebody else.
+    ConflictUsername,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// One thing wrong with one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its kind.
+    pub code: Code,
+    /// What is wrong, in the API's wording.
+    pub message: String,
+    /// Which property, in the file's own terms (`app_metadata.clientID`); `None` for the whole row.
+    pub path: Option<String>,
+    /// The index of the row that gave the same user first.
+    pub duplicate_of: Option<u64>,
+    /// What to do about it, where the message alone leaves that open.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault of the whole row.
+    pub fn of_row(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), path: None, duplicate_of: None, hint: None }
+    }
+
+    /// A fault of one property, worded `Error in <path> property - <rule>`.
+    pub fn of_property(code: Code, path: impl Into<String>, rule: impl fmt::Display) -> Self {
+        let path = path.into();
+        let message = format!("Error in {path} property - {rule}");
+        Self { path: Some(path), ..Self::of_row(code, message) }
+    }
+
+    /// The same fault with advice.
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// A row that could not be imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRow {
+    /// Place in the file's array, from 0.
+    pub index: u64,
+    /// Line of the file the row starts on, from 1.
+    pub line: u64,
+    /// The row as given, as JSON text of an object, without secrets.
+    pub user: String,
+    /// Everything wrong with it; never empty.
+    pub faults: Vec<Fault>,
+}
+
+/// Why a file cannot be imported at all: what is wrong, where, and perhaps what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[error("{what} at line {line} column {column} (byte {byte}){}", Advice(self.hint.as_deref()))]
+pub struct FileFault {
+    /// What is wrong.
+    pub what: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Byte within the line, from 1.
+    pub column: u64,
+    /// Byte within the file, from 0.
+    pub byte: u64,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+struct Advice<'a>(Option<&'a str>);
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |hint| write!(f, ": {hint}"))
+    }
+}

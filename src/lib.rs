@@ -1,0 +1,23 @@
+//! intake: the self-hosted server that takes a user base in.
+//!
+//! Data walks one way: a request comes in by [`http`], work waits in [`jobs`], [`import`] turns a
+//! file into users, [`store`] keeps them.
+//!
+//! | room | owns | may see |
+//! |---|---|---|
+//! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
+//! | [`cli`] | the command line; names clap | app, config, tokens, import (rules only), domain |
+//! | [`http`] | the API; names actix | jobs, store, tokens, domain |
+//! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
+//! | [`import`] | read, check, apply, as plain functions | store, domain |
+//! | [`store`] | everything on disk; names sled | domain |
+//! | [`tokens`] | keys and claims; names the JWT crate | domain |
+//! | [`config`] | settings: read, checked, typed | domain |
+//! | [`domain`] | values and rules | nothing |
+//!
+//! `tests/floor_plan.rs` holds the code to these arrows.
+
+pub mod domain;
+pub mod import;
+pub mod jobs;
+pub mod store;
