@@ -1,60 +1,141 @@
-//! stub
-#![allow(missing_docs, unused_variables)]
-use std::path::PathBuf;
-use crate::domain::*;
+//! Everything that is on disk: users, jobs, failed rows, connections, clients, uploaded files.
+//!
+//! The keys are listed in `keys`. Users lie in blocks (`block`), found through a directory of hashed
+//! keys in memory (`directory`) that is rebuilt at start. All writing goes through one writer:
+//! check, pack, commit, publish, answer. The store is synchronous and knows neither HTTP nor the
+//! form of an uploaded file; which thread calls it is the caller's choice.
+//!
+//! **Invariants**
+//! - What a call has returned `Ok` for is on disk.
+//! - Rows, failed rows and the place of a job in its file change in one commit, and a chunk that does
+//!   not begin at that place is refused: no row is applied twice.
+//! - A fault between a commit and its publication makes the store unavailable until [`Store::reopen`].
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The store is being reopened after a fault; try again. (503)
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// Active-jobs limit reached; carries the number of active jobs. (429)
-    #[error("there are {0} active jobs")]
-    TooManyActiveJobs(usize),
-    /// Free disk below the minimum. (507)
-    #[error("the disk is nearly full: {free} bytes are free, {needed} are needed")]
-    DiskFull { free: u64, needed: u64 },
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Corrupt(String),
+mod apply;
+mod block;
+mod commit;
+mod database;
+mod directory;
+mod error;
+mod failures;
+mod jobs;
+mod keys;
+mod open;
+mod record;
+mod spool;
+mod users;
+mod witness;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+pub use error::{Result, StoreError};
+pub use jobs::{Chunk, ChunkRow, NewJob, Page};
+pub use record::Draft;
+pub use spool::Upload;
+
+use crate::domain::{Candidate, Client, Connection, ConnectionId, Timestamp, UserId};
+use commit::Core;
+use directory::KeyHasher;
+use keys::{CLIENTS, CONNECTIONS};
+use open::DirectoryLock;
+use spool::Spool;
+
+/// Where the store is and how much it may take.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data directory; made when missing.
+    pub path: PathBuf,
+    /// Bytes of memory for the database's page cache.
+    pub cache_bytes: u64,
+    /// Bytes of disk that uploads must leave free.
+    pub min_free_disk: u64,
+    /// How many unfinished jobs there may be.
+    pub max_active_jobs: Option<usize>,
+    /// How long the database may take to recover.
+    pub open_timeout: Duration,
 }
-pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// The store; shared by reference, safe to call from any thread.
 #[derive(Debug)]
-pub struct Options { pub path: PathBuf, pub cache_bytes: u64, pub min_free_disk: u64, pub max_active_jobs: Option<usize> }
-
-/// What an upload asks for; the store adds ticket and stage.
-#[derive(Debug)]
-pub struct NewJob { pub id: JobId, pub connection: Connection, pub external_id: Option<String>, pub upsert: bool, pub send_completion_email: bool, pub created_at: Timestamp, pub ids: IdSeries, pub rows: std::result::Result<u64, FileFault> }
-
-/// A file on its way into the spool; removed when dropped before `Store::enqueue` took it. All calls block.
-#[derive(Debug)]
-pub struct Upload;
-impl Upload {
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> { unimplemented!() }
-    pub fn len(&self) -> u64 { unimplemented!() }
+pub struct Store {
+    options: Options,
+    hasher: KeyHasher,
+    spool: Spool,
+    /// `None` while a fault is being mended.
+    core: RwLock<Option<Arc<Core>>>,
+    /// Dropped last.
+    _lock: DirectoryLock,
 }
 
-#[derive(Debug)]
-pub struct Store;
 impl Store {
-    /// Is there room for an upload of `bytes`? `DiskFull` / `TooManyActiveJobs` otherwise. Cheap: called before the body is read.
-    pub fn admit(&self, bytes: u64) -> Result<()> { unimplemented!() }
-    pub fn begin_upload(&self, id: &JobId) -> Result<Upload> { unimplemented!() }
-    /// Syncs the file, commits the job: durable when this returns.
-    pub fn enqueue(&self, job: NewJob, file: Upload) -> Result<Job> { unimplemented!() }
-    /// Active ones come from memory.
-    pub fn job(&self, id: &JobId) -> Result<Option<Job>> { unimplemented!() }
-    /// Newest first.
-    pub fn jobs(&self, wanted: &dyn Fn(&Job) -> bool, skip: usize, take: usize, count_all: bool) -> Result<(Vec<Job>, usize)> { unimplemented!() }
-    /// One page of a job's failed rows, starting at row `from`; and where the next page starts.
-    pub fn failed_rows(&self, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> { unimplemented!() }
-    pub fn connections(&self) -> Result<Vec<Connection>> { unimplemented!() }
-    pub fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>> { unimplemented!() }
-    pub fn create_connection(&self, connection: Connection) -> Result<Connection> { unimplemented!() }
-    pub fn client(&self, id: &str) -> Result<Option<Client>> { unimplemented!() }
-    pub fn create_client(&self, client: Client) -> Result<()> { unimplemented!() }
-    pub fn user(&self, id: &UserId) -> Result<Option<(User, Connection)>> { unimplemented!() }
-    pub fn users_by_email(&self, email: &str) -> Result<Vec<(User, Connection)>> { unimplemented!() }
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        &self.options.path
+    }
+
+    /// All connections, in the order they were made.
+    pub fn connections(&self) -> Result<Vec<Connection>> {
+        Ok(self.core()?.connections.read().clone())
+    }
+
+    /// The connection with this id.
+    pub fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>> {
+        Ok(self
+            .core()?
+            .connections
+            .read()
+            .iter()
+            .find(|connection| connection.id == *id)
+            .cloned())
+    }
+
+    /// Adds a connection; its number is given here.
+    pub fn create_connection(&self, connection: Connection) -> Result<Connection> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let connection = Connection {
+            number: writer.head.next_connection,
+            ..connection
+        };
+        writer.head.next_connection += 1;
+        let mut change = database::Change::default();
+        CONNECTIONS.put(
+            &mut change,
+            &[&connection.number.to_be_bytes()],
+            &connection,
+        )?;
+        let published = core.commit(&mut writer, change)?;
+        core.connections.write().push(connection.clone());
+        published.done();
+        Ok(connection)
+    }
+
+    /// The client with this id.
+    pub fn client(&self, id: &str) -> Result<Option<Client>> {
+        CLIENTS.get(self.core()?.database.tree(), &[id.as_bytes()])
+    }
+
+    /// All clients, by id.
+    pub fn clients(&self) -> Result<Vec<Client>> {
+        CLIENTS.values(self.core()?.database.tree()).collect()
+    }
+
+    /// Adds or replaces a client.
+    pub fn put_client(&self, client: &Client) -> Result<()> {
+        let mut change = database::Change::default();
+        CLIENTS.put(&mut change, &[client.id.as_bytes()], client)?;
+        self.core()?.commit_with_others(change)
+    }
+
+    /// Makes a row ready for [`Store::apply`]: the work that needs no lock.
+    pub fn draft(&self, candidate: &Candidate, id: UserId, now: Timestamp) -> Result<Draft> {
+        Draft::new(&self.hasher, candidate, id, now)
+    }
 }

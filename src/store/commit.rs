@@ -1,0 +1,167 @@
+//! The one writer: every change of the store passes here, and readers see it only afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::block::Block;
+use super::database::{Change, Database, Head};
+use super::directory::{Directory, KeyHasher};
+use super::error::{Result, StoreError};
+use super::keys::BLOCKS;
+use crate::domain::{Connection, Job, JobId, Ticket};
+
+/// An open database and what is kept in memory of it.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) database: Database,
+    pub(super) directory: Directory,
+    pub(super) hasher: KeyHasher,
+    pub(super) connections: RwLock<Vec<Connection>>,
+    pub(super) active: Mutex<Active>,
+    pub(super) next_ticket: AtomicU64,
+    pub(super) writer: Mutex<Writer>,
+    waiting: Mutex<Vec<Waiting>>,
+    poisoned: AtomicBool,
+}
+
+/// What only the holder of the writer's lock may see or change.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) head: Head,
+    /// The open block of each connection.
+    pub(super) tails: HashMap<u32, u32>,
+}
+
+/// The unfinished jobs, for whoever asks often.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    pub(super) jobs: BTreeMap<Ticket, Arc<Job>>,
+    pub(super) tickets: HashMap<JobId, Ticket>,
+    /// Jobs being accepted right now.
+    pub(super) entering: usize,
+}
+
+impl Active {
+    /// The job as it is from now on.
+    pub(super) fn put(&mut self, job: Arc<Job>) {
+        self.tickets.insert(job.id.clone(), job.ticket);
+        self.jobs.insert(job.ticket, job);
+    }
+
+    pub(super) fn remove(&mut self, job: &Job) {
+        self.tickets.remove(&job.id);
+        self.jobs.remove(&job.ticket);
+    }
+}
+
+/// A change that waits to share a commit with others.
+#[derive(Debug)]
+struct Waiting {
+    change: Change,
+    outcome: Arc<Mutex<Option<bool>>>,
+}
+
+/// Between a commit and its publication; dropped before it is done, it makes the store unavailable.
+#[must_use]
+pub(super) struct Unpublished<'a>(&'a AtomicBool);
+
+impl Unpublished<'_> {
+    /// Memory says what the disk says.
+    pub(super) fn done(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unpublished<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        database: Database,
+        directory: Directory,
+        hasher: KeyHasher,
+        connections: Vec<Connection>,
+        jobs: Vec<Job>,
+        writer: Writer,
+    ) -> Self {
+        let mut active = Active::default();
+        for job in jobs {
+            active.put(Arc::new(job));
+        }
+        Self {
+            database,
+            directory,
+            hasher,
+            connections: RwLock::new(connections),
+            active: Mutex::new(active),
+            next_ticket: AtomicU64::new(writer.head.next_ticket),
+            writer: Mutex::new(writer),
+            waiting: Mutex::default(),
+            poisoned: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// A block of users as it is on disk.
+    pub(super) fn block(&self, connection: u32, number: u32) -> Result<Option<Block>> {
+        let key = [&connection.to_be_bytes()[..], &number.to_be_bytes()];
+        BLOCKS
+            .get_bytes(self.database.tree(), &key)?
+            .map(|value| Block::decode(&value))
+            .transpose()
+    }
+
+    /// Makes a change durable. The caller brings memory up to date and then says so.
+    pub(super) fn commit(
+        &self,
+        writer: &mut MutexGuard<Writer>,
+        change: Change,
+    ) -> Result<Unpublished<'_>> {
+        if self.is_poisoned() {
+            return Err(StoreError::Unavailable);
+        }
+        let unpublished = Unpublished(&self.poisoned);
+        writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
+        self.database.commit(&mut writer.head, change)?;
+        Ok(unpublished)
+    }
+
+    /// Makes a change durable together with those of everybody else who waits for the writer.
+    pub(super) fn commit_with_others(&self, change: Change) -> Result<()> {
+        let outcome = Arc::new(Mutex::new(None));
+        self.waiting.lock().push(Waiting {
+            change,
+            outcome: outcome.clone(),
+        });
+        let mut writer = self.writer.lock();
+        let done = *outcome.lock();
+        match done {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(StoreError::Unavailable),
+            None => {}
+        }
+        let group = std::mem::take(&mut *self.waiting.lock());
+        let mut all = Change::default();
+        let mut outcomes = Vec::with_capacity(group.len());
+        for Waiting { change, outcome } in group {
+            all.append(change);
+            outcomes.push(outcome);
+        }
+        let result = self.commit(&mut writer, all);
+        for outcome in outcomes {
+            *outcome.lock() = Some(result.is_ok());
+        }
+        result?.done();
+        MutexGuard::unlock_fair(writer);
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+//! sled, opened and committed to in the one way that is fast and survives a power cut.
+//!
+//! What sled 0.34 does not do by itself is done here: `flush` is no fsync, so every commit syncs the
+//! log through a file handle of our own; a snapshot cut short is removed before opening; a recovery
+//! that panics or hangs becomes an error. Every commit is one batch on one tree.
+//!
+//! **Invariant:** a commit that returned `Ok` is on disk, and the witness knows it.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Result, StoreError};
+use super::keys::{HEAD, VERSION};
+use super::witness::{Seal, Witness};
+
+/// The layout this program writes and reads.
+pub(super) const LAYOUT: u32 = 1;
+
+/// Log segments of this size survive simulated power cuts as long as a commit is smaller; frozen
+/// into the database when it is made.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// sled holds its lock a few milliseconds longer than its handle.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The part of the store that every commit moves on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// Commits so far.
+    pub(super) commit: u64,
+    /// CRC-32 of the last commit's keys and values.
+    pub(super) crc: u32,
+    /// The ticket for the next job.
+    pub(super) next_ticket: u64,
+    /// The number for the next connection.
+    pub(super) next_connection: u32,
+}
+
+/// Writes that belong together: all of them happen, or none.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Change {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.writes.push((key, Some(value)));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.writes.push((key, None));
+    }
+
+    /// Adds all writes of `other`, after our own.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.writes.append(&mut other.writes);
+    }
+
+    fn crc(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        for (key, value) in &self.writes {
+            hasher.update(key);
+            hasher.update(value.as_deref().unwrap_or_default());
+        }
+        hasher.finalize()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Database {
+    // Fields drop in this order: sled writes its last bytes before the log handle goes.
+    db: sled::Db,
+    log: File,
+    witness: Witness,
+    #[cfg(test)]
+    pub(super) faults: faults::Faults,
+}
+
+impl Database {
+    /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
+    pub(super) fn open(
+        directory: &Path,
+        cache_bytes: u64,
+        patience: Duration,
+    ) -> Result<(Self, Head)> {
+        let path = directory.join("database");
+        let fresh = !path.join("conf").exists();
+        remove_cut_snapshots(&path)?;
+        let db = open_watched(&path, cache_bytes, patience)?;
+        if fresh {
+            sync_new_files(&path, directory)?;
+        }
+        let log = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path.join("db"))?;
+        let head = HEAD.get(&db, &[])?.unwrap_or_default();
+        check_version(&db, head)?;
+        let witness = Witness::open(
+            &directory.join("witness"),
+            Seal {
+                commit: head.commit,
+                crc: head.crc,
+            },
+        )?;
+        #[cfg(test)]
+        let database = Self {
+            db,
+            log,
+            witness,
+            faults: faults::Faults::default(),
+        };
+        #[cfg(not(test))]
+        let database = Self { db, log, witness };
+        Ok((database, head))
+    }
+
+    /// The tree that holds everything.
+    pub(super) fn tree(&self) -> &sled::Tree {
+        &self.db
+    }
+
+    /// Makes `change` durable and moves `head` on. After an error it is unknown whether the change
+    /// happened: the database must be reopened.
+    pub(super) fn commit(&self, head: &mut Head, mut change: Change) -> Result<()> {
+        let next = Head {
+            commit: head.commit + 1,
+            crc: change.crc(),
+            ..*head
+        };
+        HEAD.put(&mut change, &[], &next)?;
+        if head.commit == 0 {
+            VERSION.put(&mut change, &[], &LAYOUT)?;
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in change.writes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        #[cfg(test)]
+        self.faults.strike(faults::At::Apply)?;
+        self.db.apply_batch(batch)?;
+        #[cfg(test)]
+        self.faults.strike(faults::At::Sync)?;
+        self.db.flush()?;
+        self.log.sync_data()?;
+        self.witness.record(Seal {
+            commit: next.commit,
+            crc: next.crc,
+        })?;
+        #[cfg(test)]
+        self.faults.strike(faults::At::Publish)?;
+        *head = next;
+        Ok(())
+    }
+}
+
+/// An open that was killed leaves a half-written snapshot which the next one would take for whole.
+fn remove_cut_snapshots(path: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens sled on a thread of its own, because its recovery can panic or hang on a damaged log.
+fn open_watched(path: &Path, cache_bytes: u64, patience: Duration) -> Result<sled::Db> {
+    let unopenable = |why: &str| StoreError::Unopenable {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let (sender, receiver) = mpsc::channel();
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(None)
+        .segment_size(SEGMENT_BYTES);
+    thread::Builder::new()
+        .name("recovery".to_owned())
+        .spawn(move || {
+            // The receiver is gone only if we took too long; then nobody wants the answer.
+            let _ = sender.send(open_when_unlocked(&config));
+        })?;
+    match receiver.recv_timeout(patience) {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(sled::Error::Io(error))) => Err(error.into()),
+        Ok(Err(error)) => Err(unopenable(&error.to_string())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(unopenable("its recovery panicked, so its log is damaged"))
+        }
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(unopenable(&format!(
+            "its recovery did not end within {} (storage.open_timeout)",
+            humantime::format_duration(patience)
+        ))),
+    }
+}
+
+fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("lock") && Instant::now() < deadline =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// sled syncs neither its configuration nor the directories it makes.
+fn sync_new_files(path: &Path, directory: &Path) -> Result<()> {
+    File::open(path.join("conf"))?.sync_all()?;
+    for folder in [path, directory] {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn check_version(db: &sled::Db, head: Head) -> Result<()> {
+    match VERSION.get(db, &[])? {
+        Some(LAYOUT) => Ok(()),
+        None if head.commit == 0 && db.is_empty() => Ok(()),
+        found => Err(StoreError::Version {
+            found: found.unwrap_or_default(),
+            known: LAYOUT,
+        }),
+    }
+}
+
+/// Where `<directory>/database` keeps values too large for the log; stays empty, as those are never synced.
+pub(super) fn blobs(directory: &Path) -> PathBuf {
+    directory.join("database").join("blobs")
+}
+
+/// Faults on demand, for tests.
+#[cfg(test)]
+pub(super) mod faults {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::{Result, StoreError};
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in crate::store) enum At {
+        Apply = 1,
+        Sync = 2,
+        Publish = 3,
+    }
+
+    #[derive(Debug, Default)]
+    pub(in crate::store) struct Faults(AtomicU8);
+
+    impl Faults {
+        /// The next commit fails there.
+        pub(in crate::store) fn arm(&self, at: At) {
+            self.0.store(at as u8, Ordering::SeqCst);
+        }
+
+        pub(super) fn strike(&self, at: At) -> Result<()> {
+            match self
+                .0
+                .compare_exchange(at as u8, 0, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                Ok(_) => Err(StoreError::Io(std::io::Error::other("a fault on demand"))),
+                Err(_) => Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The key directory: where each e-mail address, user name and id is, in memory.
+//!
+//! It holds hashes and places, never the keys themselves. A hit is a candidate that must be
+//! confirmed against the record, so collisions are harmless. Nothing of it is on disk: it is rebuilt
+//! from the blocks at start.
+//!
+//! **Invariant:** between commits it equals what a rebuild would give.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+
+use super::block::SLOTS;
+use crate::domain::UserId;
+
+/// What a user can be found by. Texts are in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    Email(&'a str),
+    Username(&'a str),
+    Id(UserId),
+}
+
+/// Hashes keys with a secret drawn at process start, so that nobody can send colliding ones.
+#[derive(Debug, Clone)]
+pub(super) struct KeyHasher {
+    state: RandomState,
+    mask: u64,
+}
+
+impl KeyHasher {
+    /// `mask` is all ones but in tests that want collisions.
+    pub(super) fn new(mask: u64) -> Self {
+        Self {
+            state: RandomState::new(),
+            mask,
+        }
+    }
+
+    pub(super) fn hash(&self, key: Key) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        let (kind, bytes) = match &key {
+            Key::Email(text) => (b'e', text.as_bytes()),
+            Key::Username(text) => (b'n', text.as_bytes()),
+            Key::Id(id) => (b'i', id.as_bytes().as_slice()),
+        };
+        hasher.write_u8(kind);
+        hasher.write(bytes);
+        hasher.finish() & self.mask
+    }
+}
+
+/// Where a user is: a block of its connection, and the slot in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place(u32);
+
+impl Place {
+    /// `None` beyond the last block that a place can name.
+    pub(super) fn new(block: u32, slot: u32) -> Option<Self> {
+        Some(Self(block.checked_mul(SLOTS)?.checked_add(slot)?))
+    }
+
+    pub(super) fn block(self) -> u32 {
+        self.0 / SLOTS
+    }
+
+    pub(super) fn slot(self) -> u32 {
+        self.0 % SLOTS
+    }
+}
+
+/// A hash and a place in twelve bytes; a `u64` would pad them to sixteen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    hash: [u32; 2],
+    place: Place,
+}
+
+impl Entry {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a hash")]
+    fn new(hash: u64, place: Place) -> Self {
+        Self {
+            hash: [(hash >> 32) as u32, hash as u32],
+            place,
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        u64::from(self.hash[0]) << 32 | u64::from(self.hash[1])
+    }
+}
+
+/// Hashes of keys and the places they lead to.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashTable<Entry>);
+
+impl Places {
+    pub(super) fn insert(&mut self, hash: u64, place: Place) {
+        self.0
+            .insert_unique(hash, Entry::new(hash, place), Entry::hash);
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, place: Place) {
+        let wanted = Entry::new(hash, place);
+        if let Ok(entry) = self.0.find_entry(hash, |entry| *entry == wanted) {
+            entry.remove();
+        }
+    }
+
+    /// Every place the hash may lead to.
+    pub(super) fn candidates(&self, hash: u64) -> impl Iterator<Item = Place> {
+        self.0
+            .iter_hash(hash)
+            .filter(move |entry| entry.hash() == hash)
+            .map(|entry| entry.place)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Place)> {
+        self.0.iter().map(|entry| (entry.hash(), entry.place))
+    }
+
+    fn reserve(&mut self, entries: usize) {
+        self.0.reserve(entries, Entry::hash);
+    }
+}
+
+/// One big table would stall everybody while it doubles.
+const SHARDS: usize = 64;
+
+/// The keys of one connection.
+#[derive(Debug)]
+pub(super) struct Shards([RwLock<Places>; SHARDS]);
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| RwLock::default()))
+    }
+}
+
+impl Shards {
+    /// The places a hash may lead to. The lock is not held when this returns.
+    pub(super) fn candidates(&self, hash: u64) -> Vec<Place> {
+        self.shard(hash).read().candidates(hash).collect()
+    }
+
+    pub(super) fn insert(&self, hash: u64, place: Place) {
+        self.shard(hash).write().insert(hash, place);
+    }
+
+    pub(super) fn remove(&self, hash: u64, place: Place) {
+        self.shard(hash).write().remove(hash, place);
+    }
+
+    /// Inserts, and tells the places that the hash led to before.
+    pub(super) fn insert_and_tell(&self, hash: u64, place: Place) -> Vec<Place> {
+        let mut shard = self.shard(hash).write();
+        let before = shard.candidates(hash).collect();
+        shard.insert(hash, place);
+        before
+    }
+
+    /// Makes room for this many more keys, spread evenly.
+    pub(super) fn reserve(&self, keys: usize) {
+        self.0
+            .iter()
+            .for_each(|shard| shard.write().reserve(keys / SHARDS));
+    }
+
+    /// Everything in it, sorted.
+    pub(super) fn sorted(&self) -> Vec<(u64, Place)> {
+        let mut all: Vec<_> = self
+            .0
+            .iter()
+            .flat_map(|shard| shard.read().iter().collect::<Vec<_>>())
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Places> {
+        // The table inside a shard uses the low bits and the top seven; these are others.
+        &self.0[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
+    }
+}
+
+/// The keys of all connections.
+#[derive(Debug, Default)]
+pub(super) struct Directory(RwLock<HashMap<u32, Arc<Shards>>>);
+
+impl Directory {
+    /// The keys of one connection.
+    pub(super) fn connection(&self, number: u32) -> Arc<Shards> {
+        if let Some(shards) = self.0.read().get(&number) {
+            return shards.clone();
+        }
+        self.0.write().entry(number).or_default().clone()
+    }
+}

@@ -1,0 +1,442 @@
+//! Jobs: accepted, moved on chunk by chunk, ended, looked up.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::apply::{Edit, Outcome, Rows};
+use super::commit::{Core, Unpublished};
+use super::database::Change;
+use super::error::{Result, StoreError};
+use super::failures;
+use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
+use super::{Draft, Store, Upload};
+use crate::domain::{
+    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage,
+    Ticket, Timestamp,
+};
+
+/// What an upload asks for.
+#[derive(Debug)]
+pub struct NewJob {
+    /// Id for the API; random.
+    pub id: JobId,
+    /// Where the users go.
+    pub connection: Connection,
+    /// The client's own id for the import.
+    pub external_id: Option<String>,
+    /// Whether rows of existing users change them.
+    pub upsert: bool,
+    /// Whether the tenant's owners want a mail at the end.
+    pub send_completion_email: bool,
+    /// Now.
+    pub created_at: Timestamp,
+    /// Where the ids of its new users come from.
+    pub ids: IdSeries,
+    /// Rows in the file, or why it is no file of users.
+    pub rows: std::result::Result<u64, FileFault>,
+}
+
+/// Consecutive rows of a job's file, ready to be written.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The rows; none when the file has none.
+    pub rows: Vec<ChunkRow>,
+    /// The place after the last of them.
+    pub end: Position,
+}
+
+/// A row, judged.
+#[derive(Debug)]
+pub struct ChunkRow {
+    /// Place in the file's array, from 0.
+    pub index: u64,
+    /// What is to be written, or what is wrong with it.
+    pub verdict: std::result::Result<Draft, FailedRow>,
+}
+
+/// Some jobs out of many.
+#[derive(Debug)]
+pub struct Page {
+    /// The jobs asked for.
+    pub jobs: Vec<Job>,
+    /// How many there are in all, if that was asked.
+    pub total: Option<usize>,
+}
+
+impl Store {
+    /// Refuses an upload of this many bytes that cannot be taken now, before its body is read.
+    pub fn admit(&self, bytes: u64) -> Result<()> {
+        let core = self.core()?;
+        let disk = rustix::fs::statvfs(self.path()).map_err(std::io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = self.options.min_free_disk.saturating_add(bytes);
+        if free < needed {
+            return Err(StoreError::DiskFull { free, needed });
+        }
+        let active = core.active.lock();
+        self.check_active(active.jobs.len() + active.entering)
+    }
+
+    fn check_active(&self, active: usize) -> Result<()> {
+        match self.options.max_active_jobs {
+            Some(most) if active >= most => Err(StoreError::TooManyActiveJobs(active)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the spool file of a job to be.
+    pub fn begin_upload(&self, id: &JobId) -> Result<Upload> {
+        self.spool.create(id)
+    }
+
+    /// Accepts a job: its file and the job itself are on disk when this returns.
+    pub fn enqueue(&self, new: NewJob, upload: Upload) -> Result<Arc<Job>> {
+        let core = self.core()?;
+        let _entering = self.enter(&core)?;
+        upload.sync()?;
+        self.spool.sync()?;
+        let job = Job {
+            id: new.id,
+            ticket: core.next_ticket.fetch_add(1, Ordering::SeqCst),
+            connection: new.connection.id,
+            connection_name: new.connection.name,
+            external_id: new.external_id,
+            upsert: new.upsert,
+            send_completion_email: new.send_completion_email,
+            created_at: new.created_at,
+            bytes: upload.bytes(),
+            rows: new.rows,
+            ids: new.ids,
+            attempts: 0,
+            stage: Stage::Pending(Progress::default()),
+        };
+        let ticket = job.ticket.to_be_bytes();
+        let mut change = Change::default();
+        JOBS.put(&mut change, &[&ticket], &job)?;
+        JOB_TICKETS.put(&mut change, &[job.id.as_str().as_bytes()], &job.ticket)?;
+        QUEUE.put(&mut change, &[&ticket], &())?;
+        // Should the commit fail half-way, the job may be there after all: its file must be, too.
+        upload.keep();
+        core.commit_with_others(change)?;
+        let job = Arc::new(job);
+        core.active.lock().put(job.clone());
+        Ok(job)
+    }
+
+    /// Takes one of the places for unfinished jobs while a job is being accepted.
+    fn enter<'a>(&self, core: &'a Core) -> Result<impl Drop + use<'a>> {
+        struct Entering<'a>(&'a Core);
+        impl Drop for Entering<'_> {
+            fn drop(&mut self) {
+                self.0.active.lock().entering -= 1;
+            }
+        }
+        let mut active = core.active.lock();
+        self.check_active(active.jobs.len() + active.entering)?;
+        active.entering += 1;
+        Ok(Entering(core))
+    }
+
+    /// The job with this id.
+    pub fn job(&self, id: &JobId) -> Result<Option<Arc<Job>>> {
+        let core = self.core()?;
+        if let Some(job) = active_job(&core, id) {
+            return Ok(Some(job));
+        }
+        let tree = core.database.tree();
+        let Some(ticket) = JOB_TICKETS.get(tree, &[id.as_str().as_bytes()])? else {
+            return Ok(None);
+        };
+        Ok(JOBS.get(tree, &[&ticket.to_be_bytes()])?.map(Arc::new))
+    }
+
+    /// The job with this id, if it is unfinished; a look into memory, never at the disk.
+    pub fn active_job(&self, id: &JobId) -> Result<Option<Arc<Job>>> {
+        let core = self.core()?;
+        Ok(active_job(&core, id))
+    }
+
+    /// The tickets of all unfinished jobs, in the order of arrival.
+    pub fn unfinished(&self) -> Result<Vec<Ticket>> {
+        Ok(self.core()?.active.lock().jobs.keys().copied().collect())
+    }
+
+    /// An unfinished job as it stands.
+    pub fn unfinished_job(&self, ticket: Ticket) -> Result<Option<Arc<Job>>> {
+        Ok(self.core()?.active.lock().jobs.get(&ticket).cloned())
+    }
+
+    /// Jobs that are `wanted`, newest first; `counted` also tells how many there are.
+    pub fn jobs(
+        &self,
+        wanted: &dyn Fn(&Job) -> bool,
+        skip: usize,
+        take: usize,
+        counted: bool,
+    ) -> Result<Page> {
+        let core = self.core()?;
+        let mut jobs = Vec::new();
+        let mut matches = 0;
+        for job in JOBS.values(core.database.tree()).rev() {
+            let job = job?;
+            let job = active_job(&core, &job.id).map_or(job, |live| (*live).clone());
+            if wanted(&job) {
+                if skip <= matches && jobs.len() < take {
+                    jobs.push(job);
+                }
+                matches += 1;
+            }
+            if !counted && jobs.len() == take {
+                break;
+            }
+        }
+        Ok(Page {
+            jobs,
+            total: counted.then_some(matches),
+        })
+    }
+
+    /// A page of a job's failed rows in file order, beginning at row `from` or later; and where the
+    /// next page begins, if there is one.
+    pub fn failed_rows(&self, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
+        failures::page(self.core()?.database.tree(), ticket, from)
+    }
+
+    /// The file of an unfinished job.
+    pub fn file(&self, job: &Job) -> Result<File> {
+        self.spool.read(&job.id)
+    }
+
+    /// Notes that a job left by another process is tried again; chunks written set it back.
+    pub fn try_again(&self, job: &Job) -> Result<Arc<Job>> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let job = Job {
+            attempts: job.attempts + 1,
+            ..job.clone()
+        };
+        let mut change = Change::default();
+        JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job)?;
+        let unpublished = core.commit(&mut writer, change)?;
+        Ok(publish_job(&core, job, unpublished))
+    }
+
+    /// Writes a chunk of a job's rows, moves the job on, and ends it after the last row: one commit.
+    ///
+    /// `fail` makes the report of a row (by its place in the chunk) that meets users it cannot be
+    /// reconciled with.
+    pub fn apply(
+        &self,
+        job: &Job,
+        chunk: &Chunk,
+        now: Timestamp,
+        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
+    ) -> Result<Arc<Job>> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let progress = expected_progress(&core, job, chunk)?;
+        let connection = connection_number(&core, job)?;
+        let tail = writer.tails.get(&connection).copied().unwrap_or_default();
+        let unfinished = core.active.lock().jobs.keys().copied().collect();
+        let mut rows = Rows::new(
+            Edit::new(&core, connection, tail),
+            job,
+            progress.claims,
+            unfinished,
+            now,
+        );
+        let mut summary = progress.summary;
+        let mut failed = Vec::new();
+        for (at, row) in chunk.rows.iter().enumerate() {
+            let outcome = match &row.verdict {
+                Ok(draft) => rows.place(row.index, draft)?,
+                Err(report) => {
+                    failed.push(std::borrow::Cow::Borrowed(report));
+                    continue;
+                }
+            };
+            match outcome {
+                Outcome::Inserted => summary.inserted += 1,
+                Outcome::Updated => summary.updated += 1,
+                Outcome::Failed(faults) => failed.push(std::borrow::Cow::Owned(fail(at, faults))),
+            }
+        }
+        summary.failed += failed.len() as u64;
+        summary.total += chunk.rows.len() as u64;
+        let mut change = Change::default();
+        failures::put(&mut change, job.ticket, failed.iter().map(AsRef::as_ref))?;
+        let (edit, claims) = rows.write(&mut change)?;
+        let stage = if job.rows == Ok(chunk.end.row) {
+            Stage::Completed { summary, at: now }
+        } else {
+            Stage::Pending(Progress {
+                next: chunk.end,
+                summary,
+                claims,
+            })
+        };
+        let job = Job {
+            stage,
+            attempts: 0,
+            ..job.clone()
+        };
+        put_job(&mut change, &job)?;
+        let unpublished = core.commit(&mut writer, change)?;
+        writer.tails.insert(connection, edit.publish());
+        let job = publish_job(&core, job, unpublished);
+        MutexGuard::unlock_fair(writer);
+        self.tidy(&core, &job, claims);
+        Ok(job)
+    }
+
+    /// Ends a job that cannot go on; rows already written stay.
+    pub fn fail(&self, job: &Job, reason: String, now: Timestamp) -> Result<Arc<Job>> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let progress = job.progress().unwrap_or_default();
+        let stage = Stage::Failed {
+            reason,
+            summary: progress.summary,
+            at: now,
+        };
+        let job = Job {
+            stage,
+            ..job.clone()
+        };
+        let mut change = Change::default();
+        put_job(&mut change, &job)?;
+        let unpublished = core.commit(&mut writer, change)?;
+        let job = publish_job(&core, job, unpublished);
+        drop(writer);
+        self.tidy(&core, &job, progress.claims);
+        Ok(job)
+    }
+
+    /// Removes what only an unfinished job needs. What a crash leaves, the next start removes.
+    fn tidy(&self, core: &Core, job: &Job, claims: u64) {
+        if job.progress().is_some() {
+            return;
+        }
+        self.spool.remove(&job.id);
+        if claims > 0
+            && let Err(error) = drop_claims(core, job.ticket)
+        {
+            tracing::warn!("the notes of job {} were not removed: {error}", job.id);
+        }
+    }
+
+    /// Removes the claims of jobs that have ended.
+    pub(super) fn drop_stale_claims(&self) -> Result<()> {
+        let core = self.core()?;
+        let mut from = CLAIMS.key(&[]);
+        while let Some(entry) = core
+            .database
+            .tree()
+            .range(from..CLAIMS.key(&[&[u8::MAX; 8]]))
+            .next()
+        {
+            let key = entry?.0;
+            let ticket = *key
+                .get(1..)
+                .and_then(<[u8]>::first_chunk)
+                .unwrap_or(&[u8::MAX; 8]);
+            let ticket = Ticket::from_be_bytes(ticket);
+            if !core.active.lock().jobs.contains_key(&ticket) {
+                drop_claims(&core, ticket)?;
+            }
+            from = CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
+        }
+        Ok(())
+    }
+}
+
+fn active_job(core: &Core, id: &JobId) -> Option<Arc<Job>> {
+    let active = core.active.lock();
+    active.jobs.get(active.tickets.get(id)?).cloned()
+}
+
+/// How far the job is, if the chunk is really its next one.
+fn expected_progress(core: &Core, job: &Job, chunk: &Chunk) -> Result<Progress> {
+    let known = core
+        .active
+        .lock()
+        .jobs
+        .get(&job.ticket)
+        .and_then(|known| known.progress());
+    match (known, job.progress()) {
+        (Some(known), Some(progress)) if known == progress && chunk_follows(chunk, progress) => {
+            Ok(progress)
+        }
+        _ => Err(StoreError::Corrupt(format!(
+            "a chunk of job {} is not the next one",
+            job.id
+        ))),
+    }
+}
+
+fn chunk_follows(chunk: &Chunk, progress: Progress) -> bool {
+    let first = chunk.rows.first().map_or(chunk.end.row, |row| row.index);
+    first == progress.next.row && chunk.end.row == first + chunk.rows.len() as u64
+}
+
+fn connection_number(core: &Core, job: &Job) -> Result<u32> {
+    let connections = core.connections.read();
+    let connection = connections
+        .iter()
+        .find(|connection| connection.id == job.connection);
+    let vanished = || {
+        StoreError::Corrupt(format!(
+            "connection {} of job {} is gone",
+            job.connection, job.id
+        ))
+    };
+    Ok(connection.ok_or_else(vanished)?.number)
+}
+
+/// Adds the job to `change`, and takes it out of the queue when it has ended.
+fn put_job(change: &mut Change, job: &Job) -> Result<()> {
+    let ticket = job.ticket.to_be_bytes();
+    if job.progress().is_none() {
+        QUEUE.remove(change, &[&ticket]);
+    }
+    JOBS.put(change, &[&ticket], job)
+}
+
+/// Shows the job as it is now to those who ask.
+fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
+    let job = Arc::new(job);
+    let mut active = core.active.lock();
+    match job.progress() {
+        Some(_) => active.put(job.clone()),
+        None => active.remove(&job),
+    }
+    unpublished.done();
+    job
+}
+
+/// Removes a job's claims, some at a time.
+fn drop_claims(core: &Core, ticket: Ticket) -> Result<()> {
+    const STEP: usize = 1000;
+    loop {
+        let range =
+            CLAIMS.key(&[&ticket.to_be_bytes()])..CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
+        let keys = core
+            .database
+            .tree()
+            .range(range)
+            .keys()
+            .take(STEP)
+            .collect::<sled::Result<Vec<_>>>()?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        for key in keys {
+            change.remove(key.to_vec());
+        }
+        core.commit_with_others(change)?;
+    }
+}

@@ -1,0 +1,149 @@
+//! Every key the database holds; no other file makes one.
+//!
+//! One tree, one-byte families, integers big-endian so that they sort.
+//!
+//! | family | rest of the key | value |
+//! |---|---|---|
+//! | `v` | | layout version |
+//! | `w` | | [`Head`]: number and CRC of the last commit, next ticket, next connection |
+//! | `c` | connection (u32) | [`Connection`] |
+//! | `a` | client id | [`Client`] |
+//! | `u` | connection (u32), block (u32) | a block of users, see `block` |
+//! | `j` | ticket (u64) | [`Job`], with its counters and its place in the file |
+//! | `k` | job id | ticket |
+//! | `q` | ticket (u64) | nothing: the job is unfinished |
+//! | `x` | ticket (u64), first row (u64) | a page of failed rows, see `failures` |
+//! | `t` | ticket (u64), user name | row that gave a name to a user who keeps another, see `apply` |
+//!
+//! Values without a codec of their own are postcard.
+
+use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::database::{Change, Head};
+use super::error::{Result, StoreError};
+use crate::domain::{Client, Connection, Job, Ticket};
+
+/// One family of keys; all its values are `V`.
+#[derive(Debug)]
+pub(super) struct Keyspace<V> {
+    prefix: u8,
+    value: PhantomData<fn() -> V>,
+}
+
+/// Marks families whose values have a codec of their own.
+#[derive(Debug)]
+pub(super) struct Bytes;
+
+pub(super) const VERSION: Keyspace<u32> = Keyspace::new(b'v');
+pub(super) const HEAD: Keyspace<Head> = Keyspace::new(b'w');
+pub(super) const CONNECTIONS: Keyspace<Connection> = Keyspace::new(b'c');
+pub(super) const CLIENTS: Keyspace<Client> = Keyspace::new(b'a');
+pub(super) const BLOCKS: Keyspace<Bytes> = Keyspace::new(b'u');
+pub(super) const JOBS: Keyspace<Job> = Keyspace::new(b'j');
+pub(super) const JOB_TICKETS: Keyspace<Ticket> = Keyspace::new(b'k');
+pub(super) const QUEUE: Keyspace<()> = Keyspace::new(b'q');
+pub(super) const FAILURES: Keyspace<Bytes> = Keyspace::new(b'x');
+pub(super) const CLAIMS: Keyspace<u64> = Keyspace::new(b't');
+
+impl<V> Keyspace<V> {
+    const fn new(prefix: u8) -> Self {
+        Self {
+            prefix,
+            value: PhantomData,
+        }
+    }
+
+    /// The key whose parts are these.
+    pub(super) fn key(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut key = vec![self.prefix];
+        for part in parts {
+            key.extend_from_slice(part);
+        }
+        key
+    }
+
+    /// All keys that begin with these parts and go on with up to eight more bytes.
+    pub(super) fn below(&self, parts: &[&[u8]]) -> RangeInclusive<Vec<u8>> {
+        let from = self.key(parts);
+        let mut to = from.clone();
+        to.extend([u8::MAX; 8]);
+        from..=to
+    }
+
+    pub(super) fn remove(&self, change: &mut Change, parts: &[&[u8]]) {
+        change.remove(self.key(parts));
+    }
+}
+
+impl<V: Serialize + DeserializeOwned> Keyspace<V> {
+    pub(super) fn get(&self, tree: &sled::Tree, parts: &[&[u8]]) -> Result<Option<V>> {
+        tree.get(self.key(parts))?
+            .map(|value| self.decode(&value))
+            .transpose()
+    }
+
+    pub(super) fn put(&self, change: &mut Change, parts: &[&[u8]], value: &V) -> Result<()> {
+        let bytes = postcard::to_allocvec(value).map_err(|error| {
+            StoreError::Corrupt(format!(
+                "a value of family {} does not encode: {error}",
+                self.name()
+            ))
+        })?;
+        change.put(self.key(parts), bytes);
+        Ok(())
+    }
+
+    /// Every value of the family, in the order of the keys.
+    pub(super) fn values(&self, tree: &sled::Tree) -> impl DoubleEndedIterator<Item = Result<V>> {
+        tree.scan_prefix([self.prefix])
+            .values()
+            .map(|value| self.decode(&value?))
+    }
+
+    fn decode(&self, value: &[u8]) -> Result<V> {
+        postcard::from_bytes(value).map_err(|error| {
+            StoreError::Corrupt(format!(
+                "a value of family {} does not decode: {error}",
+                self.name()
+            ))
+        })
+    }
+
+    fn name(&self) -> char {
+        char::from(self.prefix)
+    }
+}
+
+impl Keyspace<Bytes> {
+    pub(super) fn get_bytes(
+        &self,
+        tree: &sled::Tree,
+        parts: &[&[u8]],
+    ) -> Result<Option<sled::IVec>> {
+        Ok(tree.get(self.key(parts))?)
+    }
+
+    pub(super) fn put_bytes(&self, change: &mut Change, parts: &[&[u8]], value: Vec<u8>) {
+        change.put(self.key(parts), value);
+    }
+}
+
+/// The last eight bytes of a key, as the number they are.
+pub(super) fn trailing_u64(key: &[u8]) -> Result<u64> {
+    let bytes = key
+        .last_chunk()
+        .ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
+    Ok(u64::from_be_bytes(*bytes))
+}
+
+/// The last four bytes of a key, as the number they are.
+pub(super) fn trailing_u32(key: &[u8]) -> Result<u32> {
+    let bytes = key
+        .last_chunk()
+        .ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
+    Ok(u32::from_be_bytes(*bytes))
+}

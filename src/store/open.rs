@@ -1,0 +1,279 @@
+//! Opening: lock, recover, check, rebuild. A first start, a start after a crash and the mending of a
+//! fault while running are the same code.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+
+use super::block::{Block, SLOTS};
+use super::commit::{Core, Writer};
+use super::database::{Database, blobs};
+use super::directory::{Directory, KeyHasher, Place, Shards};
+use super::error::{Result, StoreError};
+use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
+use super::record::Keys;
+use super::spool::Spool;
+use super::{Options, Store};
+use crate::domain::{Connection, Job};
+
+/// How long a fault's witnesses may take to let go of the database.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Opens the data directory, which is made (mode 0700) when missing.
+    pub fn open(options: Options) -> Result<Self> {
+        Self::open_hashing(options, KeyHasher::new(u64::MAX))
+    }
+
+    pub(super) fn open_hashing(options: Options, hasher: KeyHasher) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&options.path)?;
+        let lock = DirectoryLock::take(&options.path)?;
+        let spool = Spool::open(&options.path)?;
+        let core = open_core(&options, &hasher)?;
+        {
+            let active = core.active.lock();
+            spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
+        }
+        let store = Self {
+            options,
+            hasher,
+            spool,
+            core: RwLock::new(Some(Arc::new(core))),
+            _lock: lock,
+        };
+        store.drop_stale_claims()?;
+        Ok(store)
+    }
+
+    /// Whether calls can succeed; if not, [`Store::reopen`] mends it.
+    pub fn is_available(&self) -> bool {
+        self.core().is_ok()
+    }
+
+    /// Opens the database anew after a fault. Does nothing when there was none.
+    pub fn reopen(&self) -> Result<()> {
+        if self.is_available() {
+            return Ok(());
+        }
+        let mut slot = self.core.write();
+        if slot.as_ref().is_some_and(|core| !core.is_poisoned()) {
+            return Ok(());
+        }
+        if let Some(core) = slot.take() {
+            release(core)?;
+        }
+        *slot = Some(Arc::new(open_core(&self.options, &self.hasher)?));
+        Ok(())
+    }
+
+    pub(super) fn core(&self) -> Result<Arc<Core>> {
+        // Only a reopening takes the lock for itself.
+        let slot = self.core.try_read().ok_or(StoreError::Unavailable)?;
+        slot.as_ref()
+            .filter(|core| !core.is_poisoned())
+            .cloned()
+            .ok_or(StoreError::Unavailable)
+    }
+
+    /// Compares the directory with what a rebuild from disk gives; tells what differs.
+    ///
+    /// Takes about as long as a start, and holds up all writing meanwhile.
+    pub fn check(&self) -> Result<Vec<String>> {
+        let core = self.core()?;
+        let _writer = core.writer.lock();
+        let mut findings = Vec::new();
+        for connection in core.connections.read().iter() {
+            let again = Directory::default();
+            rebuild(&core.database, &core.hasher, &again, connection)?;
+            let (live, disk) = (
+                core.directory.connection(connection.number),
+                again.connection(connection.number),
+            );
+            if live.sorted() != disk.sorted() {
+                findings.push(format!(
+                    "the keys of connection {} in memory are not those on disk",
+                    connection.name
+                ));
+            }
+        }
+        if fs::read_dir(blobs(&self.options.path)).is_ok_and(|mut files| files.next().is_some()) {
+            findings.push(
+                "the database keeps values outside its log, where they are not synced".to_owned(),
+            );
+        }
+        Ok(findings)
+    }
+}
+
+/// One process per data directory.
+#[derive(Debug)]
+pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl DirectoryLock {
+    fn take(directory: &Path) -> Result<Self> {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(directory.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(directory.to_owned())),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Waits until nobody else holds the database, and closes it.
+fn release(mut core: Arc<Core>) -> Result<()> {
+    let deadline = Instant::now() + RELEASE_PATIENCE;
+    loop {
+        match Arc::try_unwrap(core) {
+            Ok(core) => {
+                drop(core);
+                return Ok(());
+            }
+            Err(shared) if Instant::now() < deadline => core = shared,
+            Err(_) => return Err(StoreError::Unavailable),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn open_core(options: &Options, hasher: &KeyHasher) -> Result<Core> {
+    let (database, head) =
+        Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
+    let connections = CONNECTIONS
+        .values(database.tree())
+        .collect::<Result<Vec<_>>>()?;
+    let directory = Directory::default();
+    let mut tails = HashMap::new();
+    for connection in &connections {
+        tails.insert(
+            connection.number,
+            rebuild(&database, hasher, &directory, connection)?,
+        );
+    }
+    let jobs = unfinished_jobs(&database)?;
+    Ok(Core::new(
+        database,
+        directory,
+        hasher.clone(),
+        connections,
+        jobs,
+        Writer { head, tails },
+    ))
+}
+
+fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
+    let tree = database.tree();
+    tree.range(QUEUE.below(&[]))
+        .map(|entry| {
+            let ticket = trailing_u64(&entry?.0)?;
+            let job = JOBS.get(tree, &[&ticket.to_be_bytes()])?;
+            job.ok_or_else(|| {
+                StoreError::Corrupt(format!("job number {ticket} is queued but not there"))
+            })
+        })
+        .collect()
+}
+
+/// Fills the directory with a connection's keys, on two threads; tells the number of its open block.
+fn rebuild(
+    database: &Database,
+    hasher: &KeyHasher,
+    directory: &Directory,
+    connection: &Connection,
+) -> Result<u32> {
+    let blocks = BLOCKS.below(&[&connection.number.to_be_bytes()]);
+    let Some(last) = database.tree().range(blocks).next_back().transpose()? else {
+        return Ok(0);
+    };
+    let last = trailing_u32(&last.0)?;
+    let shards = directory.connection(connection.number);
+    shards.reserve(2 * last as usize * SLOTS as usize);
+    let rebuild = Rebuild {
+        tree: database.tree(),
+        hasher,
+        shards: &shards,
+        connection,
+    };
+    let middle = last / 2;
+    thread::scope(|scope| {
+        let low = scope.spawn(|| rebuild.blocks(0, middle));
+        rebuild.blocks(middle + 1, last)?;
+        low.join().unwrap_or_else(|_| {
+            Err(StoreError::Corrupt(
+                "the rebuild of the directory panicked".to_owned(),
+            ))
+        })
+    })?;
+    Ok(last)
+}
+
+struct Rebuild<'a> {
+    tree: &'a sled::Tree,
+    hasher: &'a KeyHasher,
+    shards: &'a Shards,
+    connection: &'a Connection,
+}
+
+impl Rebuild<'_> {
+    fn blocks(&self, first: u32, last: u32) -> Result<()> {
+        let key =
+            |block: u32| BLOCKS.key(&[&self.connection.number.to_be_bytes(), &block.to_be_bytes()]);
+        if last < first {
+            return Ok(());
+        }
+        for entry in self.tree.range(key(first)..=key(last)) {
+            let (key, value) = entry?;
+            let number = trailing_u32(&key)?;
+            for (slot, record) in Block::decode(&value)?.records() {
+                let place = Place::new(number, slot).ok_or_else(|| {
+                    StoreError::Corrupt(format!("there is a block with the number {number}"))
+                })?;
+                self.add(&Keys::decode(record)?, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Two users with one key are a bug of ours: neither is served.
+    fn add(&self, keys: &Keys, place: Place) -> Result<()> {
+        for key in keys.each() {
+            for other in self.shards.insert_and_tell(self.hasher.hash(key), place) {
+                let block = BLOCKS
+                    .get_bytes(
+                        self.tree,
+                        &[
+                            &self.connection.number.to_be_bytes(),
+                            &other.block().to_be_bytes(),
+                        ],
+                    )?
+                    .map(|value| Block::decode(&value))
+                    .transpose()?
+                    .unwrap_or_default();
+                let Some(record) = block.record(other.slot()) else {
+                    continue;
+                };
+                let held = Keys::decode(record)?;
+                if held.each().any(|held| held == key) {
+                    return Err(StoreError::Corrupt(format!(
+                        "users {} and {} of connection {} have a key in common",
+                        held.id, keys.id, self.connection.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
