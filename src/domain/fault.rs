@@ -76,6 +76,11 @@ impl Fault {
         }
     }
 
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        64 + self.message.len() + text(&self.path) + text(&self.hint)
+    }
+
     /// The same fault with advice.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -97,6 +102,27 @@ pub struct FailedRow {
     pub user: String,
     /// Everything wrong with it; never empty.
     pub faults: Vec<Fault>,
+}
+
+impl FailedRow {
+    /// Most bytes of text in a row's faults; further ones are only counted.
+    pub const MAX_FAULT_BYTES: usize = 24 << 10;
+
+    /// A failed row. A row with thousands of faults keeps the first, and says how many more there are.
+    pub fn new(index: u64, line: u64, user: String, mut faults: Vec<Fault>) -> Self {
+        let mut bytes = 0;
+        let kept = faults.iter().take_while(|fault| {
+            bytes += fault.bytes();
+            bytes <= Self::MAX_FAULT_BYTES
+        });
+        let (kept, all) = (kept.count().max(1), faults.len());
+        if kept < all {
+            faults.truncate(kept);
+            let code = faults[0].code;
+            faults.push(Fault::of_row(code, format!("The row has {} further errors", all - kept)));
+        }
+        Self { index, line, user, faults }
+    }
 }
 
 /// Why a file cannot be imported at all: what is wrong, where, and perhaps what to do.

@@ -1,23 +1,219 @@
-//! stub
-#![allow(missing_docs, unused_variables)]
-use crate::domain::*;
-use crate::store::Store;
+//! The engine: jobs wait, are worked on by a few threads, and end.
+//!
+//! A fresh upload, a job left by a crash and a job whose turn was over take the same path. Nothing
+//! here knows HTTP or the form of a file, and nothing here is on disk: the store says which jobs are
+//! unfinished and where each stands.
+//!
+//! **Invariants**
+//! - A job is in the hands of one thread at most.
+//! - A panic, a missing file and a job that keeps killing the process end that job, not the others.
+
+mod queue;
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use crate::domain::{Job, Stage, Ticket, Timestamp};
+use crate::import::{self, Limits, RunError};
+use crate::store::{Store, StoreError};
+use queue::Queue;
+
+/// A job that was cut short this often without getting anywhere is given up.
+pub const MAX_ATTEMPTS: u32 = 5;
+
+/// How long a job is worked on while others wait.
+const TURN: Duration = Duration::from_millis(250);
+/// Pause before a store that could not be reopened is tried again.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of file per second, before anything was measured.
+const FIRST_GUESS: u64 = 20 << 20;
+
+/// Threads that work on jobs.
 #[derive(Debug)]
-pub struct Engine;
+pub struct Engine {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    limits: Limits,
+    queue: Queue,
+    /// Bytes of file per second that the last turn managed.
+    pace: Mutex<u64>,
+}
+
 impl Engine {
-    pub fn start(store: Arc<Store>, workers: std::num::NonZeroUsize) -> Arc<Self> {
-        unimplemented!()
+    /// Starts the threads; they begin with what an earlier process left unfinished.
+    pub fn start(store: Arc<Store>, limits: Limits, workers: NonZeroUsize) -> Result<Self, StoreError> {
+        let left_over = store.unfinished()?;
+        let shared =
+            Arc::new(Shared { store, limits, queue: Queue::new(left_over), pace: Mutex::new(FIRST_GUESS) });
+        let spawn = |number| {
+            let shared = shared.clone();
+            thread::Builder::new().name(format!("import-{number}")).spawn(move || shared.work())
+        };
+        let workers = (0..workers.get()).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { shared, workers: Mutex::new(workers) })
     }
-    /// Tells the engine that a job was enqueued.
-    pub fn ring(&self) {}
-    /// Whole percent of an unfinished job, never going backwards, at most 99.
-    pub fn percentage_done(&self, job: &Job) -> u8 {
-        0
+
+    /// Tells the engine that a job was accepted.
+    pub fn submit(&self, ticket: Ticket) {
+        self.shared.queue.submit(ticket);
     }
+
+    /// Whole percent of an unfinished job, by bytes of its file: at most 99, never going backwards.
+    pub fn percentage_done(&self, job: &Job) -> u64 {
+        let done = job.progress().map_or(job.bytes, |progress| progress.next.byte);
+        (done * 100 / job.bytes.max(1)).min(99)
+    }
+
+    /// Whole seconds until an unfinished job will have ended, by the pace of the work so far.
     pub fn time_left_seconds(&self, job: &Job) -> u64 {
-        0
+        let pace = (*self.shared.pace.lock()).max(1);
+        self.shared.store.bytes_to_do(job.ticket).unwrap_or(job.bytes).div_ceil(pace)
     }
-    /// Stops at the next safe point, waits for the workers.
-    pub fn stop(&self) {}
+
+    /// Lets every job stop at its next safe point; returns when all have.
+    pub fn stop(&self) {
+        self.shared.queue.stop();
+        for worker in self.workers.lock().drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("an import thread ended by a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        while let Some(ticket) = self.queue.next(|| self.mend()) {
+            match self.take_turn(ticket) {
+                Ok(ended) => self.queue.give_back(ticket, ended),
+                Err(error) => {
+                    let ended = self.give_up(ticket, &error);
+                    self.queue.give_back(ticket, ended);
+                    self.mend();
+                }
+            }
+        }
+    }
+
+    /// Works on a job for a while; tells whether it has ended.
+    fn take_turn(&self, ticket: Ticket) -> Result<bool, StoreError> {
+        let Some(mut job) = self.store.unfinished_job(ticket)? else { return Ok(true) };
+        if let Err(fault) = &job.rows {
+            let reason = format!("Failed to parse users file JSON when importing users: {fault}");
+            return self.fail(&job, reason);
+        }
+        if self.queue.is_left_over(ticket) {
+            if MAX_ATTEMPTS <= job.attempts {
+                let reason = format!(
+                    "The server was stopped {MAX_ATTEMPTS} times while it worked on this job, without getting any \
+                     further. The rows counted here are imported; the fault is in one of the next."
+                );
+                return self.fail(&job, reason);
+            }
+            job = self.store.try_again(&job)?;
+        }
+        self.run(&job)
+    }
+
+    fn run(&self, job: &Arc<Job>) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        let pause = || self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted());
+        let run = || import::run(&self.store, job, &self.limits, now, pause);
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(after)) => {
+                self.note_pace(job, &after, begun.elapsed());
+                self.log_end(&after);
+                Ok(after.progress().is_none())
+            }
+            Ok(Err(RunError::Store(error))) => Err(error),
+            Ok(Err(RunError::File(error))) => self.fail(job, format!("The uploaded file cannot be read: {error}")),
+            // The rows written before the panic are known to the store, not to `job`.
+            Err(_) => match self.store.unfinished_job(job.ticket)? {
+                Some(job) => self.fail(&job, "The import of this file crashed. Please report it as a bug.".to_owned()),
+                None => Ok(true),
+            },
+        }
+    }
+
+    /// What the store cannot do for a job while it can do other things, it will not be able to do later.
+    /// A fault of the store itself is mended, and the job goes on; returns whether it has ended.
+    fn give_up(&self, ticket: Ticket, error: &StoreError) -> bool {
+        tracing::error!("job number {ticket} was interrupted: {error}");
+        if !self.store.is_available() {
+            return false;
+        }
+        let failed = self.store.unfinished_job(ticket).and_then(|job| match job {
+            Some(job) => self.fail(&job, format!("The server could not go on with this file: {error}")),
+            None => Ok(true),
+        });
+        failed.unwrap_or(false)
+    }
+
+    fn fail(&self, job: &Job, reason: String) -> Result<bool, StoreError> {
+        let job = self.store.fail(job, reason, now())?;
+        self.log_end(&job);
+        Ok(true)
+    }
+
+    fn log_end(&self, job: &Job) {
+        match &job.stage {
+            Stage::Pending(_) => {}
+            Stage::Completed { summary, .. } => tracing::info!(
+                "import job {} completed: {} inserted, {} updated, {} failed",
+                job.id,
+                summary.inserted,
+                summary.updated,
+                summary.failed
+            ),
+            Stage::Failed { .. } => tracing::warn!("import job {} failed", job.id),
+        }
+    }
+
+    fn note_pace(&self, before: &Job, after: &Job, took: Duration) {
+        let at = |job: &Job| job.progress().map_or(job.bytes, |progress| progress.next.byte);
+        let bytes = at(after).saturating_sub(at(before));
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+        *self.pace.lock() = bytes * 1000 / millis;
+    }
+
+    /// Reopens a store that a fault has made unavailable.
+    fn mend(&self) {
+        while !self.store.is_available() && !self.queue.is_stopping() {
+            match self.store.reopen() {
+                Ok(()) => {
+                    tracing::warn!("the store was reopened after a fault");
+                    self.adopt();
+                }
+                Err(error) => tracing::error!("the store cannot be reopened, trying again: {error}"),
+            }
+            thread::sleep(MEND_PAUSE);
+        }
+    }
+
+    /// Takes up jobs whose acceptance was cut short by the fault, yet are there.
+    fn adopt(&self) {
+        for ticket in self.store.unfinished().unwrap_or_default() {
+            self.queue.submit(ticket);
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
 }

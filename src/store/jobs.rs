@@ -169,6 +169,15 @@ impl Store {
         Ok(self.core()?.active.lock().jobs.get(&ticket).cloned())
     }
 
+    /// Bytes of files still to be worked through until this job has ended, if it is unfinished: its
+    /// own and those of the jobs that came before.
+    pub fn bytes_to_do(&self, ticket: Ticket) -> Result<u64> {
+        let core = self.core()?;
+        let active = core.active.lock();
+        let left = |job: &Arc<Job>| job.bytes - job.progress().map_or(job.bytes, |at| at.next.byte.min(job.bytes));
+        Ok(active.jobs.range(..=ticket).map(|(_, job)| left(job)).sum())
+    }
+
     /// Jobs that are `wanted`, newest first; `counted` also tells how many there are.
     pub fn jobs(
         &self,

@@ -1,0 +1,219 @@
+//! A client of the API: just what `import` needs of it.
+
+use std::fmt::Write as _;
+use std::io::{self, BufReader, Read};
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body, SendBody};
+
+use super::Problem;
+use super::report::FailedRow;
+
+/// Largest body the server takes, if it does not say: the documented 500 KB.
+const DOCUMENTED_LIMIT: u64 = 512_000;
+const BOUNDARY: &str = "intake-5b7d0d3c2f8e4a61-users";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server and the right to use it.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+/// A connection as the API shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Connection {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) strategy: String,
+}
+
+/// A job as the API shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) percentage_done: u64,
+    pub(super) summary: Option<Summary>,
+    pub(super) status_details: Option<String>,
+}
+
+/// What became of a job's rows.
+#[derive(Debug, Clone, Copy, Default, Deserialize, serde::Serialize)]
+pub(super) struct Summary {
+    pub(super) inserted: u64,
+    pub(super) updated: u64,
+    pub(super) failed: u64,
+    pub(super) total: u64,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.failed += other.failed;
+        self.total += other.total;
+    }
+}
+
+/// The text parts of an upload.
+#[derive(Debug)]
+pub(super) struct Form<'a> {
+    pub(super) connection_id: &'a str,
+    pub(super) upsert: bool,
+    pub(super) external_id: Option<&'a str>,
+    pub(super) send_completion_email: bool,
+}
+
+/// What the server said to an upload.
+pub(super) enum Answer {
+    Accepted(Job),
+    /// Too many jobs or requests: try again after this time.
+    Later(Duration),
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    message: Option<String>,
+}
+
+impl Client {
+    pub(super) fn new(url: &str, token: &str) -> Self {
+        // Fails when a provider is there already, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .build();
+        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// The database connections, and the largest body an upload may have.
+    pub(super) fn connections(&self) -> Result<(Vec<Connection>, u64), Problem> {
+        let mut response = self.get("/api/v2/connections?strategy=auth0")?;
+        let limit = response.headers().get("x-intake-max-file-size").and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok((read(&mut response)?, limit.unwrap_or(DOCUMENTED_LIMIT)))
+    }
+
+    /// Sends a file of `bytes` bytes.
+    ///
+    /// An upload without an answer is not sent again, because its job may be there.
+    pub(super) fn upload(&self, form: &Form, file: Box<dyn Read>, bytes: u64) -> Result<Answer, Problem> {
+        let (head, tail) = (form.head(), format!("\r\n--{BOUNDARY}--\r\n"));
+        let length = head.len() as u64 + bytes + tail.len() as u64;
+        let mut body = head.as_bytes().chain(file).chain(tail.as_bytes());
+        let mut response = self
+            .agent
+            .post(self.url("/api/v2/jobs/users-imports"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
+            .header("content-length", length)
+            .send(SendBody::from_reader(&mut body))
+            .map_err(|error| self.unreachable(&error))?;
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            return Ok(Answer::Later(Duration::from_secs(seconds.unwrap_or(5))));
+        }
+        accept(&mut response)?;
+        Ok(Answer::Accepted(read(&mut response)?))
+    }
+
+    pub(super) fn job(&self, id: &str) -> Result<Job, Problem> {
+        read(&mut self.get(&format!("/api/v2/jobs/{id}"))?)
+    }
+
+    /// Shows each failed row of a job to `see`, without keeping them.
+    pub(super) fn failed_rows(
+        &self,
+        job: &Job,
+        mut see: impl FnMut(FailedRow) -> io::Result<()>,
+    ) -> Result<(), Problem> {
+        let mut response = self.get(&format!("/api/v2/jobs/{}/errors", job.id))?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        let reader = BufReader::new(response.body_mut().with_config().limit(u64::MAX).reader());
+        let mut json = serde_json::Deserializer::from_reader(reader);
+        Ok(json.deserialize_seq(EachRow(&mut see))?)
+    }
+
+    fn get(&self, path: &str) -> Result<Response<Body>, Problem> {
+        let mut response = self
+            .agent
+            .get(self.url(path))
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()
+            .map_err(|error| self.unreachable(&error))?;
+        accept(&mut response)?;
+        Ok(response)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Problem {
+        Problem::new(format!("no answer from {}: {error}", self.base))
+    }
+}
+
+impl Form<'_> {
+    /// The body up to the first byte of the file.
+    fn head(&self) -> String {
+        let mut fields = vec![
+            ("connection_id", self.connection_id.to_owned()),
+            ("upsert", self.upsert.to_string()),
+            ("send_completion_email", self.send_completion_email.to_string()),
+        ];
+        fields.extend(self.external_id.map(|id| ("external_id", id.to_owned())));
+        let mut head = String::new();
+        for (name, value) in fields {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                head,
+                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+        }
+        head + "--" + BOUNDARY
+            + "\r\ncontent-disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
+               content-type: application/json\r\n\r\n"
+    }
+}
+
+/// Turns an error answer into its message.
+fn accept(response: &mut Response<Body>) -> Result<(), Problem> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let message = read::<ErrorBody>(response).ok().and_then(|body| body.message);
+    Err(Problem::new(format!("the server answered {status}: {}", message.unwrap_or_default())))
+}
+
+fn read<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Problem> {
+    Ok(serde_json::from_reader(response.body_mut().as_reader())?)
+}
+
+/// Hands rows on as they arrive: there may be more of them than memory.
+struct EachRow<'a, F>(&'a mut F);
+
+impl<'de, F: FnMut(FailedRow) -> io::Result<()>> Visitor<'de> for EachRow<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("an array of failed rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
+        while let Some(row) = rows.next_element()? {
+            (self.0)(row).map_err(serde::de::Error::custom)?;
+        }
+        Ok(())
+    }
+}

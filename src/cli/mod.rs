@@ -1,0 +1,219 @@
+//! The command line: what can be asked, and how it is answered.
+//!
+//! `import` is an HTTP client like any other: even for the data directory at hand it talks to a
+//! server, its own if none is running. Results go to stdout, everything said along the way to stderr.
+
+mod check;
+mod client;
+mod import;
+mod parts;
+mod report;
+mod serve;
+mod token;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Settings;
+
+/// How a command ended, as the shell sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well; of an import: every row is in.
+    Done = 0,
+    /// The command could not run, or a job failed.
+    Failed = 1,
+    /// An import finished with failed rows.
+    FailedRows = 3,
+    /// A check found something.
+    Findings = 4,
+}
+
+/// What stopped a command, worded for the person who typed it.
+#[derive(Debug)]
+pub(crate) struct Problem(String);
+
+impl<E: std::error::Error> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Problem {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Takes a user base in: a self-hosted server for Auth0-compatible bulk user imports.
+#[derive(Debug, Parser)]
+#[command(name = "intake", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  intake import users.json          import a file into the data directory ./intake-data
+  intake serve                      run the server on 127.0.0.1:3000
+  intake serve --ephemeral          run a throwaway server for tests
+
+Settings are read from ./import.toml and from INTAKE_… environment variables.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Serve),
+    Import(Import),
+    Check(Check),
+    Token(Token),
+}
+
+/// Where the settings are.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// Settings file (default: ./import.toml, if there is one)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> Result<Settings, Problem> {
+        Ok(Settings::load(self.config.as_deref(), std::env::vars())?)
+    }
+}
+
+/// Run the server
+///
+/// Listens for uploads and works on them. What is accepted is on disk: stop the server in any way
+/// you like, the next start goes on where it was. Ctrl-C and SIGTERM end it within seconds.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake serve
+  intake serve --bind 0.0.0.0:8080 --config /etc/intake.toml
+  intake serve --ephemeral          a throwaway server: temporary data, free port, and as first
+                                    line on stdout a JSON object with url, token, client_id,
+                                    client_secret, connection_id and connection
+
+Exit status: 0 stopped when asked, 1 could not run, 2 wrong usage.")]
+struct Serve {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Keep everything in a temporary directory that is removed at exit, and take a free port
+    #[arg(long)]
+    ephemeral: bool,
+    /// Address and port to listen on (default: server.bind, 127.0.0.1:3000)
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<SocketAddr>,
+}
+
+/// Import files of users and wait for the outcome of every row
+///
+/// Each file is a JSON array of users; `-` is standard input. Without --url the data directory of the
+/// settings is used, by its running server if there is one. A file above the server's size limit is
+/// cut between rows into several jobs; row numbers stay those of the file.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake import users.json
+  intake import users.json --upsert --external-id nightly-7
+  zcat users.json.gz | intake import - --connection staff-db
+  intake import users.json --url https://users.example.com --token \"$TOKEN\"
+
+Exit status: 0 all rows are in, 1 could not run or a job failed, 2 wrong usage,
+3 finished with failed rows.")]
+struct Import {
+    /// Files to import, `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Name or id of the connection (default: the only one there is)
+    #[arg(long, value_name = "NAME-or-ID")]
+    connection: Option<String>,
+    /// Let rows of existing users change them, instead of failing
+    #[arg(long)]
+    upsert: bool,
+    /// Your own id for this import, shown with its jobs
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    /// Send no mail when a job ends
+    #[arg(long)]
+    no_email: bool,
+    /// Print the result as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    /// Where to write the failed rows (default: FILE with the ending .report.json)
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// A running server, e.g. https://users.example.com
+    #[arg(long, requires = "token", env = "INTAKE_URL")]
+    url: Option<String>,
+    /// Access token for --url with the scopes create:users and read:connections
+    #[arg(long, requires = "url", env = "INTAKE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Check a file of users offline: the same rules for rows, nothing is stored
+///
+/// What can't be known offline is whether a user is there already.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake check users.json
+  zcat users.json.gz | intake check - --json
+
+Exit status: 0 nothing found, 1 could not run, 2 wrong usage, 4 something is wrong with the file
+or with rows of it.")]
+struct Check {
+    /// File to check, `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the result as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Make an access token for the API
+///
+/// Signed with the key in the data directory; the server may be running or not.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  TOKEN=$(intake token)
+  intake token --scope \"read:users read:connections\" --ttl 15m
+
+Exit status: 0 the token is on stdout, 1 could not run, 2 wrong usage.")]
+struct Token {
+    /// What the token may do, separated by blanks (default: everything)
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// How long it is valid, e.g. 15m or 24h (default: tokens.lifetime)
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Import(import) => import.run(),
+        Command::Check(check) => check.run(),
+        Command::Token(token) => token.run(),
+    };
+    let exit = outcome.unwrap_or_else(|problem| {
+        eprintln!("intake: {problem}");
+        Exit::Failed
+    });
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,136 @@
+//! A job's file meets the store: one thread reads and judges ahead, the other writes.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use thiserror::Error;
+
+use super::check::{Limits, judge};
+use super::read::{RawChunk, Rows};
+use super::report::reported;
+use crate::domain::{FailedRow, Fault, Job, Progress, Timestamp};
+use crate::store::{Chunk, ChunkRow, Store, StoreError};
+
+/// Chunks read ahead of the writer.
+const AHEAD: usize = 2;
+/// Rows in the first chunks: small files end early, later chunks are worth their commit.
+const RAMP: [usize; 4] = [512, 512, 1024, 2048];
+/// Rows in every further chunk.
+const MOST_ROWS: usize = 4096;
+
+/// Why a job could not go on for now.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The store did not take a chunk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The uploaded file cannot be read.
+    #[error("the uploaded file cannot be read: {0}")]
+    File(#[from] io::Error),
+}
+
+/// A chunk ready to be written, and the text it was made of.
+struct Prepared {
+    raw: RawChunk,
+    chunk: Chunk,
+}
+
+/// Works on a job from where it stands until it has ended, or `pause` says so after a chunk.
+///
+/// Returns the job as it stands then. Running it again goes on from there; what was committed is not
+/// done again.
+pub fn run(
+    store: &Store,
+    job: &Arc<Job>,
+    limits: &Limits,
+    now: impl Fn() -> Timestamp + Sync,
+    pause: impl Fn() -> bool,
+) -> Result<Arc<Job>, RunError> {
+    let Some(progress) = job.progress() else { return Ok(job.clone()) };
+    if job.rows == Ok(0) {
+        let nothing = Chunk { rows: Vec::new(), end: progress.next };
+        return Ok(store.apply(job, &nothing, now(), &unreported)?);
+    }
+    let file = store.file(job)?;
+    let (sender, receiver) = sync_channel(AHEAD);
+    thread::scope(|scope| {
+        let (now, mut job) = (&now, job.clone());
+        let ids = job.clone();
+        scope.spawn(move || prepare_all(store, &ids, progress, file, limits, now, &sender));
+        for prepared in receiver {
+            let Prepared { raw, chunk } = prepared?;
+            let fail = |at: usize, faults| failed_row(&raw, at, faults);
+            job = store.apply(&job, &chunk, now(), &fail)?;
+            if job.progress().is_none() || pause() {
+                break;
+            }
+        }
+        Ok(job)
+    })
+}
+
+/// Reads and judges until the file ends or nobody wants more.
+fn prepare_all(
+    store: &Store,
+    job: &Job,
+    progress: Progress,
+    file: File,
+    limits: &Limits,
+    now: &(impl Fn() -> Timestamp + Sync),
+    sender: &SyncSender<Result<Prepared, RunError>>,
+) {
+    let mut rows = match Rows::open(file, progress.next) {
+        Ok(rows) => rows,
+        Err(error) => return drop(sender.send(Err(error.into()))),
+    };
+    for step in 0.. {
+        let prepared = match rows.next_chunk(chunk_rows(step, job.attempts)) {
+            Ok(None) => return,
+            Ok(Some(raw)) => prepare(store, job, raw, limits, now()).map_err(RunError::from),
+            Err(error) => Err(RunError::from(error)),
+        };
+        let failed = prepared.is_err();
+        if sender.send(prepared).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Rows in the next chunk; fewer after each attempt that ended the process, so that it gets anywhere.
+fn chunk_rows(step: usize, attempts: u32) -> NonZeroUsize {
+    let rows = RAMP.get(step).copied().unwrap_or(MOST_ROWS);
+    NonZeroUsize::new(rows >> attempts.min(9)).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn prepare(
+    store: &Store,
+    job: &Job,
+    raw: RawChunk,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Prepared, StoreError> {
+    let mut rows = Vec::with_capacity(raw.rows.len());
+    for (at, row) in raw.rows.iter().enumerate() {
+        let verdict = match judge(raw.text_of(row), limits) {
+            Ok(candidate) => Ok(store.draft(&candidate, job.ids.id(row.index), now)?),
+            Err(faults) => Err(failed_row(&raw, at, faults)),
+        };
+        rows.push(ChunkRow { index: row.index, verdict });
+    }
+    let chunk = Chunk { rows, end: raw.end };
+    Ok(Prepared { raw, chunk })
+}
+
+fn failed_row(raw: &RawChunk, at: usize, faults: Vec<Fault>) -> FailedRow {
+    let row = &raw.rows[at];
+    FailedRow::new(row.index, row.line, reported(raw.text_of(row)), faults)
+}
+
+/// For a chunk without rows.
+fn unreported(_: usize, faults: Vec<Fault>) -> FailedRow {
+    FailedRow::new(0, 1, reported(None), faults)
+}
