@@ -68,6 +68,7 @@ impl Fault {
     }
 
     /// The same fault with advice.
+    #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
