@@ -1,17 +1,35 @@
-//! stub
-#![allow(missing_docs, unused_variables)]
-use crate::domain::*;
-/// Push-mode check of a whole users file, in constant memory.
-#[derive(Debug, Default)]
-pub struct Scanner;
-impl Scanner {
-    pub fn new() -> Self {
-        Self
-    }
-    /// Takes the next bytes. After a fault, further bytes are ignored.
-    pub fn push(&mut self, bytes: &[u8]) {}
-    /// The number of rows, or what is wrong with the file.
-    pub fn finish(self) -> Result<u64, FileFault> {
-        Ok(0)
-    }
-}
+//! The pipeline: bytes in, judged rows out.
+//!
+//! | step | module | from | to |
+//! |---|---|---|---|
+//! | is it a file of rows? | `scan` | bytes as they arrive | the number of rows, or a [`FileFault`] |
+//! | cut it up | `read` | a good file and a position | chunks of rows, each with where to go on |
+//! | judge each row | `check` | a row's text | a [`Candidate`], or all its faults |
+//! | show what failed | `report` | a row's text | the same, without its secrets |
+//!
+//! `tokens` is what the last two share: steps through JSON text without converting it.
+//!
+//! Deliberately absent: the store (so [`examine`] can judge a file on any machine), other users
+//! (whether an address is taken is for whoever applies the rows), HTTP, threads, time.
+//!
+//! **Invariant:** no file makes this room use more memory than a few blocks and one chunk, and no
+//! byte of a value's text changes between the file and the [`Candidate`], except blanks between
+//! tokens and the case of addresses and names.
+
+mod check;
+mod examine;
+mod read;
+mod report;
+mod scan;
+#[cfg(test)]
+mod testing;
+mod tokens;
+
+pub use check::{Limits, MAX_FAULTS, judge, judge_read};
+pub use examine::{Examined, examine};
+pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows};
+pub use report::{MAX_REPORTED_BYTES, reported};
+pub use scan::{MAX_DEPTH, RowSpan, Scanner};
+
+#[cfg(doc)]
+use crate::domain::{Candidate, FileFault};

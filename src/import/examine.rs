@@ -1,0 +1,72 @@
+//! A whole file judged in one call, for a look at it before it is uploaded.
+
+use std::io::{self, Read, Seek};
+use std::num::NonZeroUsize;
+
+use crate::domain::{Candidate, Fault, FileFault, Position};
+
+use super::check::{Limits, judge_read};
+use super::read::Rows;
+use super::scan::Scanner;
+
+const BLOCK_BYTES: usize = 256 * 1024;
+const CHUNK_ROWS: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
+
+/// One row of a file and the verdict on it.
+#[derive(Debug)]
+pub struct Examined<'a> {
+    /// Place in the file's array, from 0.
+    pub index: u64,
+    /// Line of the file it starts on, from 1.
+    pub line: u64,
+    /// Its text; `None` if it has more than [`super::MAX_ROW_BYTES`].
+    pub text: Option<&'a str>,
+    /// The user it offers, or everything wrong with it.
+    pub verdict: Result<Candidate<'a>, Vec<Fault>>,
+}
+
+/// Judges all rows of a file that nobody has looked at yet, in the order of the file; tells their
+/// number.
+///
+/// A file that is no file of rows gives a [`FileFault`], before any row was judged.
+pub fn examine<R: Read + Seek>(
+    mut file: R,
+    limits: &Limits,
+    mut on_row: impl FnMut(Examined<'_>),
+) -> io::Result<Result<u64, FileFault>> {
+    file.rewind()?;
+    let rows = match scan(&mut file)? {
+        Ok(rows) => rows,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    for chunk in Rows::open(file, Position::default(), CHUNK_ROWS)? {
+        let chunk = chunk?;
+        for row in &chunk.rows {
+            let text = chunk.text_of(row);
+            let verdict = judge_read(text, limits);
+            on_row(Examined {
+                index: row.index,
+                line: row.line,
+                text,
+                verdict,
+            });
+        }
+    }
+    Ok(Ok(rows))
+}
+
+fn scan(file: &mut impl Read) -> io::Result<Result<u64, FileFault>> {
+    let mut scanner = Scanner::new();
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(scanner.finish()),
+            Ok(length) => scanner.push_unreported(&block[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if scanner.fault().is_some() {
+            return Ok(scanner.finish());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the tests of this room share: public collections of test cases, and JSON drawn at random.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+/// A public collection of test cases beside the repository; they are not part of it.
+///
+/// `None`, with a word on the terminal, where there is none. `INTAKE_SHARED` says where else.
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let shared = std::env::var_os("INTAKE_SHARED").map_or_else(beside, PathBuf::from);
+    let path = shared.join("corpora").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: there is no {}; set INTAKE_SHARED", path.display());
+    None
+}
+
+/// JSON text of any value, blanks, escapes and huge numbers included.
+pub(crate) fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,4})?",
+        text(),
+    ];
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        let member = (text(), inner.clone()).prop_map(|(name, value)| format!("{name}:{value}"));
+        prop_oneof![list('[', inner, ']'), list('{', member, '}'),]
+    })
+}
+
+fn list(
+    open: char,
+    item: impl Strategy<Value = String>,
+    close: char,
+) -> impl Strategy<Value = String> {
+    (prop::collection::vec(item, 0..6), "[ \t\r\n]{0,3}").prop_map(move |(items, blank)| {
+        let items = items.join(&format!("{blank},{blank}"));
+        format!("{open}{blank}{items}{blank}{close}")
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[a-z @.]{0,12}",
+        1 => any::<String>().prop_map(|text| {
+            let quoted = serde_json::to_string(&text).unwrap();
+            quoted[1..quoted.len() - 1].to_owned()
+        }),
+        1 => "\\\\u[0-9a-fA-F]{4}",
+        1 => prop_oneof![Just(r"\n"), Just(r"\/"), Just(r#"\""#), Just(r"\\")].prop_map(str::to_owned),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+}
+
+/// Changes, removes or adds one byte, of those that matter to JSON.
+pub(crate) fn mutate(text: &mut Vec<u8>, place: usize, byte: usize, kind: u8) {
+    const BYTES: &[u8] =
+        b"[]{},:\"\\ \n0123456789-+.eEtrufalsn/'\x00\x1f\x7f\x80\xbf\xc3\xe2\xed\xf4";
+    let byte = BYTES[byte % BYTES.len()];
+    let place = place % (text.len() + 1);
+    match kind {
+        0 => text.insert(place, byte),
+        1 if place < text.len() => drop(text.remove(place)),
+        _ if place < text.len() => text[place] = byte,
+        _ => text.push(byte),
+    }
+}
