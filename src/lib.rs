@@ -17,7 +17,10 @@
 //!
 //! `tests/floor_plan.rs` holds the code to these arrows.
 
+pub mod config;
 pub mod domain;
+pub mod http;
 pub mod import;
 pub mod jobs;
 pub mod store;
+pub mod tokens;

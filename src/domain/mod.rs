@@ -3,6 +3,7 @@
 //! **Invariant:** nothing in here does I/O, reads a clock, draws randomness or knows a framework.
 //! Time and entropy arrive as arguments, so every rule can be tested with fixed values.
 
+mod access;
 mod connection;
 mod email;
 mod fault;
@@ -11,6 +12,7 @@ mod job;
 mod time;
 mod user;
 
+pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
 pub use connection::{Client, Connection, DATABASE_STRATEGY};
 pub use email::{Email, EmailFault};
 pub use fault::{Code, FailedRow, Fault, FileFault};
