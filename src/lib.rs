@@ -17,6 +17,8 @@
 //!
 //! `tests/floor_plan.rs` holds the code to these arrows.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;

@@ -29,7 +29,6 @@ pub(super) struct Client {
 pub(super) struct Connection {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) strategy: String,
 }
 
 /// A job as the API shows it.
@@ -91,20 +90,32 @@ impl Client {
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
             .build();
-        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+        Self {
+            agent: config.into(),
+            base: url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     /// The database connections, and the largest body an upload may have.
     pub(super) fn connections(&self) -> Result<(Vec<Connection>, u64), Problem> {
         let mut response = self.get("/api/v2/connections?strategy=auth0")?;
-        let limit = response.headers().get("x-intake-max-file-size").and_then(|value| value.to_str().ok()?.parse().ok());
+        let limit = response
+            .headers()
+            .get("x-intake-max-file-size")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         Ok((read(&mut response)?, limit.unwrap_or(DOCUMENTED_LIMIT)))
     }
 
     /// Sends a file of `bytes` bytes.
     ///
     /// An upload without an answer is not sent again, because its job may be there.
-    pub(super) fn upload(&self, form: &Form, file: Box<dyn Read>, bytes: u64) -> Result<Answer, Problem> {
+    pub(super) fn upload(
+        &self,
+        form: &Form,
+        file: Box<dyn Read>,
+        bytes: u64,
+    ) -> Result<Answer, Problem> {
         let (head, tail) = (form.head(), format!("\r\n--{BOUNDARY}--\r\n"));
         let length = head.len() as u64 + bytes + tail.len() as u64;
         let mut body = head.as_bytes().chain(file).chain(tail.as_bytes());
@@ -112,12 +123,18 @@ impl Client {
             .agent
             .post(self.url("/api/v2/jobs/users-imports"))
             .header("authorization", format!("Bearer {}", self.token))
-            .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
+            .header(
+                "content-type",
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            )
             .header("content-length", length)
             .send(SendBody::from_reader(&mut body))
             .map_err(|error| self.unreachable(&error))?;
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            let seconds = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok()?.parse().ok());
             return Ok(Answer::Later(Duration::from_secs(seconds.unwrap_or(5))));
         }
         accept(&mut response)?;
@@ -169,7 +186,10 @@ impl Form<'_> {
         let mut fields = vec![
             ("connection_id", self.connection_id.to_owned()),
             ("upsert", self.upsert.to_string()),
-            ("send_completion_email", self.send_completion_email.to_string()),
+            (
+                "send_completion_email",
+                self.send_completion_email.to_string(),
+            ),
         ];
         fields.extend(self.external_id.map(|id| ("external_id", id.to_owned())));
         let mut head = String::new();
@@ -180,7 +200,8 @@ impl Form<'_> {
                 "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
         }
-        head + "--" + BOUNDARY
+        head + "--"
+            + BOUNDARY
             + "\r\ncontent-disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
                content-type: application/json\r\n\r\n"
     }
@@ -192,8 +213,13 @@ fn accept(response: &mut Response<Body>) -> Result<(), Problem> {
     if status.is_success() {
         return Ok(());
     }
-    let message = read::<ErrorBody>(response).ok().and_then(|body| body.message);
-    Err(Problem::new(format!("the server answered {status}: {}", message.unwrap_or_default())))
+    let message = read::<ErrorBody>(response)
+        .ok()
+        .and_then(|body| body.message);
+    Err(Problem::new(format!(
+        "the server answered {status}: {}",
+        message.unwrap_or_default()
+    )))
 }
 
 fn read<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Problem> {

@@ -1,19 +1,18 @@
 //! `intake import`: sends files, waits, and accounts for every row.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tempfile::NamedTempFile;
 
 use super::client::{Answer, Client, Connection, Form, Job};
 use super::host::Host;
 use super::outcome::Outcome;
 use super::parts::{self, Part};
 use super::report::{FailedRow, Report, beside};
+use super::source::Source;
 use super::{Exit, Import, Problem};
 
 /// Pauses between two looks at a job: short at first, for small files.
@@ -23,7 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 impl Import {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         if self.report.is_some() && self.files.len() > 1 {
-            return Err(Problem::new("--report takes the rows of one file: import the files one by one"));
+            return Err(Problem::new(
+                "--report takes the rows of one file: import the files one by one",
+            ));
         }
         // Held until the end: it may be a server of our own.
         let (_host, client) = self.connect()?;
@@ -41,7 +42,11 @@ impl Import {
             serde_json::to_writer_pretty(io::stdout().lock(), &outcomes)?;
             writeln!(io::stdout())?;
         }
-        Ok(outcomes.iter().map(Outcome::exit).min_by_key(Exit::severity).unwrap_or(Exit::Done))
+        Ok(outcomes
+            .iter()
+            .map(Outcome::exit)
+            .min_by_key(Exit::severity)
+            .unwrap_or(Exit::Done))
     }
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
@@ -54,16 +59,25 @@ impl Import {
     }
 
     fn choose<'a>(&self, connections: &'a [Connection]) -> Result<&'a Connection, Problem> {
-        let names: Vec<&str> = connections.iter().map(|connection| connection.name.as_str()).collect();
+        let names: Vec<&str> = connections
+            .iter()
+            .map(|connection| connection.name.as_str())
+            .collect();
         let names = names.join(", ");
         match (&self.connection, connections) {
             (Some(wanted), _) => connections
                 .iter()
                 .find(|connection| connection.name == *wanted || connection.id == *wanted)
-                .ok_or_else(|| Problem::new(format!("there is no database connection {wanted}; there is: {names}"))),
+                .ok_or_else(|| {
+                    Problem::new(format!(
+                        "there is no database connection {wanted}; there is: {names}"
+                    ))
+                }),
             (None, [only]) => Ok(only),
             (None, []) => Err(Problem::new("the server has no database connection")),
-            (None, _) => Err(Problem::new(format!("choose a connection with --connection: {names}"))),
+            (None, _) => Err(Problem::new(format!(
+                "choose a connection with --connection: {names}"
+            ))),
         }
     }
 
@@ -81,7 +95,9 @@ impl Import {
         let plan = match parts::plan(&mut source.file()?, limit)? {
             Ok(plan) => plan,
             Err(fault) => {
-                outcome.fail(format!("the file has to be cut, but it is no array of users: {fault}"));
+                outcome.fail(format!(
+                    "the file has to be cut, but it is no array of users: {fault}"
+                ));
                 return Ok(outcome);
             }
         };
@@ -98,7 +114,9 @@ impl Import {
         let bar = progress_bar(plan.parts.iter().map(|part| part.rows).sum());
         let jobs = send_all(client, &form, &source, &plan.parts, &bar)?;
         for (part, job) in plan.parts.iter().zip(jobs) {
-            let job = wait(client, job, |percent| bar.set_position(part.first_row + part.rows * percent / 100))?;
+            let job = wait(client, job, |percent| {
+                bar.set_position(part.first_row + part.rows * percent / 100)
+            })?;
             client.failed_rows(&job, |row| report.add(&part.in_file(row)))?;
             outcome.add(&job);
         }
@@ -108,39 +126,11 @@ impl Import {
     }
 }
 
-/// A file, or what standard input held.
-enum Source {
-    File(PathBuf),
-    Copy(NamedTempFile),
-}
-
-impl Source {
-    fn open(input: &Path) -> Result<Self, Problem> {
-        if input != Path::new("-") {
-            return Ok(Self::File(input.to_owned()));
-        }
-        let mut copy = NamedTempFile::new()?;
-        io::copy(&mut io::stdin().lock(), &mut copy)?;
-        Ok(Self::Copy(copy))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::File(path) => path,
-            Self::Copy(copy) => copy.path(),
-        }
-    }
-
-    fn file(&self) -> Result<File, Problem> {
-        let path = self.path();
-        File::open(path).map_err(|error| Problem::new(format!("{} cannot be read: {error}", path.display())))
-    }
-}
-
 /// Rows per second and the time left, on stderr, and only if that is a terminal.
 fn progress_bar(rows: u64) -> ProgressBar {
     let template = "{bar:40} {pos}/{len} rows, {per_sec}, {eta} left {msg}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(rows).with_style(style)
 }
 

@@ -5,10 +5,13 @@
 
 mod check;
 mod client;
+mod host;
 mod import;
+mod outcome;
 mod parts;
 mod report;
 mod serve;
+mod source;
 mod token;
 
 use std::fmt;
@@ -32,6 +35,18 @@ pub(crate) enum Exit {
     FailedRows = 3,
     /// A check found something.
     Findings = 4,
+}
+
+impl Exit {
+    /// The worst first.
+    fn severity(&self) -> u8 {
+        match self {
+            Self::Failed => 0,
+            Self::Findings => 1,
+            Self::FailedRows => 2,
+            Self::Done => 3,
+        }
+    }
 }
 
 /// What stopped a command, worded for the person who typed it.
@@ -58,7 +73,12 @@ impl fmt::Display for Problem {
 
 /// Takes a user base in: a self-hosted server for Auth0-compatible bulk user imports.
 #[derive(Debug, Parser)]
-#[command(name = "intake", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "intake",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "Examples:
   intake import users.json          import a file into the data directory ./intake-data
   intake serve                      run the server on 127.0.0.1:3000
@@ -153,10 +173,10 @@ struct Import {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// A running server, e.g. https://users.example.com
-    #[arg(long, requires = "token", env = "INTAKE_URL")]
+    #[arg(long, requires = "token")]
     url: Option<String>,
     /// Access token for --url with the scopes create:users and read:connections
-    #[arg(long, requires = "url", env = "INTAKE_TOKEN", hide_env_values = true)]
+    #[arg(long, requires = "url")]
     token: Option<String>,
     #[command(flatten)]
     config: ConfigFile,

@@ -40,7 +40,10 @@ struct RowError {
 impl FailedRow {
     /// A row that no request to this server can hold.
     pub(super) fn too_long(row: &RowSpan, limit: u64) -> Self {
-        let message = format!("The row has {} bytes, but the server takes {limit} at most", row.end - row.start);
+        let message = format!(
+            "The row has {} bytes, but the server takes {limit} at most",
+            row.end - row.start
+        );
         domain::FailedRow::new(
             row.index,
             row.line,
@@ -48,6 +51,35 @@ impl FailedRow {
             vec![domain::Fault::of_row(Code::ProfileSizeExceeded, message)],
         )
         .into()
+    }
+}
+
+impl FailedRow {
+    /// Prints where it is and what is wrong with it.
+    pub(super) fn print(&self, to: &mut impl Write) -> io::Result<()> {
+        if let (Some(line), Some(index)) = (self.line, self.index) {
+            writeln!(to, "line {line} (index {index})")?;
+        }
+        for error in &self.errors {
+            writeln!(to, "  {}: {}", error.code, error.told())?;
+        }
+        Ok(())
+    }
+}
+
+impl RowError {
+    /// The message, with whatever helps to understand it.
+    fn told(&self) -> String {
+        let first = self
+            .duplicate_of
+            .map(|index| format!(" (index {index} is the first)"));
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})"));
+        format!(
+            "{}{}{}",
+            self.message,
+            first.unwrap_or_default(),
+            hint.unwrap_or_default()
+        )
     }
 }
 
@@ -102,7 +134,7 @@ const LINES_NAMED: usize = 10;
 impl Group {
     fn add(&mut self, line: Option<u64>, error: &RowError) {
         if self.rows == 0 {
-            self.example = error.hint.iter().fold(error.message.clone(), |text, hint| format!("{text} ({hint})"));
+            self.example = error.told();
         }
         if self.first_lines.len() < LINES_NAMED {
             self.first_lines.extend(line);
@@ -114,7 +146,7 @@ impl Group {
 /// Failed rows, counted by code and written to a file that is made for the first of them.
 #[derive(Debug)]
 pub(super) struct Report {
-    path: Option<PathBuf>,
+    path: PathBuf,
     file: Option<BufWriter<File>>,
     groups: BTreeMap<String, Group>,
 }
@@ -122,29 +154,37 @@ pub(super) struct Report {
 impl Report {
     /// A report that will be at `path` if there is anything to report.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path: Some(path), file: None, groups: BTreeMap::new() }
-    }
-
-    /// A report that only counts.
-    pub(super) fn unwritten() -> Self {
-        Self { path: None, file: None, groups: BTreeMap::new() }
+        Self {
+            path,
+            file: None,
+            groups: BTreeMap::new(),
+        }
     }
 
     /// Adds a row.
     pub(super) fn add(&mut self, row: &FailedRow) -> io::Result<()> {
         self.write(row)?;
         let mut seen = BTreeSet::new();
-        for error in row.errors.iter().filter(|error| seen.insert(error.code.as_str())) {
-            self.groups.entry(error.code.clone()).or_default().add(row.line, error);
+        for error in row
+            .errors
+            .iter()
+            .filter(|error| seen.insert(error.code.as_str()))
+        {
+            self.groups
+                .entry(error.code.clone())
+                .or_default()
+                .add(row.line, error);
         }
         Ok(())
     }
 
     fn write(&mut self, row: &FailedRow) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
         let (file, before) = match &mut self.file {
             Some(file) => (file, ",\n"),
-            None => (self.file.insert(BufWriter::new(File::create(path)?)), "[\n"),
+            None => (
+                self.file.insert(BufWriter::new(File::create(&self.path)?)),
+                "[\n",
+            ),
         };
         file.write_all(before.as_bytes())?;
         Ok(serde_json::to_writer(file, row)?)
@@ -152,21 +192,35 @@ impl Report {
 
     /// Ends the report: the rows by code, and where the file is if there is one.
     pub(super) fn finish(self) -> io::Result<(BTreeMap<String, Group>, Option<PathBuf>)> {
-        let Some(mut file) = self.file else { return Ok((self.groups, None)) };
+        let Some(mut file) = self.file else {
+            return Ok((self.groups, None));
+        };
         file.write_all(b"\n]\n")?;
         file.flush()?;
-        Ok((self.groups, self.path))
+        Ok((self.groups, Some(self.path)))
     }
 }
 
 /// Prints rows by code, the most frequent first.
-pub(super) fn print_groups(groups: &BTreeMap<String, Group>, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn print_groups(
+    groups: &BTreeMap<String, Group>,
+    to: &mut impl Write,
+) -> io::Result<()> {
     let mut groups: Vec<_> = groups.iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.rows));
     for (code, group) in groups {
         let lines: Vec<String> = group.first_lines.iter().map(u64::to_string).collect();
-        let more = if lines.len() as u64 == group.rows { "" } else { ", …" };
-        writeln!(to, "  {code}: {} rows, on lines {}{more}", group.rows, lines.join(", "))?;
+        let more = if lines.len() as u64 == group.rows {
+            ""
+        } else {
+            ", …"
+        };
+        writeln!(
+            to,
+            "  {code}: {} rows, on lines {}{more}",
+            group.rows,
+            lines.join(", ")
+        )?;
         writeln!(to, "    e.g. {}", group.example)?;
     }
     Ok(())
@@ -174,5 +228,9 @@ pub(super) fn print_groups(groups: &BTreeMap<String, Group>, to: &mut impl Write
 
 /// Where the report of a file goes unless told: beside it, with the ending `.report.json`.
 pub(super) fn beside(input: &Path) -> PathBuf {
-    if input == Path::new("-") { "stdin.report.json".into() } else { input.with_extension("report.json") }
+    if input == Path::new("-") {
+        "stdin.report.json".into()
+    } else {
+        input.with_extension("report.json")
+    }
 }

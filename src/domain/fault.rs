@@ -76,6 +76,15 @@ impl Fault {
         }
     }
 
+    /// A second row for one user: row `first` gave the same `key` (`email` or `username`).
+    pub fn given_before(key: &str, first: u64) -> Self {
+        let message = format!("A user with this {key} was already provided.");
+        Self {
+            duplicate_of: Some(first),
+            ..Self::of_row(Code::DuplicatedUser, message)
+        }
+    }
+
     fn bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         64 + self.message.len() + text(&self.path) + text(&self.hint)
@@ -119,9 +128,17 @@ impl FailedRow {
         if kept < all {
             faults.truncate(kept);
             let code = faults[0].code;
-            faults.push(Fault::of_row(code, format!("The row has {} further errors", all - kept)));
+            faults.push(Fault::of_row(
+                code,
+                format!("The row has {} further errors", all - kept),
+            ));
         }
-        Self { index, line, user, faults }
+        Self {
+            index,
+            line,
+            user,
+            faults,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod check;
 mod examine;
 mod read;
 mod report;
+mod run;
 mod scan;
 #[cfg(test)]
 mod testing;
@@ -29,6 +30,7 @@ pub use check::{Limits, MAX_FAULTS, judge, judge_read};
 pub use examine::{Examined, examine};
 pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows};
 pub use report::{MAX_REPORTED_BYTES, reported};
+pub use run::{RunError, run};
 pub use scan::{MAX_DEPTH, RowSpan, Scanner};
 
 #[cfg(doc)]

@@ -89,6 +89,11 @@ impl<R: Read + Seek> Rows<R> {
         })
     }
 
+    /// From now on, each chunk will have up to `most_rows` rows.
+    pub fn limit(&mut self, most_rows: NonZeroUsize) {
+        self.limit = most_rows.get();
+    }
+
     fn next_chunk(&mut self) -> io::Result<Option<RawChunk>> {
         let mut chunk = Draft::default();
         loop {

@@ -9,7 +9,7 @@ use std::thread;
 
 use thiserror::Error;
 
-use super::check::{Limits, judge};
+use super::check::{Limits, judge_read};
 use super::read::{RawChunk, Rows};
 use super::report::reported;
 use crate::domain::{FailedRow, Fault, Job, Progress, Timestamp};
@@ -50,9 +50,14 @@ pub fn run(
     now: impl Fn() -> Timestamp + Sync,
     pause: impl Fn() -> bool,
 ) -> Result<Arc<Job>, RunError> {
-    let Some(progress) = job.progress() else { return Ok(job.clone()) };
+    let Some(progress) = job.progress() else {
+        return Ok(job.clone());
+    };
     if job.rows == Ok(0) {
-        let nothing = Chunk { rows: Vec::new(), end: progress.next };
+        let nothing = Chunk {
+            rows: Vec::new(),
+            end: progress.next,
+        };
         return Ok(store.apply(job, &nothing, now(), &unreported)?);
     }
     let file = store.file(job)?;
@@ -66,10 +71,14 @@ pub fn run(
             let fail = |at: usize, faults| failed_row(&raw, at, faults);
             job = store.apply(&job, &chunk, now(), &fail)?;
             if job.progress().is_none() || pause() {
-                break;
+                return Ok(job);
             }
         }
-        Ok(job)
+        Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it has fewer rows than when it was accepted",
+        )
+        .into())
     })
 }
 
@@ -83,15 +92,16 @@ fn prepare_all(
     now: &(impl Fn() -> Timestamp + Sync),
     sender: &SyncSender<Result<Prepared, RunError>>,
 ) {
-    let mut rows = match Rows::open(file, progress.next) {
+    let mut rows = match Rows::open(file, progress.next, NonZeroUsize::MIN) {
         Ok(rows) => rows,
         Err(error) => return drop(sender.send(Err(error.into()))),
     };
     for step in 0.. {
-        let prepared = match rows.next_chunk(chunk_rows(step, job.attempts)) {
-            Ok(None) => return,
-            Ok(Some(raw)) => prepare(store, job, raw, limits, now()).map_err(RunError::from),
-            Err(error) => Err(RunError::from(error)),
+        rows.limit(chunk_rows(step, job.attempts));
+        let prepared = match rows.next() {
+            None => return,
+            Some(Ok(raw)) => prepare(store, job, raw, limits, now()).map_err(RunError::from),
+            Some(Err(error)) => Err(RunError::from(error)),
         };
         let failed = prepared.is_err();
         if sender.send(prepared).is_err() || failed {
@@ -115,11 +125,14 @@ fn prepare(
 ) -> Result<Prepared, StoreError> {
     let mut rows = Vec::with_capacity(raw.rows.len());
     for (at, row) in raw.rows.iter().enumerate() {
-        let verdict = match judge(raw.text_of(row), limits) {
+        let verdict = match judge_read(raw.text_of(row), limits) {
             Ok(candidate) => Ok(store.draft(&candidate, job.ids.id(row.index), now)?),
             Err(faults) => Err(failed_row(&raw, at, faults)),
         };
-        rows.push(ChunkRow { index: row.index, verdict });
+        rows.push(ChunkRow {
+            index: row.index,
+            verdict,
+        });
     }
     let chunk = Chunk { rows, end: raw.end };
     Ok(Prepared { raw, chunk })

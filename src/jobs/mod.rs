@@ -51,16 +51,31 @@ struct Shared {
 
 impl Engine {
     /// Starts the threads; they begin with what an earlier process left unfinished.
-    pub fn start(store: Arc<Store>, limits: Limits, workers: NonZeroUsize) -> Result<Self, StoreError> {
+    pub fn start(
+        store: Arc<Store>,
+        limits: Limits,
+        workers: NonZeroUsize,
+    ) -> Result<Self, StoreError> {
         let left_over = store.unfinished()?;
-        let shared =
-            Arc::new(Shared { store, limits, queue: Queue::new(left_over), pace: Mutex::new(FIRST_GUESS) });
+        let shared = Arc::new(Shared {
+            store,
+            limits,
+            queue: Queue::new(left_over),
+            pace: Mutex::new(FIRST_GUESS),
+        });
         let spawn = |number| {
             let shared = shared.clone();
-            thread::Builder::new().name(format!("import-{number}")).spawn(move || shared.work())
+            thread::Builder::new()
+                .name(format!("import-{number}"))
+                .spawn(move || shared.work())
         };
-        let workers = (0..workers.get()).map(spawn).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { shared, workers: Mutex::new(workers) })
+        let workers = (0..workers.get())
+            .map(spawn)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            shared,
+            workers: Mutex::new(workers),
+        })
     }
 
     /// Tells the engine that a job was accepted.
@@ -70,14 +85,20 @@ impl Engine {
 
     /// Whole percent of an unfinished job, by bytes of its file: at most 99, never going backwards.
     pub fn percentage_done(&self, job: &Job) -> u64 {
-        let done = job.progress().map_or(job.bytes, |progress| progress.next.byte);
+        let done = job
+            .progress()
+            .map_or(job.bytes, |progress| progress.next.byte);
         (done * 100 / job.bytes.max(1)).min(99)
     }
 
     /// Whole seconds until an unfinished job will have ended, by the pace of the work so far.
     pub fn time_left_seconds(&self, job: &Job) -> u64 {
         let pace = (*self.shared.pace.lock()).max(1);
-        self.shared.store.bytes_to_do(job.ticket).unwrap_or(job.bytes).div_ceil(pace)
+        self.shared
+            .store
+            .bytes_to_do(job.ticket)
+            .unwrap_or(job.bytes)
+            .div_ceil(pace)
     }
 
     /// Lets every job stop at its next safe point; returns when all have.
@@ -113,7 +134,9 @@ impl Shared {
 
     /// Works on a job for a while; tells whether it has ended.
     fn take_turn(&self, ticket: Ticket) -> Result<bool, StoreError> {
-        let Some(mut job) = self.store.unfinished_job(ticket)? else { return Ok(true) };
+        let Some(mut job) = self.store.unfinished_job(ticket)? else {
+            return Ok(true);
+        };
         if let Err(fault) = &job.rows {
             let reason = format!("Failed to parse users file JSON when importing users: {fault}");
             return self.fail(&job, reason);
@@ -133,7 +156,8 @@ impl Shared {
 
     fn run(&self, job: &Arc<Job>) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let pause = || self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted());
+        let pause =
+            || self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted());
         let run = || import::run(&self.store, job, &self.limits, now, pause);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(after)) => {
@@ -142,24 +166,32 @@ impl Shared {
                 Ok(after.progress().is_none())
             }
             Ok(Err(RunError::Store(error))) => Err(error),
-            Ok(Err(RunError::File(error))) => self.fail(job, format!("The uploaded file cannot be read: {error}")),
+            Ok(Err(RunError::File(error))) => {
+                self.fail(job, format!("The uploaded file cannot be read: {error}"))
+            }
             // The rows written before the panic are known to the store, not to `job`.
             Err(_) => match self.store.unfinished_job(job.ticket)? {
-                Some(job) => self.fail(&job, "The import of this file crashed. Please report it as a bug.".to_owned()),
+                Some(job) => self.fail(
+                    &job,
+                    "The import of this file crashed. Please report it as a bug.".to_owned(),
+                ),
                 None => Ok(true),
             },
         }
     }
 
-    /// What the store cannot do for a job while it can do other things, it will not be able to do later.
-    /// A fault of the store itself is mended, and the job goes on; returns whether it has ended.
+    /// Ends a job that the store cannot go on with, and leaves one alone that only the store's own
+    /// fault has interrupted. Returns whether the job has ended.
     fn give_up(&self, ticket: Ticket, error: &StoreError) -> bool {
         tracing::error!("job number {ticket} was interrupted: {error}");
-        if !self.store.is_available() {
+        if !matches!(error, StoreError::Corrupt(_)) {
             return false;
         }
         let failed = self.store.unfinished_job(ticket).and_then(|job| match job {
-            Some(job) => self.fail(&job, format!("The server could not go on with this file: {error}")),
+            Some(job) => self.fail(
+                &job,
+                format!("The server could not go on with this file: {error}"),
+            ),
             None => Ok(true),
         });
         failed.unwrap_or(false)
@@ -186,7 +218,10 @@ impl Shared {
     }
 
     fn note_pace(&self, before: &Job, after: &Job, took: Duration) {
-        let at = |job: &Job| job.progress().map_or(job.bytes, |progress| progress.next.byte);
+        let at = |job: &Job| {
+            job.progress()
+                .map_or(job.bytes, |progress| progress.next.byte)
+        };
         let bytes = at(after).saturating_sub(at(before));
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
         *self.pace.lock() = bytes * 1000 / millis;
@@ -200,7 +235,9 @@ impl Shared {
                     tracing::warn!("the store was reopened after a fault");
                     self.adopt();
                 }
-                Err(error) => tracing::error!("the store cannot be reopened, trying again: {error}"),
+                Err(error) => {
+                    tracing::error!("the store cannot be reopened, trying again: {error}")
+                }
             }
             thread::sleep(MEND_PAUSE);
         }

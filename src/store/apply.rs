@@ -191,7 +191,7 @@ impl<'a> Rows<'a> {
         let mut faults = Vec::new();
         if let Some(holder) = &by_email {
             match holder.given_by {
-                Some(first) => faults.push(given_before("email", first)),
+                Some(first) => faults.push(Fault::given_before("email", first)),
                 None if !self.job.upsert => faults.push(exists()),
                 None => {}
             }
@@ -244,14 +244,14 @@ impl<'a> Rows<'a> {
         by_email: Option<&Holder>,
     ) -> Result<Option<Fault>> {
         if let Some(first) = self.claimed(name)? {
-            return Ok(Some(given_before("username", first)));
+            return Ok(Some(Fault::given_before("username", first)));
         }
         let Some(place) = self.edit.find(Key::Username(name), hash)? else {
             return Ok(None);
         };
         let record = self.edit.record(place)?;
         if let Some(first) = self.row_behind(&record, row, |touch| touch.named)? {
-            return Ok(Some(given_before("username", first)));
+            return Ok(Some(Fault::given_before("username", first)));
         }
         Ok(match by_email {
             // An existing user keeps its own name, so the row takes nobody's.
@@ -327,12 +327,4 @@ fn exists() -> Fault {
         Code::DuplicatedUser,
         "The user already exist and upsert parameter is false",
     )
-}
-
-fn given_before(key: &str, first: u64) -> Fault {
-    let message = format!("A user with this {key} was already provided.");
-    Fault {
-        duplicate_of: Some(first),
-        ..Fault::of_row(Code::DuplicatedUser, message)
-    }
 }

@@ -174,7 +174,12 @@ impl Store {
     pub fn bytes_to_do(&self, ticket: Ticket) -> Result<u64> {
         let core = self.core()?;
         let active = core.active.lock();
-        let left = |job: &Arc<Job>| job.bytes - job.progress().map_or(job.bytes, |at| at.next.byte.min(job.bytes));
+        let left = |job: &Arc<Job>| {
+            job.bytes
+                - job
+                    .progress()
+                    .map_or(job.bytes, |at| at.next.byte.min(job.bytes))
+        };
         Ok(active.jobs.range(..=ticket).map(|(_, job)| left(job)).sum())
     }
 

@@ -37,6 +37,7 @@ use parking_lot::RwLock;
 
 pub use error::{Result, StoreError};
 pub use jobs::{Chunk, ChunkRow, NewJob, Page};
+pub use open::is_locked;
 pub use record::Draft;
 pub use spool::Upload;
 

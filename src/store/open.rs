@@ -22,6 +22,7 @@ use super::spool::Spool;
 use super::{Options, Store};
 use crate::domain::{Connection, Job};
 
+const LOCK_FILE: &str = "lock";
 /// How long a fault's witnesses may take to let go of the database.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -124,13 +125,19 @@ impl DirectoryLock {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(directory.join("lock"))?;
+            .open(directory.join(LOCK_FILE))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(directory.to_owned())),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
+}
+
+/// Whether some process has this data directory open.
+pub fn is_locked(directory: &Path) -> bool {
+    let file = File::options().write(true).open(directory.join(LOCK_FILE));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Waits until nobody else holds the database, and closes it.

@@ -1,0 +1,94 @@
+//! `intake serve`: the server for real, or a throwaway one.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::json;
+use tracing_subscriber::fmt;
+
+use super::{Exit, Problem, Serve};
+use crate::app::{App, Until};
+use crate::config::{Log, LogFormat, Settings};
+
+/// What tokens of throwaway servers are made out to.
+const TEST_CLIENT: &str = "intake-ephemeral";
+
+impl Serve {
+    pub(super) fn run(self) -> Result<Exit, Problem> {
+        let mut settings = self.config.load()?;
+        start_log(&settings.log);
+        if self.ephemeral {
+            settings.server.bind = ([127, 0, 0, 1], 0).into();
+        }
+        if let Some(bind) = self.bind {
+            settings.server.bind = bind;
+        }
+        if self.ephemeral {
+            run_ephemeral(settings)
+        } else {
+            run(&settings)
+        }
+    }
+}
+
+fn run(settings: &Settings) -> Result<Exit, Problem> {
+    let app = App::build(settings)?;
+    introduce(&app, settings)?;
+    app.run(Until::Signalled)?;
+    Ok(Exit::Done)
+}
+
+/// The directory goes when this returns, so the store must be closed by then.
+fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
+    let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
+    settings.storage.path = directory.path().to_owned();
+    let app = App::build(&settings)?;
+    let connection = app.connections()?.into_iter().next();
+    let client = app.new_client();
+    let about = json!({
+        "url": app.address().public_url,
+        "token": app.full_token(TEST_CLIENT)?,
+        "client_id": client.map(|client| &client.id),
+        "client_secret": client.map(|client| &client.secret),
+        "connection_id": connection.as_ref().map(|connection| &connection.id),
+        "connection": connection.as_ref().map(|connection| &connection.name),
+    });
+    writeln!(io::stdout(), "{about}")?;
+    app.run(Until::Signalled)?;
+    directory.close()?;
+    Ok(Exit::Done)
+}
+
+/// Says where everything is, and what to type next.
+fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
+    let address = app.address();
+    eprintln!(
+        "intake listens on {}, data is in {}",
+        address.local_url,
+        settings.storage.path.display()
+    );
+    if address.public_url != address.local_url {
+        eprintln!("  public URL {}", address.public_url);
+    }
+    for connection in app.connections()? {
+        eprintln!("  connection {} ({})", connection.name, connection.id);
+    }
+    if let Some(client) = app.new_client() {
+        eprintln!("  client_id {}", client.id);
+        eprintln!(
+            "  client_secret {} (keep it: it is not shown again)",
+            client.secret
+        );
+    }
+    eprintln!("next: intake import users.json       (in another terminal)");
+    eprintln!("      TOKEN=$(intake token)          (for use with curl)");
+    Ok(())
+}
+
+/// Log lines go to stderr: text for people, JSON for machines.
+fn start_log(settings: &Log) {
+    let builder = fmt().with_max_level(settings.level).with_writer(io::stderr);
+    match settings.format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+    }
+}

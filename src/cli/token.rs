@@ -1,0 +1,33 @@
+//! `intake token`: access tokens from the key in the data directory.
+
+use std::io::{self, Write};
+
+use super::{Exit, Problem, Token};
+use crate::app;
+use crate::domain::Scope;
+
+/// What tokens made by hand are made out to.
+const CLIENT: &str = "intake-cli";
+
+impl Token {
+    pub(super) fn run(self) -> Result<Exit, Problem> {
+        let settings = self.config.load()?;
+        let directory = &settings.storage.path;
+        if !directory.is_dir() {
+            let directory = directory.display();
+            return Err(Problem::new(format!(
+                "there is no data directory {directory} yet: run `intake serve` first"
+            )));
+        }
+        let scopes = match &self.scope {
+            Some(names) => names
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<Vec<Scope>, _>>()?,
+            None => Scope::ALL.to_vec(),
+        };
+        let token = app::token_for(&settings, CLIENT, &scopes, self.ttl)?;
+        writeln!(io::stdout(), "{token}")?;
+        Ok(Exit::Done)
+    }
+}

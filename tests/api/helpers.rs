@@ -1,0 +1,391 @@
+//! A real server in a process of its own, and a client to talk to it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response};
+
+/// The program under test.
+pub const INTAKE: &str = env!("CARGO_BIN_EXE_intake");
+/// Nothing here takes longer, but on a machine that is busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Servers on a directory of their own are known by this name, whatever their port.
+const PUBLIC_URL: &str = "http://intake.test";
+
+/// A command with the program and no settings but these.
+pub fn intake(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(INTAKE);
+    command.args(arguments).current_dir(std::env::temp_dir());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INTAKE_")) {
+        command.env_remove(name);
+    }
+    command.envs(settings.iter().copied());
+    command
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    pub child: Child,
+    pub url: String,
+    pub token: String,
+    pub about: Value,
+    agent: Agent,
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Server {
+    /// A throwaway server.
+    pub fn ephemeral() -> Self {
+        Self::ephemeral_with(&[])
+    }
+
+    /// A throwaway server with some settings, as environment variables.
+    pub fn ephemeral_with(settings: &[(&str, &str)]) -> Self {
+        let mut child = intake(&["serve", "--ephemeral"], settings)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let about: Value = serde_json::from_str(&first_line(child.stdout.take().unwrap())).unwrap();
+        let text = |name: &str| about[name].as_str().unwrap().to_owned();
+        Self {
+            child,
+            url: text("url"),
+            token: text("token"),
+            agent: agent(),
+            about,
+        }
+    }
+
+    /// A server on a directory that stays.
+    pub fn on(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::try_on(directory, settings).expect("the server did not start")
+    }
+
+    /// A server on a directory that stays; `None` if it ends before it is ready.
+    pub fn try_on(directory: &Path, settings: &[(&str, &str)]) -> Option<Self> {
+        let (child, url) = spawn_on(directory, settings);
+        let mut server = Self {
+            child,
+            url: url?,
+            token: String::new(),
+            agent: agent(),
+            about: Value::Null,
+        };
+        server.token = token(directory, &[], settings);
+        Some(server)
+    }
+
+    /// Starts a server on a directory, without waiting for it.
+    pub fn spawn_unready(directory: &Path, settings: &[(&str, &str)]) -> Child {
+        intake(
+            &["serve", "--bind", "127.0.0.1:0"],
+            &on(directory, settings),
+        )
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.get_as(path, &self.token)
+    }
+
+    pub fn get_as(&self, path: &str, token: &str) -> Answer {
+        self.try_get_as(path, token).unwrap()
+    }
+
+    fn try_get_as(&self, path: &str, token: &str) -> Result<Answer, ureq::Error> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        Ok(Answer::read(
+            request
+                .header("authorization", format!("Bearer {token}"))
+                .call()?,
+        ))
+    }
+
+    /// Sends an upload with these parts.
+    pub fn upload(&self, form: &Form) -> Answer {
+        self.try_upload(form).unwrap()
+    }
+
+    pub fn try_upload(&self, form: &Form) -> Result<Answer, ureq::Error> {
+        let request = self
+            .agent
+            .post(format!("{}/api/v2/jobs/users-imports", self.url));
+        let request = request
+            .header("authorization", format!("Bearer {}", self.token))
+            .header(
+                "content-type",
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            );
+        Ok(Answer::read(request.send(&form.body[..])?))
+    }
+
+    /// The id of the connection that every fresh server has.
+    pub fn connection_id(&self) -> String {
+        self.get("/api/v2/connections").json()[0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Uploads a file and waits for its job to end.
+    pub fn import(&self, file: &str, upsert: bool) -> Value {
+        let form = Form::import(&self.connection_id(), file, upsert);
+        let answer = self.upload(&form);
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        self.wait(answer.json()["id"].as_str().unwrap())
+    }
+
+    /// Polls a job until it has ended.
+    pub fn wait(&self, job: &str) -> Value {
+        self.try_wait(job).unwrap()
+    }
+
+    pub fn try_wait(&self, job: &str) -> Result<Value, ureq::Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.try_get_as(&format!("/api/v2/jobs/{job}"), &self.token)?;
+            let status = answer.json()["status"].clone();
+            if status != "pending" {
+                return Ok(answer.json());
+            }
+            assert!(
+                Instant::now() < deadline,
+                "job {job} did not end: {}",
+                answer.text
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The failed rows of a job.
+    pub fn errors(&self, job: &Value) -> Value {
+        let answer = self.get(&format!(
+            "/api/v2/jobs/{}/errors",
+            job["id"].as_str().unwrap()
+        ));
+        if answer.status == 204 {
+            json!([])
+        } else {
+            answer.json()
+        }
+    }
+
+    /// The only user with this address.
+    pub fn user(&self, email: &str) -> Value {
+        let users = self
+            .get(&format!("/api/v2/users-by-email?email={}", escape(email)))
+            .json();
+        assert_eq!(users.as_array().map(Vec::len), Some(1), "{users}");
+        users[0].clone()
+    }
+
+    /// Ends the process as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the process to stop; tells its exit status.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when the process has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Answer {
+    fn read(mut response: Response<ureq::Body>) -> Self {
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(u64::MAX)
+            .read_to_string()
+            .unwrap();
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text,
+        }
+    }
+}
+
+const BOUNDARY: &str = "x-----------------boundary";
+
+/// The body of an upload.
+#[derive(Debug, Clone, Default)]
+pub struct Form {
+    body: Vec<u8>,
+}
+
+impl Form {
+    /// The usual form.
+    pub fn import(connection_id: &str, file: &str, upsert: bool) -> Self {
+        Self::of(&[
+            ("connection_id", connection_id),
+            ("upsert", if upsert { "true" } else { "false" }),
+        ])
+        .with_file(file.as_bytes())
+    }
+
+    /// A form of text parts.
+    pub fn of(parts: &[(&str, &str)]) -> Self {
+        parts
+            .iter()
+            .fold(Self::open(), |form, (name, value)| form.with(name, value))
+    }
+
+    fn open() -> Self {
+        Self {
+            body: format!("--{BOUNDARY}--\r\n").into_bytes(),
+        }
+    }
+
+    /// Adds a text part.
+    pub fn with(self, name: &str, value: &str) -> Self {
+        self.with_part(
+            &format!("content-disposition: form-data; name=\"{name}\""),
+            value.as_bytes(),
+        )
+    }
+
+    /// Adds the file.
+    pub fn with_file(self, file: &[u8]) -> Self {
+        self.with_part(
+            "content-disposition: form-data; name=\"users\"; filename=\"users.json\"\r\ncontent-type: application/json",
+            file,
+        )
+    }
+
+    /// Adds a part with these headers.
+    pub fn with_part(mut self, headers: &str, content: &[u8]) -> Self {
+        let end = format!("--{BOUNDARY}--\r\n").len();
+        self.body.truncate(self.body.len() - end);
+        self.body
+            .extend(format!("--{BOUNDARY}\r\n{headers}\r\n\r\n").bytes());
+        self.body.extend_from_slice(content);
+        self.body.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
+        self
+    }
+
+    /// Bytes of the whole body.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// Starts a server on a directory and waits until it says where it listens.
+fn spawn_on(directory: &Path, settings: &[(&str, &str)]) -> (Child, Option<String>) {
+    let mut child = Server::spawn_unready(directory, settings);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let rest = line.strip_prefix("intake listens on ")?.to_owned();
+        Some(rest.split(',').next()?.to_owned())
+    });
+    // Somebody must read on, or the server would block on a full pipe.
+    thread::spawn(move || lines.for_each(drop));
+    (child, said)
+}
+
+/// The settings of a server on this directory.
+fn on<'a>(directory: &'a Path, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let path = ("INTAKE_STORAGE_PATH", directory.to_str().unwrap());
+    settings
+        .iter()
+        .copied()
+        .chain([path, ("INTAKE_SERVER_PUBLIC_URL", PUBLIC_URL)])
+        .collect()
+}
+
+/// A token from the key of a data directory.
+pub fn token(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
+    let arguments = [&["token"], arguments].concat();
+    let output = intake(&arguments, &on(directory, settings))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .build()
+        .into()
+}
+
+fn first_line(from: impl Read) -> String {
+    let mut line = String::new();
+    BufReader::new(from).read_line(&mut line).unwrap();
+    line
+}
+
+/// A text as it stands in a query.
+pub fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |all, byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            all + &char::from(byte).to_string()
+        }
+        _ => all + &format!("%{byte:02X}"),
+    })
+}
+
+/// A folder with test data that others have made, if this machine has it.
+pub fn shared(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/corpora")
+        .join(folder);
+    if !path.is_dir() {
+        eprintln!("skipped: {} is not here", path.display());
+        return None;
+    }
+    Some(path)
+}
