@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::Problem;
+use super::serve::introduce_client;
 use crate::app::{self, App, StartError, Until};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
@@ -34,7 +35,13 @@ impl Host {
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
         match App::build(&settings) {
-            Ok(app) => Self::start(app),
+            Ok(app) => {
+                if app.new_client().is_some() {
+                    eprintln!("made the data directory {}", settings.storage.path.display());
+                    introduce_client(&app);
+                }
+                Self::start(app)
+            }
             Err(StartError::Store(StoreError::Locked(_))) => Self::find(&settings),
             Err(error) => Err(error.into()),
         }

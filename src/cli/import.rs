@@ -6,12 +6,14 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::level_filters::LevelFilter;
 
 use super::client::{Answer, Client, Connection, Form, Job};
 use super::host::Host;
 use super::outcome::Outcome;
 use super::parts::{self, Part};
 use super::report::{FailedRow, Report, beside};
+use super::serve::start_log;
 use super::source::Source;
 use super::{Exit, Import, Problem};
 
@@ -53,7 +55,11 @@ impl Import {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
             return Ok((None, Client::new(url, token)));
         }
-        let host = Host::find_or_start(&self.config.load()?)?;
+        let mut settings = self.config.load()?;
+        // The outcome tells what a log would; what it can't tell is a warning.
+        settings.log.level = settings.log.level.min(LevelFilter::WARN);
+        start_log(&settings.log);
+        let host = Host::find_or_start(&settings)?;
         let client = Client::new(host.url(), host.token());
         Ok((Some(host), client))
     }

@@ -61,31 +61,29 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
 /// Says where everything is, and what to type next.
 fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
     let address = app.address();
-    eprintln!(
-        "intake listens on {}, data is in {}",
-        address.local_url,
-        settings.storage.path.display()
-    );
+    eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
     if address.public_url != address.local_url {
         eprintln!("  public URL {}", address.public_url);
     }
     for connection in app.connections()? {
         eprintln!("  connection {} ({})", connection.name, connection.id);
     }
-    if let Some(client) = app.new_client() {
-        eprintln!("  client_id {}", client.id);
-        eprintln!(
-            "  client_secret {} (keep it: it is not shown again)",
-            client.secret
-        );
-    }
-    eprintln!("next: intake import users.json       (in another terminal)");
-    eprintln!("      TOKEN=$(intake token)          (for use with curl)");
+    introduce_client(app);
+    eprintln!("next: intake import users.json     (in another terminal)");
+    eprintln!("      TOKEN=$(intake token)        (for curl and SDKs)");
     Ok(())
 }
 
+/// Shows the secret of a client that was made at this start, because nobody can later.
+pub(super) fn introduce_client(app: &App) {
+    if let Some(client) = app.new_client() {
+        eprintln!("  client_id {}", client.id);
+        eprintln!("  client_secret {} (keep it: it is not shown again)", client.secret);
+    }
+}
+
 /// Log lines go to stderr: text for people, JSON for machines.
-fn start_log(settings: &Log) {
+pub(super) fn start_log(settings: &Log) {
     let builder = fmt().with_max_level(settings.level).with_writer(io::stderr);
     match settings.format {
         LogFormat::Json => builder.json().init(),

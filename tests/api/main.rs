@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
 
+mod command_line;
+mod corpora;
 mod crash;
 mod helpers;
+mod lifecycle;

@@ -1,0 +1,131 @@
+//! Starting, stopping, and what is left on disk.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::helpers::{Form, Server, intake};
+
+fn rows(count: usize) -> String {
+    let row = |at| json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string();
+    format!("[{}]", (0..count).map(row).collect::<Vec<_>>().join(",\n"))
+}
+
+fn spooled(directory: &Path) -> usize {
+    fs::read_dir(directory.join("spool")).unwrap().count()
+}
+
+#[test]
+fn an_ephemeral_server_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let server = Server::ephemeral_with(&[("TMPDIR", temporary.path().to_str().unwrap())]);
+    for name in ["url", "token", "client_id", "client_secret", "connection_id", "connection"] {
+        assert!(server.about[name].is_string(), "{}", server.about);
+    }
+    assert_eq!(server.import(&rows(10), false)["summary"]["inserted"], 10);
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+    assert!(server.stop().success());
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_stopped_server_goes_on_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB")];
+    let server = Server::on(directory.path(), &settings);
+    let form = Form::import(&server.connection_id(), &rows(200_000), false);
+    let answer = server.upload(&form);
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let begun = std::time::Instant::now();
+    assert!(server.stop().success());
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let server = Server::on(directory.path(), &settings);
+    let job = server.wait(answer.json()["id"].as_str().unwrap());
+    assert_eq!(job["summary"], json!({ "failed": 0, "updated": 0, "inserted": 200_000, "total": 200_000 }));
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = Server::on(directory.path(), &[]);
+    let path = directory.path().to_str().unwrap();
+    let output = intake(&["serve", "--bind", "127.0.0.1:0"], &[("INTAKE_STORAGE_PATH", path)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("another process is using the data directory"), "{told}");
+}
+
+#[test]
+fn refused_uploads_and_ended_jobs_leave_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::on(directory.path(), &[]);
+    let connection = server.connection_id();
+    let refused = [
+        Form::of(&[("connection_id", "con_0000000000000000")]).with_file(b"[]"),
+        Form::of(&[("connection_id", &connection), ("upsert", "maybe")]).with_file(b"[]"),
+        Form::of(&[]).with_file(b"[]"),
+        Form::import(&connection, &"x".repeat(600_000), false),
+    ];
+    for form in refused {
+        assert!(server.upload(&form).status >= 400);
+        assert_eq!(spooled(directory.path()), 0);
+    }
+    server.import(&rows(10), false);
+    server.import("no json", false);
+    assert_eq!(spooled(directory.path()), 0);
+}
+
+#[test]
+fn an_upload_whose_client_vanishes_leaves_no_file() {
+    use std::io::Write;
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::on(directory.path(), &[]);
+    let mut stream = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        stream,
+        "POST /api/v2/jobs/users-imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 400000\r\n\
+         content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\ncontent-disposition: form-data; name=\"users\"\r\n\r\n[",
+        server.token
+    )
+    .unwrap();
+    stream.write_all(&vec![b' '; 300_000]).unwrap();
+    let deadline = std::time::Instant::now() + crate::helpers::PATIENCE;
+    while spooled(directory.path()) == 0 {
+        assert!(std::time::Instant::now() < deadline, "the upload does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(stream);
+    while spooled(directory.path()) > 0 {
+        assert!(std::time::Instant::now() < deadline, "the file stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_upload_that_would_fill_the_disk_is_refused() {
+    let server = Server::ephemeral_with(&[("INTAKE_STORAGE_MIN_FREE_DISK", "1000000GB")]);
+    let answer = server.upload(&Form::import(&server.connection_id(), &rows(1), false));
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (507, Some("Insufficient Storage")), "{}", answer.text);
+}
+
+#[test]
+fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
+    let settings = [("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"), ("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_IMPORT_WORKERS", "1")];
+    let server = Server::ephemeral_with(&settings);
+    let connection = server.connection_id();
+    let file = rows(150_000);
+    let first = server.upload(&Form::import(&connection, &file, false));
+    let second = server.upload(&Form::import(&connection, &file, false));
+    let third = server.upload(&Form::import(&connection, &rows(1), false));
+    assert_eq!([first.status, second.status], [202, 202]);
+    assert_eq!(third.status, 429, "{}", third.text);
+    let message = "There are 2 active import users jobs, please wait until some of them are finished and try again";
+    assert_eq!(third.json()["message"], message);
+    assert_eq!(third.json()["errorCode"], "too_many_requests");
+    assert!(third.header("retry-after").parse::<u64>().is_ok());
+    server.wait(first.json()["id"].as_str().unwrap());
+    server.wait(second.json()["id"].as_str().unwrap());
+    assert_eq!(server.upload(&Form::import(&connection, &rows(1), false)).status, 202);
+}
