@@ -4,6 +4,9 @@
 //! found, not just the first. Metadata is checked but never converted: what is stored is what was
 //! given, down to the digits of a number, less the blanks between tokens.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

@@ -72,3 +72,32 @@ pub(crate) fn mutate(text: &mut Vec<u8>, place: usize, byte: usize, kind: u8) {
         _ => text.push(byte),
     }
 }
+
+/// The text's tokens, found the slow and simple way.
+pub(crate) fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = vec![String::new()];
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        let ends = !in_string && (c.is_ascii_whitespace() || "[]{},:".contains(c));
+        if ends {
+            tokens.push(String::new());
+        }
+        if in_string || !c.is_ascii_whitespace() {
+            tokens.last_mut().unwrap().push(c);
+        }
+        if !in_string && "[]{},:".contains(c) {
+            tokens.push(String::new());
+        }
+        match c {
+            '"' if !escaped => in_string = !in_string,
+            '\\' if in_string && !escaped => {
+                escaped = true;
+                continue;
+            }
+            _ => {}
+        }
+        escaped = false;
+    }
+    tokens.retain(|token| !token.is_empty());
+    tokens
+}
