@@ -1,5 +1,8 @@
 //! The e-mail rule, and the only type an address travels in once it has passed.
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 
 /// A mailbox address in lower case: two spellings of one address are one user.
@@ -77,6 +80,8 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
     let mut escaped = false;
     for (at, byte) in raw.bytes().enumerate().skip(1) {
         match byte {
+            // Letters beyond ASCII came with RFC 6531, but not behind a backslash.
+            _ if escaped && !byte.is_ascii() => return Err(EmailFault::LocalMalformed),
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' if raw.as_bytes().get(at + 1) == Some(&b'@') => return Ok(at + 1),
@@ -88,9 +93,14 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
 }
 
 fn check_local(local: &str) -> Result<(), EmailFault> {
-    let well_formed = match local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    let well_formed = match local
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
         Some(quoted) => quoted.chars().all(|c| c == ' ' || is_visible(c)),
-        None => local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
+        None => local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
     };
     match local.len() {
         0 => Err(EmailFault::LocalEmpty),
@@ -112,14 +122,22 @@ fn is_visible(c: char) -> bool {
     !c.is_control() && !c.is_whitespace()
 }
 
-/// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form (IDNA).
+/// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form, and one
+/// that claims to *be* such a form must be right (IDNA).
 fn is_domain_name(domain: &str) -> bool {
-    if !domain.is_ascii() {
-        return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_domain_name(&ascii));
+    let is_encoded = domain.split('.').any(|label| label.starts_with("xn--"));
+    if is_encoded || !domain.is_ascii() {
+        return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_host_name(&ascii));
     }
+    is_host_name(domain)
+}
+
+fn is_host_name(domain: &str) -> bool {
     domain.split('.').all(|label| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     })
@@ -128,7 +146,10 @@ fn is_domain_name(domain: &str) -> bool {
 /// An IP address in brackets, as RFC 5321 section 4.1.3 spells it. Nobody has registered any other
 /// kind of address for use there.
 fn is_address_literal(domain: &str) -> bool {
-    let Some(inner) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+    let Some(inner) = domain
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    else {
         return false;
     };
     match inner.strip_prefix("ipv6:") {
@@ -170,5 +191,7 @@ fn groups(text: &str, ipv4_may_end: bool) -> Option<usize> {
     };
     let is_group =
         |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit());
-    hex.split(':').all(is_group).then(|| hex.split(':').count() + tail)
+    hex.split(':')
+        .all(is_group)
+        .then(|| hex.split(':').count() + tail)
 }

@@ -1,24 +1,8 @@
-//! What the tests of this room share: public collections of test cases, and JSON drawn at random.
+//! What the tests of this room share: JSON drawn at random, and a simple way to look at it.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::path::{Path, PathBuf};
-
 use proptest::prelude::*;
-
-/// A public collection of test cases beside the repository; they are not part of it.
-///
-/// `None`, with a word on the terminal, where there is none. `INTAKE_SHARED` says where else.
-pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let shared = std::env::var_os("INTAKE_SHARED").map_or_else(beside, PathBuf::from);
-    let path = shared.join("corpora").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: there is no {}; set INTAKE_SHARED", path.display());
-    None
-}
 
 /// JSON text of any value, blanks, escapes and huge numbers included.
 pub(crate) fn json() -> impl Strategy<Value = String> {
