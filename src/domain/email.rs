@@ -1,6 +1,7 @@
 //! The e-mail rule, and the only type an address travels in once it has passed.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 
@@ -45,22 +46,18 @@ impl Email {
         if raw.len() > Self::MAX_BYTES {
             return Err(EmailFault::TooLong);
         }
-        let at = end_of_local(raw)?;
-        let (local, domain) = (&raw[..at], &raw[at + 1..]);
-        check_local(local)?;
-        if !is_domain_name(domain) && !is_address_literal(domain) {
-            return Err(EmailFault::DomainMalformed);
+        // A few letters grow when lower-cased; the limits hold for what is stored.
+        let address = raw.to_lowercase();
+        if address.len() > Self::MAX_BYTES {
+            return Err(EmailFault::TooLong);
         }
-        let lower = if raw.is_ascii() {
-            raw.to_ascii_lowercase()
+        let at = end_of_local(&address)?;
+        let (local, domain) = (&address[..at], &address[at + 1..]);
+        check_local(local)?;
+        if is_domain_name(domain) || is_address_literal(domain) {
+            Ok(Self(address))
         } else {
-            raw.to_lowercase()
-        };
-        // A few letters grow when lower-cased; the limit holds for what is stored, too.
-        if lower.len() > Self::MAX_BYTES {
-            Err(EmailFault::TooLong)
-        } else {
-            Ok(Self(lower))
+            Err(EmailFault::DomainMalformed)
         }
     }
 
@@ -83,6 +80,8 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
     let mut escaped = false;
     for (at, byte) in raw.bytes().enumerate().skip(1) {
         match byte {
+            // Letters beyond ASCII came with RFC 6531, but not behind a backslash.
+            _ if escaped && !byte.is_ascii() => return Err(EmailFault::LocalMalformed),
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' if raw.as_bytes().get(at + 1) == Some(&b'@') => return Ok(at + 1),
@@ -98,7 +97,7 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
     {
-        Some(quoted) => !quoted.is_empty() && quoted.chars().all(|c| c == ' ' || is_visible(c)),
+        Some(quoted) => quoted.chars().all(|c| c == ' ' || is_visible(c)),
         None => local
             .split('.')
             .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
@@ -123,11 +122,17 @@ fn is_visible(c: char) -> bool {
     !c.is_control() && !c.is_whitespace()
 }
 
-/// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form (IDNA).
+/// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form, and one
+/// that claims to *be* such a form must be right (IDNA).
 fn is_domain_name(domain: &str) -> bool {
-    if !domain.is_ascii() {
-        return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_domain_name(&ascii));
+    let is_encoded = domain.split('.').any(|label| label.starts_with("xn--"));
+    if is_encoded || !domain.is_ascii() {
+        return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_host_name(&ascii));
     }
+    is_host_name(domain)
+}
+
+fn is_host_name(domain: &str) -> bool {
     domain.split('.').all(|label| {
         (1..=63).contains(&label.len())
             && label
@@ -138,6 +143,8 @@ fn is_domain_name(domain: &str) -> bool {
     })
 }
 
+/// An IP address in brackets, as RFC 5321 section 4.1.3 spells it. Nobody has registered any other
+/// kind of address for use there.
 fn is_address_literal(domain: &str) -> bool {
     let Some(inner) = domain
         .strip_prefix('[')
@@ -145,8 +152,46 @@ fn is_address_literal(domain: &str) -> bool {
     else {
         return false;
     };
-    match inner.get(..5) {
-        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),
-        _ => inner.parse::<Ipv4Addr>().is_ok(),
+    match inner.strip_prefix("ipv6:") {
+        Some(address) => is_ipv6(address),
+        None => is_ipv4(inner),
     }
+}
+
+/// Zeros in front are fine, unlike in `std`'s parser.
+fn is_ipv4(text: &str) -> bool {
+    let is_number = |part: &str| {
+        let digits = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        digits && part.parse::<u8>().is_ok()
+    };
+    text.split('.').count() == 4 && text.split('.').all(is_number)
+}
+
+/// `::` stands for two groups at least, unlike in `std`'s parser.
+fn is_ipv6(text: &str) -> bool {
+    match text.split_once("::") {
+        Some((before, after)) => match (groups(before, false), groups(after, true)) {
+            (Some(before), Some(after)) => before + after <= 6,
+            _ => false,
+        },
+        None => groups(text, true) == Some(8),
+    }
+}
+
+/// How many groups of 16 bits there are in a part of an IPv6 address, if it is one. An IPv4
+/// address may end it.
+fn groups(text: &str, ipv4_may_end: bool) -> Option<usize> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (hex, tail) = match text.rsplit_once(':') {
+        _ if ipv4_may_end && is_ipv4(text) => return Some(2),
+        Some((hex, last)) if ipv4_may_end && is_ipv4(last) => (hex, 2),
+        _ => (text, 0),
+    };
+    let is_group =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit());
+    hex.split(':')
+        .all(is_group)
+        .then(|| hex.split(':').count() + tail)
 }

@@ -9,6 +9,8 @@ mod email;
 mod fault;
 mod ids;
 mod job;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time;
 mod user;
 

@@ -4,23 +4,28 @@
 //! found, not just the first. Metadata is checked but never converted: what is stored is what was
 //! given, down to the digits of a number, less the blanks between tokens.
 
-use std::borrow::Cow;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
+mod faults;
+mod members;
+mod metadata;
+mod names;
+#[cfg(test)]
+mod tests;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::domain::{Candidate, Code, Email, Fault, Username};
 
 use super::read::MAX_ROW_BYTES;
-use super::scan::MAX_DEPTH;
-use super::tokens::{Cursor, compact, decode, type_of};
+use super::tokens::{compact, decode, type_of};
 
-/// Most faults listed for one row.
-pub const MAX_FAULTS: usize = 100;
+pub use faults::MAX_FAULTS;
+pub(super) use faults::cut;
+
+use faults::Faults;
+use members::Members;
+use metadata::Walk;
+use names::{Names, Seen};
 
 /// First-level properties of `app_metadata` that are the server's own.
 const RESERVED: [&str; 12] = [
@@ -255,191 +260,4 @@ fn object_at<'a>(path: &str, value: Option<&'a str>, faults: &mut Faults) -> Opt
     }
     faults.note_type(path, "object", value);
     None
-}
-
-/// Looks through metadata for what no schema can forgive.
-struct Walk<'w> {
-    /// Where it is.
-    path: String,
-    depth: u32,
-    /// Names the outermost object must not have.
-    reserved: &'static [&'static str],
-    faults: &'w mut Faults,
-}
-
-impl<'w> Walk<'w> {
-    fn new(name: &str, reserved: &'static [&'static str], faults: &'w mut Faults) -> Self {
-        Self {
-            path: name.to_owned(),
-            depth: 0,
-            reserved,
-            faults,
-        }
-    }
-
-    fn start(mut self, compact: Option<&str>) {
-        if let Some(text) = compact {
-            self.value(&mut Cursor::new(text));
-        }
-    }
-
-    fn value(&mut self, cursor: &mut Cursor<'_>) {
-        self.depth += 1;
-        match cursor.peek() {
-            // Deeper than any file goes that was scanned.
-            _ if self.depth > MAX_DEPTH => drop(cursor.value()),
-            Some(b'{') => self.object(cursor),
-            Some(b'[') => self.array(cursor),
-            Some(b'"') if decode(cursor.value()).is_none() => self.faults.note_broken(&self.path),
-            Some(b'"') => {}
-            _ => drop(cursor.value()),
-        }
-        self.depth -= 1;
-    }
-
-    fn object(&mut self, cursor: &mut Cursor<'_>) {
-        let mut names = Names::default();
-        let length = self.path.len();
-        cursor.enter();
-        while let Some(token) = cursor.name() {
-            let name = decode(token);
-            self.path.push('.');
-            self.path
-                .push_str(name.as_deref().unwrap_or(token.trim_matches('"')));
-            match name.map(|name| names.see(name)) {
-                None => self.faults.note_broken(&self.path),
-                Some(Seen::Twice) => self
-                    .faults
-                    .note_repeated(&self.path, &self.path[length + 1..]),
-                Some(Seen::Once | Seen::Often) => {}
-            }
-            self.check_reserved(length + 1);
-            self.value(cursor);
-            self.path.truncate(length);
-        }
-    }
-
-    /// Checks the name that starts at this place in the path.
-    fn check_reserved(&mut self, name: usize) {
-        if self.depth == 1 && self.reserved.contains(&&self.path[name..]) {
-            let rule = "Data matches schema from 'not'";
-            self.faults.note(Fault::of_property(
-                Code::NotPassed,
-                self.path.as_str(),
-                rule,
-            ));
-        }
-    }
-
-    fn array(&mut self, cursor: &mut Cursor<'_>) {
-        let length = self.path.len();
-        let mut index = 0_usize;
-        cursor.enter();
-        while cursor.item() {
-            write!(self.path, "[{index}]").ok();
-            self.value(cursor);
-            self.path.truncate(length);
-            index += 1;
-        }
-    }
-}
-
-/// The names of one object, told apart as they come.
-#[derive(Debug, Default)]
-struct Names<'a>(BTreeMap<Cow<'a, str>, bool>);
-
-/// How often a name has come.
-enum Seen {
-    Once,
-    Twice,
-    Often,
-}
-
-impl<'a> Names<'a> {
-    fn see(&mut self, name: Cow<'a, str>) -> Seen {
-        match self.0.entry(name) {
-            Entry::Vacant(place) => {
-                place.insert(false);
-                Seen::Once
-            }
-            Entry::Occupied(place) if *place.get() => Seen::Often,
-            Entry::Occupied(mut place) => {
-                place.insert(true);
-                Seen::Twice
-            }
-        }
-    }
-}
-
-/// The faults found so far.
-#[derive(Debug, Default)]
-struct Faults {
-    list: Vec<Fault>,
-}
-
-impl Faults {
-    fn note(&mut self, fault: Fault) {
-        match self.list.len() {
-            length if length < MAX_FAULTS => self.list.push(fault),
-            _ => {
-                if let Some(last) = self.list.last_mut() {
-                    last.hint = Some(format!("only the first {MAX_FAULTS} faults are listed"));
-                }
-            }
-        }
-    }
-
-    fn note_type(&mut self, path: &str, expected: &str, value: &str) {
-        let rule = format!("Expected type {expected} but found type {}", type_of(value));
-        self.note(Fault::of_property(Code::InvalidType, path, rule));
-    }
-
-    fn note_repeated(&mut self, path: &str, name: &str) {
-        let rule = format!("Property given twice: {}", cut(name));
-        self.note(Fault::of_property(
-            Code::DuplicatedProperty,
-            cut(path),
-            rule,
-        ));
-    }
-
-    /// A text or name that is none.
-    fn note_broken(&mut self, path: &str) {
-        let rule = "Text has half of a surrogate pair";
-        self.note(Fault::of_property(Code::InvalidFormat, cut(path), rule));
-    }
-}
-
-/// As much of a text as a message should quote.
-pub(super) fn cut(text: &str) -> Cow<'_, str> {
-    const MAX_CHARS: usize = 300;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => Cow::Owned(format!("{}\u{2026}", &text[..at])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// The members of an object as they were written: names with their quotes, and values.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::with_capacity(8);
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
 }

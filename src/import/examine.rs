@@ -70,3 +70,40 @@ fn scan(file: &mut impl Read) -> io::Result<Result<u64, FileFault>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::io::Cursor;
+
+    use super::*;
+
+    type Verdict = (u64, u64, bool);
+
+    fn verdicts(text: &str) -> (Result<u64, FileFault>, Vec<Verdict>) {
+        let limits = Limits {
+            max_metadata_bytes: 100,
+        };
+        let mut verdicts = Vec::new();
+        let on_row = |row: Examined<'_>| verdicts.push((row.index, row.line, row.verdict.is_ok()));
+        let rows = examine(Cursor::new(text), &limits, on_row).unwrap();
+        (rows, verdicts)
+    }
+
+    #[test]
+    fn every_row_of_a_good_file_gets_a_verdict() {
+        let text = "[{\"email\":\"a@b.c\",\"email_verified\":true},\n{}]";
+        assert_eq!(verdicts(text), (Ok(2), vec![(0, 1, true), (1, 2, false)]));
+    }
+
+    #[test]
+    fn no_row_of_a_bad_file_does() {
+        let (rows, verdicts) = verdicts("[{\"email\":\"a@b.c\",\"email_verified\":true},");
+        assert_eq!(
+            rows.unwrap_err().what,
+            "the file ends before the closing ']'"
+        );
+        assert_eq!(verdicts, []);
+    }
+}

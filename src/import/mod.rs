@@ -9,7 +9,7 @@
 //!
 //! `tokens` is what the last two share: steps through JSON text without converting it.
 //!
-//! Deliberately absent: the store (so [`examine`] can judge a file on any machine), other users
+//! Deliberately absent: the store (so [`examine()`] can judge a file on any machine), other users
 //! (whether an address is taken is for whoever applies the rows), HTTP, threads, time.
 //!
 //! **Invariant:** no file makes this room use more memory than a few blocks and one chunk, and no

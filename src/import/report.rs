@@ -3,6 +3,9 @@
 //! A row that was refused may hold anything, passwords above all: files meant for other importers
 //! are tried here. What is known to be harmless inside a hash is kept, everything else is masked.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use super::check::cut;

@@ -8,10 +8,12 @@
 //! **Invariant:** how the bytes are cut into pushes never shows, neither in the rows found nor
 //! in the fault reported.
 
+mod edge;
 mod number;
 mod opening;
 #[cfg(test)]
 mod tests;
+mod token;
 mod utf8;
 
 use crate::domain::{FileFault, Position};
@@ -281,75 +283,6 @@ impl Scanner {
         usize::MAX
     }
 
-    // ---- the start and the end of the file ----
-
-    fn start(&mut self, bytes: &[u8], at: usize) -> usize {
-        let at = self.blanks(bytes, at);
-        match bytes.get(at) {
-            None => {}
-            Some(b'[') => self.open(false),
-            Some(&utf8::MARK_START) if self.offset + at as u64 == 0 => self.state = State::Mark(1),
-            Some(&byte) => return self.odd_start(byte, at),
-        }
-        at + 1
-    }
-
-    fn mark(&mut self, seen: usize, byte: u8, at: usize) -> usize {
-        if utf8::MARK.get(seen) != Some(&byte) {
-            return self.refuse(at, opening::NO_JSON, Some(opening::SAVE_AS_UTF8));
-        }
-        let whole = seen + 1 == utf8::MARK.len();
-        self.state = if whole {
-            State::Start
-        } else {
-            State::Mark(seen + 1)
-        };
-        at + 1
-    }
-
-    /// The file is no array. An object is read on, to tell one object from one per line.
-    fn odd_start(&mut self, byte: u8, at: usize) -> usize {
-        let place = self.offset + at as u64;
-        self.opening = Some(Opening::new(self.line, place - self.line_start + 1, place));
-        self.row_depth = NOWHERE;
-        if byte == b'{' {
-            self.open(true);
-            return at + 1;
-        }
-        self.state = State::Strange;
-        at
-    }
-
-    fn strange(&mut self, byte: u8, at: usize) -> usize {
-        let enough = self
-            .opening
-            .as_mut()
-            .is_none_or(|opening| !opening.take(byte));
-        if enough {
-            self.refuse_strange()
-        } else {
-            at + 1
-        }
-    }
-
-    fn done(&mut self, bytes: &[u8], at: usize) -> usize {
-        let at = self.blanks(bytes, at);
-        match bytes.get(at) {
-            None => at,
-            Some(_) if self.opening.is_some() => self.refuse_opening(opening::NDJSON),
-            Some(&byte) => {
-                let hint = if byte == b'[' {
-                    Some(SECOND_ARRAY)
-                } else {
-                    opening::hint_for(byte)
-                };
-                self.refuse(at, "there is something after the closing ']'", hint)
-            }
-        }
-    }
-
-    // ---- between tokens ----
-
     /// Steps over blanks, counting lines. Line ends exist nowhere else: in a text they are faults.
     #[inline]
     fn blanks(&mut self, bytes: &[u8], mut at: usize) -> usize {
@@ -503,146 +436,6 @@ impl Scanner {
             }
             (Expected::Value | Expected::FirstItem, _) => ("expected a value", None),
         };
-        // A row that did not even begin is not "in the middle".
         self.refuse(at, what, hint.or_else(|| opening::hint_for(byte)))
     }
-
-    // ---- inside tokens ----
-
-    fn text(&mut self, bytes: &[u8], at: usize) -> usize {
-        let at = at + plain_run(&bytes[at..]);
-        match bytes.get(at) {
-            None => return at,
-            Some(b'"') if self.in_name => self.state = State::Between(Expected::Colon),
-            Some(b'"') => self.value_ended(),
-            Some(b'\\') => self.state = State::Escape,
-            Some(&byte) if byte < b' ' => {
-                let what = "a control character in a text must be written as an escape";
-                return self.refuse(at, what, opening::hint_for(byte));
-            }
-            Some(&byte) => match Partial::start(byte) {
-                Some(partial) => return self.character(partial, bytes, at + 1),
-                None => return self.refuse_encoding(at),
-            },
-        }
-        at + 1
-    }
-
-    /// The rest of a character beyond ASCII, and all such characters right after it.
-    fn character(&mut self, mut partial: Partial, bytes: &[u8], mut at: usize) -> usize {
-        while let Some(&byte) = bytes.get(at) {
-            let next = if partial.is_whole() {
-                if byte < 0x80 {
-                    break;
-                }
-                Partial::start(byte)
-            } else {
-                partial.next(byte)
-            };
-            let Some(next) = next else {
-                return self.refuse_encoding(at);
-            };
-            partial = next;
-            at += 1;
-        }
-        self.state = if partial.is_whole() {
-            State::Text
-        } else {
-            State::Character(partial)
-        };
-        at
-    }
-
-    fn refuse_encoding(&mut self, at: usize) -> usize {
-        self.refuse(at, "a text is not valid UTF-8", Some(opening::SAVE_AS_UTF8))
-    }
-
-    fn escape(&mut self, byte: u8, at: usize) -> usize {
-        self.state = match byte {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
-            b'u' => State::Hex(4),
-            _ => {
-                let hint = "a backslash in a text is written as two";
-                return self.refuse(at, "there is no such escape", Some(hint));
-            }
-        };
-        at + 1
-    }
-
-    fn hex(&mut self, missing: u8, byte: u8, at: usize) -> usize {
-        if !byte.is_ascii_hexdigit() {
-            return self.refuse(at, "expected four hexadecimal digits after \\u", None);
-        }
-        self.state = if missing == 1 {
-            State::Text
-        } else {
-            State::Hex(missing - 1)
-        };
-        at + 1
-    }
-
-    fn number(&mut self, mut number: Number, bytes: &[u8], mut at: usize) -> usize {
-        while let Some(&byte) = bytes.get(at) {
-            match number.next(byte) {
-                Ok(Some(next)) => number = next,
-                Ok(None) => {
-                    self.value_ended();
-                    return at;
-                }
-                Err(what) => return self.refuse(at, what, None),
-            }
-            at += 1;
-        }
-        self.state = State::Number(number);
-        at
-    }
-
-    fn literal(&mut self, rest: &'static [u8], bytes: &[u8], at: usize) -> usize {
-        let ready = rest.len().min(bytes.len() - at);
-        let same = rest
-            .iter()
-            .zip(&bytes[at..])
-            .take_while(|(want, got)| want == got)
-            .count();
-        if same < ready {
-            return self.refuse(at + same, "expected a value", opening::hint_for(b'a'));
-        }
-        if ready == rest.len() {
-            self.value_ended();
-        } else {
-            self.state = State::Literal(&rest[ready..]);
-        }
-        at + ready
-    }
-}
-
-/// How many of the leading bytes stand for themselves in a text: printable ASCII, neither a quote
-/// nor a backslash. Eight bytes are looked at in one go.
-#[inline]
-fn plain_run(bytes: &[u8]) -> usize {
-    let mut run = 0;
-    while let Some(word) = bytes.get(run..).and_then(<[u8]>::first_chunk::<8>) {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return run + special.trailing_zeros() as usize / 8;
-        }
-        run += 8;
-    }
-    let rest = bytes[run..].iter();
-    run + rest
-        .take_while(|byte| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\'))
-        .count()
-}
-
-/// Sets the top bit of the first byte (the lowest) that is no plain text. Bytes above it may have
-/// theirs set without reason, because the subtractions borrow.
-#[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const TOPS: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = is_zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
-    let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-    (quote | backslash | control | word) & TOPS
 }

@@ -1,24 +1,8 @@
-//! What the tests of this room share: public collections of test cases, and JSON drawn at random.
+//! What the tests of this room share: JSON drawn at random, and a simple way to look at it.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::path::{Path, PathBuf};
-
 use proptest::prelude::*;
-
-/// A public collection of test cases beside the repository; they are not part of it.
-///
-/// `None`, with a word on the terminal, where there is none. `INTAKE_SHARED` says where else.
-pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let shared = std::env::var_os("INTAKE_SHARED").map_or_else(beside, PathBuf::from);
-    let path = shared.join("corpora").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: there is no {}; set INTAKE_SHARED", path.display());
-    None
-}
 
 /// JSON text of any value, blanks, escapes and huge numbers included.
 pub(crate) fn json() -> impl Strategy<Value = String> {
@@ -71,4 +55,33 @@ pub(crate) fn mutate(text: &mut Vec<u8>, place: usize, byte: usize, kind: u8) {
         _ if place < text.len() => text[place] = byte,
         _ => text.push(byte),
     }
+}
+
+/// The text's tokens, found the slow and simple way.
+pub(crate) fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = vec![String::new()];
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        let ends = !in_string && (c.is_ascii_whitespace() || "[]{},:".contains(c));
+        if ends {
+            tokens.push(String::new());
+        }
+        if in_string || !c.is_ascii_whitespace() {
+            tokens.last_mut().unwrap().push(c);
+        }
+        if !in_string && "[]{},:".contains(c) {
+            tokens.push(String::new());
+        }
+        match c {
+            '"' if !escaped => in_string = !in_string,
+            '\\' if in_string && !escaped => {
+                escaped = true;
+                continue;
+            }
+            _ => {}
+        }
+        escaped = false;
+    }
+    tokens.retain(|token| !token.is_empty());
+    tokens
 }

@@ -3,11 +3,14 @@
 //! Nothing is converted: a number of four hundred digits or half a surrogate pair passes as it
 //! was written. Text that is *not* valid leads to nonsense, never to a panic or an endless loop.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 /// The text without blanks between its tokens.
 pub(super) fn compact(text: &str) -> Cow<'_, str> {
-    let Some(first) = next_blank(text, 0) else {
+    let Some(first) = next_blank(text) else {
         return Cow::Borrowed(text);
     };
     let mut rest = text;
@@ -16,15 +19,16 @@ pub(super) fn compact(text: &str) -> Cow<'_, str> {
     while let Some(at) = blank {
         tight.push_str(&rest[..at]);
         rest = rest[at..].trim_start_matches([' ', '\t', '\r', '\n']);
-        blank = next_blank(rest, 0);
+        blank = next_blank(rest);
     }
     tight.push_str(rest);
     Cow::Owned(tight)
 }
 
-/// Where the next blank outside strings is; `at` must be outside one.
-fn next_blank(text: &str, mut at: usize) -> Option<usize> {
+/// Where the first blank outside strings is.
+fn next_blank(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
+    let mut at = 0;
     loop {
         match bytes.get(at)? {
             b' ' | b'\t' | b'\r' | b'\n' => return Some(at),

@@ -6,6 +6,7 @@
 
 use proptest::prelude::*;
 
+use crate::domain::testing::corpus;
 use crate::domain::{FileFault, Position};
 use crate::import::testing;
 
@@ -337,7 +338,7 @@ fn bytes_after_a_fault_are_ignored() {
 
 #[test]
 fn the_json_test_suite_agrees() {
-    let Some(folder) = testing::corpus("JSONTestSuite/test_parsing") else {
+    let Some(folder) = corpus("JSONTestSuite/test_parsing") else {
         return;
     };
     let mut files = 0;
