@@ -1,21 +1,175 @@
-//! stub for now
-#![allow(missing_docs)]
-pub struct State;
+//! The API; actix is named here and nowhere else.
+//!
+//! | file | endpoints |
+//! |---|---|
+//! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//!
+//! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
+//! is what is answered, and `error` every refusal.
+//!
+//! **Invariants:** a handler translates and decides nothing. The store is reached through
+//! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
+//! token was. Every answer that is no success is the API's error object, and never tells the cause
+//! of a 500. No uploaded file is ever in memory as a whole.
+//!
+//! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
+
+mod auth;
+mod body;
+mod connections;
+mod error;
+mod imports;
+mod jobs;
+mod oauth;
+mod params;
+mod upload;
+mod users;
+mod views;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use std::{fmt, io};
+
+use actix_web::dev::Server;
+use actix_web::error::PathError;
+use actix_web::http::StatusCode;
+use actix_web::middleware::DefaultHeaders;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use serde::Serialize;
+
+use crate::domain::Timestamp;
+use crate::jobs::Engine;
+use crate::store::{Store, StoreError};
+use crate::tokens::Tokens;
+use error::{ApiError, Place};
+
+/// The header of answers about connections that tells the largest upload taken, in bytes.
+pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
+
+/// What handlers share.
+pub struct State {
+    store: Arc<Store>,
+    engine: Arc<Engine>,
+    tokens: Tokens,
+    max_file_size: u64,
+}
+
 impl State {
-    pub fn new(
-        _: std::sync::Arc<crate::store::Store>,
-        _: std::sync::Arc<crate::jobs::Engine>,
-        _: crate::tokens::Tokens,
-        _: u64,
-    ) -> Self {
-        Self
+    /// Everything the API needs; `max_file_size` is that of an upload's request body, in bytes.
+    pub fn new(store: Arc<Store>, engine: Arc<Engine>, tokens: Tokens, max_file_size: u64) -> Self {
+        Self { store, engine, tokens, max_file_size }
+    }
+
+    /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
+    /// answer is no longer wanted.
+    fn store<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = self.store.clone();
+        let done = web::block(move || work(&store));
+        async move {
+            let done = done.await.map_err(|_| ApiError::internal("a store call panicked"))?;
+            Ok(done?)
+        }
     }
 }
-pub fn serve(
-    _: State,
-    _: std::net::TcpListener,
-    _: Option<impl Future<Output = ()>>,
-    _: std::time::Duration,
-) -> std::io::Result<()> {
-    Ok(())
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+/// A server of the API on `listener`; it runs once it is awaited. It leaves signals to its owner,
+/// who stops it by its handle.
+pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || App::new().configure(routes(state.clone())))
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(2))
+        .shutdown_timeout(5)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// All endpoints, and the answers to requests that meet none.
+pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
+    let headers = DefaultHeaders::new()
+        .add(("cache-control", "no-cache"))
+        .add(("x-content-type-options", "nosniff"));
+    let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
+    let all = web::scope("")
+        .app_data(state)
+        .app_data(path)
+        .service(post("/api/v2/jobs/users-imports", imports::create))
+        .service(get("/api/v2/jobs", jobs::list))
+        .service(get("/api/v2/jobs/{id}", jobs::show))
+        .service(get("/api/v2/jobs/{id}/errors", jobs::errors))
+        .service(get("/api/v2/connections", connections::list))
+        .service(get("/api/v2/connections/{id}", connections::show))
+        .service(get("/api/v2/users-by-email", users::by_email))
+        .service(get("/api/v2/users/{id}", users::show))
+        .service(post("/oauth/token", oauth::token))
+        .service(get("/.well-known/jwks.json", oauth::jwks))
+        .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .default_service(web::to(no_such_route))
+        .wrap(headers);
+    move |config| {
+        config.service(all);
+    }
+}
+
+/// A resource that is read; other methods are refused.
+fn get<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    resource(path, "GET").route(web::get().to(handler))
+}
+
+/// A resource that is posted to; other methods are refused.
+fn post<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    resource(path, "POST").route(web::post().to(handler))
+}
+
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    let refuse = move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)) };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+async fn no_such_route() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NoSuchRoute)
+}
+
+fn path_fault(error: &PathError) -> ApiError {
+    let rule = match error {
+        PathError::Deserialize(fault) => fault.to_string(),
+        other => other.to_string(),
+    };
+    ApiError::invalid(Place::Path, rule, "id")
+}
+
+/// An answer with a JSON body.
+fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    let body = serde_json::to_string(body).map_err(ApiError::internal)?;
+    Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
+}
+
+/// Where the time of day enters.
+fn now() -> Timestamp {
+    SystemTime::now().into()
 }

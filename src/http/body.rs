@@ -1,0 +1,99 @@
+//! A request's body: counted while it is read, and drained when it is not wanted.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::rt::time::timeout;
+use actix_web::web::Bytes;
+use futures_util::stream::{Stream, StreamExt};
+
+/// What is read of an unwanted body at most, in bytes.
+const DRAINED_BYTES: usize = 8 << 20;
+/// How long an unwanted body is read at most.
+const DRAINED_TIME: Duration = Duration::from_secs(2);
+
+/// A handle on a request's body; clones share it. As a stream it ends with
+/// [`PayloadError::Overflow`] when it turns out larger than allowed.
+#[derive(Clone)]
+pub(super) struct Body(Rc<RefCell<Counted>>);
+
+struct Counted {
+    payload: Payload,
+    seen: u64,
+    limit: u64,
+}
+
+impl Body {
+    /// A body of at most `limit` bytes, everything between the parts of a form included.
+    pub(super) fn new(payload: Payload, limit: u64) -> Self {
+        Self(Rc::new(RefCell::new(Counted { payload, seen: 0, limit })))
+    }
+
+    /// Whether more came than is allowed.
+    pub(super) fn is_over(&self) -> bool {
+        let counted = self.0.borrow();
+        counted.seen > counted.limit
+    }
+
+    /// The bytes allowed.
+    pub(super) fn limit(&self) -> u64 {
+        self.0.borrow().limit
+    }
+
+    /// All of it, in memory.
+    pub(super) async fn read(&mut self) -> Result<Vec<u8>, PayloadError> {
+        let mut all = Vec::new();
+        while let Some(bytes) = self.next().await {
+            all.extend_from_slice(&bytes?);
+        }
+        Ok(all)
+    }
+
+    /// Reads on for a while and forgets what it reads. Many clients look for an answer only after
+    /// they have sent everything; to those that go on longer the connection is closed.
+    pub(super) async fn drain(self) {
+        let forget = async {
+            let mut left = DRAINED_BYTES;
+            while let Some(Ok(bytes)) = poll_fn(|context| self.poll(context)).await {
+                left = left.saturating_sub(bytes.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Too late is as good as done.
+        drop(timeout(DRAINED_TIME, forget).await);
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        Pin::new(&mut self.0.borrow_mut().payload).poll_next(context)
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.poll(context);
+        if let Poll::Ready(Some(Ok(bytes))) = &next {
+            self.0.borrow_mut().seen += bytes.len() as u64;
+            if self.is_over() {
+                return Poll::Ready(Some(Err(PayloadError::Overflow)));
+            }
+        }
+        next
+    }
+}
+
+/// The size a request gives for its body.
+pub(super) fn content_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}

@@ -1,0 +1,363 @@
+//! Every refusal of the API is a row of one table: status, words, code.
+//!
+//! **Invariant:** the cause of a 500 is logged here, once, and never sent.
+
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
+use tracing::error;
+
+use crate::domain::{ConnectionId, Scope};
+use crate::store::StoreError;
+use crate::tokens::TokenFault;
+
+/// Which part of a request breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Its body.
+    Payload,
+    /// Its query parameters.
+    Query,
+    /// Its path.
+    Path,
+}
+
+impl Place {
+    /// How messages begin, and the code they go with.
+    const fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Payload => ("Payload", "invalid_body"),
+            Self::Query => ("Query", "invalid_query_string"),
+            Self::Path => ("Path", "invalid_uri"),
+        }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// No token was sent.
+    MissingAuthentication,
+    /// The token sent is no good.
+    Token(TokenFault),
+    /// The token has none of these scopes.
+    InsufficientScope(&'static [Scope]),
+    /// The body is larger than this, in bytes.
+    TooLarge(u64),
+    /// Something sent breaks a rule.
+    Invalid {
+        /// Where.
+        place: Place,
+        /// The rule, worded as in `Expected type boolean but found type string`.
+        rule: String,
+        /// Of which property or parameter; `None` for the whole.
+        property: Option<&'static str>,
+    },
+    /// The `users` part is missing.
+    NoUsers,
+    /// The `users` part has no bytes.
+    EmptyUsers,
+    /// The `connection_id` part is missing.
+    NoConnectionId,
+    /// The `connection_id` part is no id.
+    MalformedConnectionId,
+    /// The `connection_id` part names no connection.
+    UnknownConnection,
+    /// The connection holds no users of its own.
+    NoDatabase,
+    /// The connection is enabled for no client.
+    NotEnabled,
+    /// The connection asked for is not there.
+    NoSuchConnection,
+    /// The user asked for is not there.
+    NoSuchUser,
+    /// The job asked for is not there.
+    NoSuchJob,
+    /// The job whose errors are asked for is not there.
+    NoSuchJobErrors,
+    /// No endpoint has this path.
+    NoSuchRoute,
+    /// The endpoint has other methods.
+    MethodNotAllowed(&'static str),
+    /// The store refuses or fails.
+    Store(StoreError),
+    /// Something else broke.
+    Internal(String),
+}
+
+/// What the client gets to read.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    status: StatusCode,
+    message: String,
+    code: Option<&'static str>,
+}
+
+/// The error object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    status_code: u16,
+    error: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Attributes<'a>>,
+}
+
+#[derive(Serialize)]
+struct Attributes<'a> {
+    error: &'a str,
+}
+
+impl ApiError {
+    /// A broken machine.
+    pub(super) fn internal(cause: impl fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+
+    /// A broken rule.
+    pub(super) fn invalid(
+        place: Place,
+        rule: impl Into<String>,
+        property: impl Into<Option<&'static str>>,
+    ) -> Self {
+        Self::Invalid { place, rule: rule.into(), property: property.into() }
+    }
+
+    fn row(&self) -> Row {
+        use StatusCode as S;
+        let (status, code, message) = match self {
+            Self::MissingAuthentication => (S::UNAUTHORIZED, "", "Missing authentication".into()),
+            Self::Token(fault) => (S::UNAUTHORIZED, "", fault.to_string()),
+            Self::InsufficientScope(any_of) => (S::FORBIDDEN, "insufficient_scope", needs(any_of)),
+            Self::TooLarge(most) => (
+                S::PAYLOAD_TOO_LARGE,
+                "",
+                format!("Payload content length greater than maximum allowed: {most}"),
+            ),
+            Self::Invalid { place, rule, property } => {
+                let (name, code) = place.row();
+                let which = property.map(|property| format!(" on property {property}"));
+                let which = which.unwrap_or_default();
+                (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
+            }
+            Self::NoSuchConnection => {
+                (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
+            }
+            Self::NoSuchUser => {
+                (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into())
+            }
+            Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
+            Self::NoSuchJobErrors => {
+                (S::NOT_FOUND, "inexistent_job", "The job does not exist".into())
+            }
+            Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::MethodNotAllowed(allowed) => {
+                (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
+            }
+            Self::Store(fault) => store_row(fault),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
+            refused => refused.upload_row(),
+        };
+        Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+    }
+
+    /// The rows of an upload that is well formed but cannot be taken.
+    fn upload_row(&self) -> (StatusCode, &'static str, String) {
+        let (code, message) = match self {
+            Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
+            Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
+            Self::NoConnectionId => {
+                ("invalid_body", "Must provide 'connection_id' as multipart part.")
+            }
+            Self::MalformedConnectionId => {
+                let pattern = ConnectionId::PATTERN;
+                let message = format!(
+                    "Payload validation error: 'String does not match pattern {pattern}' on \
+                     property connection_id (the id of the connection, not its name)."
+                );
+                return (StatusCode::BAD_REQUEST, "invalid_body", message);
+            }
+            Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
+            Self::NoDatabase => {
+                ("operation_not_supported", "Connection must be a database connection.")
+            }
+            _ => ("operation_not_supported", "Connection must be enabled."),
+        };
+        (StatusCode::BAD_REQUEST, code, message.to_owned())
+    }
+
+    /// The header that goes with it.
+    fn header(&self) -> Option<(header::HeaderName, &'static str)> {
+        match self {
+            Self::MissingAuthentication => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
+            Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
+            Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
+            Self::Store(StoreError::Unavailable(_)) => Some((header::RETRY_AFTER, "5")),
+            _ => None,
+        }
+    }
+
+    /// Writes what someone must act on to the log.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Internal(cause) => error!("answered 500: {cause}"),
+            Self::Store(fault) => log_store_fault(fault),
+            _ => {}
+        }
+    }
+}
+
+fn needs(any_of: &[Scope]) -> String {
+    let names: Vec<&str> = any_of.iter().map(|scope| scope.name()).collect();
+    format!("Insufficient scope, expected any of: {}", names.join(","))
+}
+
+fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
+    match fault {
+        StoreError::Unavailable(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "",
+            "The database is being reopened, please try again in a few seconds.".to_owned(),
+        ),
+        StoreError::TooManyActiveJobs(active) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            format!(
+                "There are {active} active import users jobs, please wait until some of them are \
+                 finished and try again"
+            ),
+        ),
+        StoreError::DiskFull { .. } => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "insufficient_storage",
+            "The server's disk is nearly full; nothing of the upload was kept.".to_owned(),
+        ),
+        StoreError::Io(_) | StoreError::Corrupt(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "", "Internal error.".to_owned())
+        }
+    }
+}
+
+/// What the store cannot do for want of space or at all is someone's business; that it is busy is
+/// not.
+pub(super) fn log_store_fault(fault: &StoreError) {
+    match fault {
+        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable(_) => {}
+        StoreError::DiskFull { .. } => error!("refused an upload: {fault}"),
+        StoreError::Io(_) | StoreError::Corrupt(_) => error!("answered 500: {fault}"),
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(fault: StoreError) -> Self {
+        Self::Store(fault)
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.row().message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.row().status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.log();
+        let row = self.row();
+        let reason = match row.status {
+            // The name this status had when the API was made.
+            StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+            status => status.canonical_reason().unwrap_or_default(),
+        };
+        let attributes = match self {
+            Self::Token(_) => Some(Attributes { error: &row.message }),
+            _ => None,
+        };
+        let body = Body {
+            status_code: row.status.as_u16(),
+            error: reason,
+            message: &row.message,
+            error_code: row.code,
+            attributes,
+        };
+        let mut response = HttpResponseBuilder::new(row.status);
+        response.content_type("application/json; charset=utf-8");
+        if let Some(header) = self.header() {
+            response.insert_header(header);
+        }
+        response.body(serde_json::to_string(&body).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use actix_web::body::to_bytes;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn answer(error: ApiError) -> (Value, Option<String>) {
+        let response = error.error_response();
+        let content_type = response.headers().get(header::CONTENT_TYPE).unwrap();
+        assert_eq!(content_type, "application/json; charset=utf-8");
+        let header = error.header().map(|(name, _)| {
+            format!("{name}: {}", response.headers().get(&name).unwrap().to_str().unwrap())
+        });
+        let status = response.status().as_u16();
+        let body: Value =
+            serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+        assert_eq!(body["statusCode"], status);
+        (body, header)
+    }
+
+    #[actix_web::test]
+    async fn refusals_read_as_in_the_contract() {
+        let (body, header) = answer(ApiError::MissingAuthentication).await;
+        let expected = json!({
+            "statusCode": 401, "error": "Unauthorized", "message": "Missing authentication",
+        });
+        assert_eq!((body, header), (expected, Some("www-authenticate: Bearer".to_owned())));
+        let (body, _) = answer(ApiError::TooLarge(512_000)).await;
+        let expected = json!({
+            "statusCode": 413, "error": "Request Entity Too Large",
+            "message": "Payload content length greater than maximum allowed: 512000",
+        });
+        assert_eq!(body, expected);
+        let rule = "Expected type boolean but found type string";
+        let (body, _) = answer(ApiError::invalid(Place::Payload, rule, "upsert")).await;
+        let expected = json!({
+            "statusCode": 400, "error": "Bad Request", "errorCode": "invalid_body",
+            "message": "Payload validation error: 'Expected type boolean but found type string' \
+                        on property upsert.",
+        });
+        assert_eq!(body, expected);
+        let scopes = &[Scope::CreateUsers, Scope::ReadUsers];
+        let (body, _) = answer(ApiError::InsufficientScope(scopes)).await;
+        let expected = "Insufficient scope, expected any of: create:users,read:users";
+        assert_eq!((&body["message"], &body["error"]), (&json!(expected), &json!("Forbidden")));
+        let (body, header) = answer(StoreError::TooManyActiveJobs(2).into()).await;
+        assert_eq!(body["errorCode"], "too_many_requests");
+        assert_eq!(header.as_deref(), Some("retry-after: 10"));
+        let full = StoreError::DiskFull { free: 1, needed: 2 };
+        assert_eq!(answer(full.into()).await.0["error"], "Insufficient Storage");
+    }
+
+    #[actix_web::test]
+    async fn the_cause_of_a_500_is_not_told() {
+        let (body, _) = answer(StoreError::Corrupt("/secret/path".to_owned()).into()).await;
+        assert!(!body.to_string().contains("secret"));
+        let (body, _) = answer(ApiError::internal("/secret/path")).await;
+        assert_eq!(body["message"], "Internal error.");
+    }
+}

@@ -1,0 +1,130 @@
+//! `POST /api/v2/jobs/users-imports`: a file of users comes in.
+
+use std::pin::Pin;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tracing::info;
+
+use super::auth::{Granted, Import};
+use super::body::{Body, content_length};
+use super::error::ApiError;
+use super::upload::{Order, receive};
+use super::views::JobView;
+use super::{State, json, now};
+use crate::domain::{Connection, IdSeries, Job, JobId};
+use crate::import::Scanner;
+use crate::store::{NewJob, Upload};
+use crate::tokens::random;
+
+/// Accepts a file of users: `202` and the pending job. Nothing is imported yet, but file and job
+/// are on disk, and will be worked on even if the process dies now. After any refusal nothing is
+/// left of the upload.
+pub(super) async fn create(
+    _: Granted<Import>,
+    request: HttpRequest,
+    state: Data<State>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = Body::new(payload.into_inner(), state.max_file_size);
+    let accepted = accept(&request, &state, &body).await;
+    body.drain().await;
+    let job = accepted?;
+    info!("import job {} accepted: {} bytes for {}", job.id, job.bytes, job.connection_name);
+    json(StatusCode::ACCEPTED, &JobView::accepted(&job))
+}
+
+async fn accept(request: &HttpRequest, state: &Data<State>, body: &Body) -> Result<Job, ApiError> {
+    let announced = content_length(request).unwrap_or(0);
+    state.store(move |store| store.admit(announced)).await?;
+    let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
+    let mut spool = Spool { state: state.clone(), id: id.clone(), writing: None };
+    let form = receive(request.headers(), body, async |batch| spool.write(batch).await).await?;
+    let order = form.complete()?;
+    let connection_id = order.connection_id.clone();
+    let connection = state.store(move |store| store.connection(&connection_id)).await?;
+    let connection = importable(connection)?;
+    let file = spool.finish().await?.ok_or(ApiError::EmptyUsers)?;
+    enqueue(state, id, connection, order, file).await
+}
+
+fn importable(connection: Option<Connection>) -> Result<Connection, ApiError> {
+    match connection {
+        None => Err(ApiError::UnknownConnection),
+        Some(connection) if !connection.is_database() => Err(ApiError::NoDatabase),
+        Some(connection) if connection.enabled_clients.is_empty() => Err(ApiError::NotEnabled),
+        Some(connection) => Ok(connection),
+    }
+}
+
+async fn enqueue(
+    state: &State,
+    id: JobId,
+    connection: Connection,
+    order: Order,
+    file: Spooled,
+) -> Result<Job, ApiError> {
+    let created_at = now();
+    let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
+    let engine = state.engine.clone();
+    let enqueued = state.store(move |store| {
+        let job = NewJob {
+            id,
+            connection,
+            external_id: order.external_id,
+            upsert: order.upsert,
+            send_completion_email: order.send_completion_email,
+            created_at,
+            ids,
+            rows: file.scanner.finish(),
+        };
+        let job = store.enqueue(job, file.upload)?;
+        // Here and not after the answer: the client may be gone, the job is not.
+        engine.ring();
+        Ok(job)
+    });
+    enqueued.await
+}
+
+/// A file on its way to disk, and the check of it.
+struct Spooled {
+    upload: Upload,
+    scanner: Scanner,
+}
+
+/// A batch being written.
+type Writing = Pin<Box<dyn Future<Output = Result<Spooled, ApiError>>>>;
+
+/// Writes batches on another thread, one at a time, while the next is being received.
+struct Spool {
+    state: Data<State>,
+    id: JobId,
+    writing: Option<Writing>,
+}
+
+impl Spool {
+    async fn write(&mut self, batch: Vec<u8>) -> Result<(), ApiError> {
+        let begun = self.finish().await?;
+        let id = self.id.clone();
+        let writing = self.state.store(move |store| {
+            let mut file = match begun {
+                Some(file) => file,
+                None => Spooled { upload: store.begin_upload(&id)?, scanner: Scanner::new() },
+            };
+            file.upload.write(&batch)?;
+            file.scanner.push(&batch);
+            Ok(file)
+        });
+        self.writing = Some(Box::pin(writing));
+        Ok(())
+    }
+
+    /// The file, once the last batch is written; `None` if there was none.
+    async fn finish(&mut self) -> Result<Option<Spooled>, ApiError> {
+        match self.writing.take() {
+            Some(writing) => writing.await.map(Some),
+            None => Ok(None),
+        }
+    }
+}

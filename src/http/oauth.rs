@@ -1,0 +1,290 @@
+//! `POST /oauth/token` and what others need to check our tokens.
+//!
+//! Refusals here have the shape OAuth gives them, not that of the rest of the API.
+//!
+//! **Invariant:** an unknown client and a wrong secret are told apart neither by the answer nor by
+//! the time it takes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::body::Body;
+use super::error::ApiError;
+use super::{State, now};
+use crate::domain::{Client, Scope};
+use crate::tokens::{join, same_hash, secret_hash};
+
+/// Largest request for a token, in bytes.
+const LARGEST_REQUEST: u64 = 64 << 10;
+
+/// Makes an access token for a client that proves itself by its secret, in the body (form or
+/// JSON) or by Basic authentication. `scope` narrows what the token may do.
+pub(super) async fn token(
+    request: HttpRequest,
+    state: Data<State>,
+    payload: Payload,
+) -> Result<HttpResponse, OauthError> {
+    let mut body = Body::new(payload.into_inner(), LARGEST_REQUEST);
+    let content = body.read().await;
+    let is_over = body.is_over();
+    body.drain().await;
+    if is_over {
+        return Err(OauthError::TooLarge);
+    }
+    let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
+    let asked = TokenRequest::read(&request, &content)?;
+    let client = authenticate(&state, &asked).await?;
+    let answer = answer(&state, &asked, &client)?;
+    Ok(respond(StatusCode::OK, &answer))
+}
+
+/// The public key.
+pub(super) async fn jwks(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    super::json(StatusCode::OK, &state.tokens.jwks())
+}
+
+/// Where everything is.
+pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    let issuer = state.tokens.issuer();
+    let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+    let document = json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}oauth/token"),
+        "jwks_uri": format!("{issuer}.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": ["token"],
+        "subject_types_supported": ["public"],
+        "scopes_supported": scopes,
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "id_token_signing_alg_values_supported": [state.tokens.algorithm().to_string()],
+    });
+    super::json(StatusCode::OK, &document)
+}
+
+#[derive(Default, Deserialize)]
+struct TokenRequest {
+    grant_type: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    audience: Option<String>,
+    scope: Option<String>,
+}
+
+impl TokenRequest {
+    fn read(request: &HttpRequest, content: &[u8]) -> Result<Self, OauthError> {
+        const MALFORMED: OauthError = OauthError::Malformed("The request is malformed.");
+        let headers = request.headers();
+        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
+        let text = str::from_utf8(content).map_err(|_| MALFORMED)?;
+        let asked = if content_type.to_ascii_lowercase().starts_with(b"application/json") {
+            serde_json::from_str(text).map_err(|_| MALFORMED)?
+        } else {
+            Query::<Self>::from_query(text).map_err(|_| MALFORMED)?.into_inner()
+        };
+        match basic(request) {
+            Some((client_id, client_secret)) => {
+                let (client_id, client_secret) = (Some(client_id), Some(client_secret));
+                Ok(Self { client_id, client_secret, ..asked })
+            }
+            None => Ok(asked),
+        }
+    }
+}
+
+/// Id and secret sent by Basic authentication.
+fn basic(request: &HttpRequest) -> Option<(String, String)> {
+    let given = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = given.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credentials = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (id, secret) = credentials.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
+}
+
+async fn authenticate(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
+    let grant_type = asked.grant_type.as_deref();
+    let grant_type =
+        grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
+    let id = asked.client_id.clone().unwrap_or_default();
+    let client = state.store(move |store| store.client(&id)).await?;
+    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
+    // Compared in any case, so that nobody learns by the clock which clients there are.
+    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
+    let is_right = same_hash(&kept, &given);
+    let client = client.filter(|_| is_right).ok_or(OauthError::Unauthorized)?;
+    match grant_type {
+        "client_credentials" => Ok(client),
+        other => Err(OauthError::GrantType(other.to_owned())),
+    }
+}
+
+#[derive(Serialize)]
+struct TokenAnswer {
+    access_token: String,
+    scope: String,
+    expires_in: u64,
+    token_type: &'static str,
+}
+
+fn answer(state: &State, asked: &TokenRequest, client: &Client) -> Result<TokenAnswer, OauthError> {
+    let tokens = &state.tokens;
+    if let Some(other) = asked.audience.as_deref().filter(|it| *it != tokens.audience()) {
+        return Err(OauthError::Audience(other.to_owned()));
+    }
+    let scopes = narrow(&client.scopes, asked.scope.as_deref());
+    let minted = tokens.mint(&client.id, &scopes, tokens.lifetime(), now());
+    Ok(TokenAnswer {
+        access_token: minted.map_err(ApiError::internal)?,
+        scope: join(&scopes),
+        expires_in: tokens.lifetime().as_secs(),
+        token_type: "Bearer",
+    })
+}
+
+/// The client's scopes, or those of them that are asked for.
+fn narrow(held: &[String], asked: Option<&str>) -> Vec<Scope> {
+    let asked: Vec<&str> = asked.unwrap_or_default().split_whitespace().collect();
+    let wanted = held.iter().filter(|name| asked.is_empty() || asked.contains(&name.as_str()));
+    wanted.filter_map(|name| Scope::from_str(name).ok()).collect()
+}
+
+fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type("application/json")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::PRAGMA, "no-cache"))
+        .body(serde_json::to_string(body).unwrap_or_default())
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(super) enum OauthError {
+    /// The request makes no sense.
+    Malformed(&'static str),
+    /// The request is too long.
+    TooLarge,
+    /// No such client, or a wrong secret.
+    Unauthorized,
+    /// Another way to ask for a token than ours.
+    GrantType(String),
+    /// Another API than this one.
+    Audience(String),
+    /// Not the client's fault.
+    Server(ApiError),
+}
+
+impl From<ApiError> for OauthError {
+    fn from(error: ApiError) -> Self {
+        Self::Server(error)
+    }
+}
+
+#[derive(Serialize)]
+struct OauthBody {
+    error: &'static str,
+    error_description: String,
+}
+
+impl OauthError {
+    fn row(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        match self {
+            Self::Malformed(why) => (S::BAD_REQUEST, "invalid_request", (*why).to_owned()),
+            Self::TooLarge => {
+                (S::PAYLOAD_TOO_LARGE, "invalid_request", "The request is too large.".to_owned())
+            }
+            Self::Unauthorized => (S::UNAUTHORIZED, "access_denied", "Unauthorized".to_owned()),
+            Self::GrantType(name) => (
+                S::FORBIDDEN,
+                "unauthorized_client",
+                format!("Grant type '{name}' not allowed for the client."),
+            ),
+            Self::Audience(name) => (
+                S::FORBIDDEN,
+                "access_denied",
+                format!("Client is not authorized to access \"{name}\"."),
+            ),
+            Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for OauthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.row().2)
+    }
+}
+
+impl ResponseError for OauthError {
+    fn status_code(&self) -> StatusCode {
+        self.row().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::Server(error) = self {
+            error.log();
+        }
+        let (status, error, error_description) = self.row();
+        respond(status, &OauthBody { error, error_description })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn read(content_type: &str, content: &str) -> Option<(String, String, Option<String>)> {
+        let request = TestRequest::post().insert_header(("content-type", content_type));
+        let asked = TokenRequest::read(&request.to_http_request(), content.as_bytes()).ok()?;
+        Some((asked.client_id?, asked.client_secret?, asked.audience))
+    }
+
+    #[test]
+    fn a_request_is_a_form_or_json() {
+        let form = "application/x-www-form-urlencoded";
+        let expected = Some(("a".to_owned(), "b c".to_owned(), Some("http://x/".to_owned())));
+        let body = "client_id=a&client_secret=b+c&audience=http%3A%2F%2Fx%2F&organization=";
+        assert_eq!(read(form, body), expected);
+        assert_eq!(read("", body), expected);
+        let body = r#"{"client_id":"a","client_secret":"b c","audience":"http://x/","organization":null,"x":1}"#;
+        assert_eq!(read("application/json; charset=utf-8", body), expected);
+        let body = r#"{"client_id":"a","client_secret":"b","audience":null}"#;
+        assert_eq!(read("application/json", body).unwrap().2, None);
+        assert_eq!(read("application/json", "{"), None);
+        assert_eq!(read(form, "client_id=a&client_id=b"), None);
+    }
+
+    #[test]
+    fn basic_authentication_carries_id_and_secret() {
+        let credentials = |text: &str| {
+            let value = format!("Basic {}", STANDARD.encode(text));
+            basic(&TestRequest::post().insert_header(("authorization", value)).to_http_request())
+        };
+        assert_eq!(credentials("a:b:c"), Some(("a".to_owned(), "b:c".to_owned())));
+        assert_eq!(credentials("a"), None);
+        let other = TestRequest::post().insert_header(("authorization", "Bearer x"));
+        assert_eq!(basic(&other.to_http_request()), None);
+    }
+
+    #[test]
+    fn asked_scopes_narrow_and_never_widen() {
+        let held = ["create:users".to_owned(), "read:users".to_owned(), "old:scope".to_owned()];
+        assert_eq!(narrow(&held, None), [Scope::CreateUsers, Scope::ReadUsers]);
+        assert_eq!(narrow(&held, Some(" ")), [Scope::CreateUsers, Scope::ReadUsers]);
+        assert_eq!(narrow(&held, Some("read:users read:logs")), [Scope::ReadUsers]);
+        assert_eq!(narrow(&held, Some("read:logs")), []);
+    }
+}

@@ -1,0 +1,339 @@
+//! What clients get to see. Separate from what is stored, so that either may change alone.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use crate::domain::{
+    Code, Connection, ConnectionId, FailedRow, Fault, Job, JobId, Stage, Summary, Timestamp, User,
+};
+use crate::jobs::Engine;
+
+/// A job.
+#[derive(Serialize)]
+pub(super) struct JobView<'a> {
+    r#type: &'static str,
+    status: &'static str,
+    connection_id: &'a ConnectionId,
+    connection: &'a str,
+    created_at: Timestamp,
+    id: &'a JobId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentage_done: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_left_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<SummaryView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_details: Option<&'a str>,
+}
+
+impl<'a> JobView<'a> {
+    /// A job that was just taken in: what has been asked for, and no more.
+    pub(super) fn accepted(job: &'a Job) -> Self {
+        Self {
+            r#type: "users_import",
+            status: status(job),
+            connection_id: &job.connection,
+            connection: &job.connection_name,
+            created_at: job.created_at,
+            id: &job.id,
+            external_id: job.external_id.as_deref(),
+            percentage_done: None,
+            time_left_seconds: None,
+            summary: None,
+            status_details: None,
+        }
+    }
+
+    /// A job and how it stands. It is pending as long as it is not finished: clients stop asking
+    /// at any other word.
+    pub(super) fn of(job: &'a Job, engine: &Engine) -> Self {
+        let view = Self::accepted(job);
+        match &job.stage {
+            Stage::Pending(_) => Self {
+                percentage_done: Some(engine.percentage_done(job)),
+                time_left_seconds: Some(engine.time_left_seconds(job)),
+                ..view
+            },
+            Stage::Completed { summary, .. } => Self { summary: Some(summary.into()), ..view },
+            Stage::Failed { reason, summary, .. } => Self {
+                summary: (*summary != Summary::default()).then(|| summary.into()),
+                status_details: Some(reason),
+                ..view
+            },
+        }
+    }
+
+    /// A failed job as the answer to what its errors are.
+    pub(super) fn failure(job: &'a Job, reason: &'a str) -> Self {
+        Self { status_details: Some(reason), ..Self::accepted(job) }
+    }
+}
+
+/// The word for where a job stands.
+pub(super) fn status(job: &Job) -> &'static str {
+    match job.stage {
+        Stage::Pending(_) => "pending",
+        Stage::Completed { .. } => "completed",
+        Stage::Failed { .. } => "failed",
+    }
+}
+
+#[derive(Serialize)]
+struct SummaryView {
+    failed: u64,
+    updated: u64,
+    inserted: u64,
+    total: u64,
+}
+
+impl From<&Summary> for SummaryView {
+    fn from(summary: &Summary) -> Self {
+        let Summary { failed, updated, inserted, total } = *summary;
+        Self { failed, updated, inserted, total }
+    }
+}
+
+/// A row that could not be imported.
+#[derive(Serialize)]
+pub(super) struct FailedRowView<'a> {
+    user: &'a RawValue,
+    errors: Vec<FaultView<'a>>,
+    index: u64,
+    line: u64,
+}
+
+#[derive(Serialize)]
+struct FaultView<'a> {
+    code: Code,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> FailedRowView<'a> {
+    /// The row as it was given, and everything wrong with it.
+    pub(super) fn of(row: &'a FailedRow) -> serde_json::Result<Self> {
+        Ok(Self {
+            user: serde_json::from_str(&row.user)?,
+            errors: row.faults.iter().map(FaultView::of).collect(),
+            index: row.index,
+            line: row.line,
+        })
+    }
+}
+
+impl<'a> FaultView<'a> {
+    fn of(fault: &'a Fault) -> Self {
+        Self {
+            code: fault.code,
+            message: &fault.message,
+            path: fault.path.as_deref(),
+            duplicate_of: fault.duplicate_of,
+            hint: fault.hint.as_deref(),
+        }
+    }
+}
+
+/// A connection.
+#[derive(Serialize)]
+pub(super) struct ConnectionView<'a> {
+    id: &'a ConnectionId,
+    name: &'a str,
+    strategy: &'a str,
+    options: Options,
+    realms: [&'a str; 1],
+    enabled_clients: &'a [String],
+    is_domain_connection: bool,
+}
+
+/// None yet.
+#[derive(Serialize)]
+struct Options {}
+
+impl<'a> From<&'a Connection> for ConnectionView<'a> {
+    fn from(connection: &'a Connection) -> Self {
+        Self {
+            id: &connection.id,
+            name: &connection.name,
+            strategy: &connection.strategy,
+            options: Options {},
+            realms: [&connection.name],
+            enabled_clients: &connection.enabled_clients,
+            is_domain_connection: false,
+        }
+    }
+}
+
+/// A user. There is no `picture`: its address would tell a third party a hash of the e-mail's.
+#[derive(Serialize)]
+pub(super) struct UserView<'a> {
+    email: &'a str,
+    email_verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    identities: [Identity<'a>; 1],
+    user_id: String,
+    name: &'a str,
+    nickname: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_metadata: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    provider: &'a str,
+    connection: &'a str,
+    #[serde(rename = "isSocial")]
+    is_social: bool,
+    user_id: String,
+}
+
+impl<'a> UserView<'a> {
+    /// A user of `connection`, metadata exactly as they were sent.
+    pub(super) fn of(user: &'a User, connection: &'a Connection) -> Result<Self, ApiError> {
+        Ok(Self {
+            email: &user.email,
+            email_verified: user.email_verified,
+            username: user.username.as_deref(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            identities: [Identity {
+                provider: &connection.strategy,
+                connection: &connection.name,
+                is_social: false,
+                user_id: user.id.hex(),
+            }],
+            user_id: user.id.to_string(),
+            name: &user.email,
+            nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
+            app_metadata: raw(user.app_metadata.as_deref())?,
+            user_metadata: raw(user.user_metadata.as_deref())?,
+        })
+    }
+}
+
+fn raw(text: Option<&str>) -> Result<Option<&RawValue>, ApiError> {
+    text.map(serde_json::from_str).transpose().map_err(ApiError::internal)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::{IdSeries, Progress, UserId};
+
+    fn connection() -> Connection {
+        Connection {
+            number: 1,
+            id: "con_8dQ2xYz0aBcD1eFg".parse().unwrap(),
+            name: "staff-db".to_owned(),
+            strategy: "auth0".to_owned(),
+            enabled_clients: vec!["importer".to_owned()],
+        }
+    }
+
+    fn job(stage: Stage) -> Job {
+        let created_at = Timestamp::from_millis(1_520_242_272_481);
+        Job {
+            id: "job_Zk3vT9pQm2Lx7RcB".parse().unwrap(),
+            ticket: 1,
+            connection: connection().id,
+            connection_name: connection().name,
+            external_id: Some("batch-17".to_owned()),
+            upsert: false,
+            send_completion_email: true,
+            created_at,
+            bytes: 2,
+            rows: Ok(0),
+            ids: IdSeries::new(created_at, [0; 8]),
+            attempts: 0,
+            stage,
+        }
+    }
+
+    #[test]
+    fn the_answer_to_an_upload_has_the_fields_of_every_era() {
+        let view =
+            serde_json::to_string(&JobView::accepted(&job(Stage::Pending(Progress::default()))));
+        let expected = concat!(
+            r#"{"type":"users_import","status":"pending","connection_id":"con_8dQ2xYz0aBcD1eFg","#,
+            r#""connection":"staff-db","created_at":"2018-03-05T09:31:12.481Z","#,
+            r#""id":"job_Zk3vT9pQm2Lx7RcB","external_id":"batch-17"}"#,
+        );
+        assert_eq!(view.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_failed_job_says_why() {
+        let stage = Stage::Failed {
+            reason: "not JSON".to_owned(),
+            summary: Summary::default(),
+            at: Timestamp::from_millis(0),
+        };
+        let job = job(stage);
+        let view = serde_json::to_value(JobView::failure(&job, "not JSON")).unwrap();
+        let expected = json!({
+            "type": "users_import", "status": "failed", "connection_id": "con_8dQ2xYz0aBcD1eFg",
+            "connection": "staff-db", "created_at": "2018-03-05T09:31:12.481Z",
+            "id": "job_Zk3vT9pQm2Lx7RcB", "external_id": "batch-17", "status_details": "not JSON",
+        });
+        assert_eq!(view, expected);
+    }
+
+    #[test]
+    fn metadata_come_back_as_they_were_sent() {
+        let at = Timestamp::from_millis(1_520_242_272_590);
+        let user = User {
+            id: UserId::from_bytes([0x5a; 12]),
+            email: "ann@example.test".to_owned(),
+            email_verified: true,
+            username: None,
+            created_at: at,
+            updated_at: at,
+            app_metadata: Some(r#"{"z":1.000,"a":12345678901234567890123}"#.to_owned()),
+            user_metadata: None,
+        };
+        let connection = connection();
+        let view = serde_json::to_string(&UserView::of(&user, &connection).unwrap()).unwrap();
+        let expected = concat!(
+            r#"{"email":"ann@example.test","email_verified":true,"#,
+            r#""created_at":"2018-03-05T09:31:12.590Z","updated_at":"2018-03-05T09:31:12.590Z","#,
+            r#""identities":[{"provider":"auth0","connection":"staff-db","isSocial":false,"#,
+            r#""user_id":"5a5a5a5a5a5a5a5a5a5a5a5a"}],"user_id":"auth0|5a5a5a5a5a5a5a5a5a5a5a5a","#,
+            r#""name":"ann@example.test","nickname":"ann","#,
+            r#""app_metadata":{"z":1.000,"a":12345678901234567890123}}"#,
+        );
+        assert_eq!(view, expected);
+    }
+
+    #[test]
+    fn a_failed_row_carries_the_row_and_only_what_is_known() {
+        let row = FailedRow {
+            index: 1,
+            line: 3,
+            user: r#"{"email":"no","n":1.0}"#.to_owned(),
+            faults: vec![Fault::of_property(Code::InvalidFormat, "email", "bad").with_hint("fix")],
+        };
+        let view = serde_json::to_string(&FailedRowView::of(&row).unwrap()).unwrap();
+        let expected = concat!(
+            r#"{"user":{"email":"no","n":1.0},"errors":[{"code":"INVALID_FORMAT","#,
+            r#""message":"Error in email property - bad","path":"email","hint":"fix"}],"#,
+            r#""index":1,"line":3}"#,
+        );
+        assert_eq!(view, expected);
+    }
+}
