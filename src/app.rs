@@ -26,8 +26,6 @@ pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
 const DEFAULT_CLIENT: &str = "Default client";
 /// While the server runs, this file in the data directory says where.
 const ADDRESS_FILE: &str = "server.json";
-/// Requests in hand may take this long once the server is asked to stop.
-const GRACE_SECONDS: u64 = 3;
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -154,12 +152,7 @@ impl App {
         let path = self.store.path().to_owned();
         let (store, engine) = (self.store.clone(), self.engine.clone());
         let state = http::State::new(self.store, self.engine, self.tokens, self.max_file_size);
-        let served = http::serve(
-            state,
-            self.listener,
-            until_future(until),
-            Duration::from_secs(GRACE_SECONDS),
-        );
+        let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let removed = fs::remove_file(path.join(ADDRESS_FILE));

@@ -37,7 +37,10 @@ impl Host {
         match App::build(&settings) {
             Ok(app) => {
                 if app.new_client().is_some() {
-                    eprintln!("made the data directory {}", settings.storage.path.display());
+                    eprintln!(
+                        "made the data directory {}",
+                        settings.storage.path.display()
+                    );
                     introduce_client(&app);
                 }
                 Self::start(app)

@@ -61,7 +61,11 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
 /// Says where everything is, and what to type next.
 fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
     let address = app.address();
-    eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
+    eprintln!(
+        "intake listens on {}, data is in {}",
+        address.local_url,
+        settings.storage.path.display()
+    );
     if address.public_url != address.local_url {
         eprintln!("  public URL {}", address.public_url);
     }
@@ -78,7 +82,10 @@ fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
 pub(super) fn introduce_client(app: &App) {
     if let Some(client) = app.new_client() {
         eprintln!("  client_id {}", client.id);
-        eprintln!("  client_secret {} (keep it: it is not shown again)", client.secret);
+        eprintln!(
+            "  client_secret {} (keep it: it is not shown again)",
+            client.secret
+        );
     }
 }
 

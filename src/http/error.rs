@@ -3,6 +3,7 @@
 //! **Invariant:** the cause of a 500 is logged here, once, and never sent.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -125,7 +126,11 @@ impl ApiError {
         rule: impl Into<String>,
         property: impl Into<Option<&'static str>>,
     ) -> Self {
-        Self::Invalid { place, rule: rule.into(), property: property.into() }
+        Self::Invalid {
+            place,
+            rule: rule.into(),
+            property: property.into(),
+        }
     }
 
     fn row(&self) -> Row {
@@ -139,41 +144,65 @@ impl ApiError {
                 "",
                 format!("Payload content length greater than maximum allowed: {most}"),
             ),
-            Self::Invalid { place, rule, property } => {
+            Self::Invalid {
+                place,
+                rule,
+                property,
+            } => {
                 let (name, code) = place.row();
                 let which = property.map(|property| format!(" on property {property}"));
                 let which = which.unwrap_or_default();
-                (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
+                (
+                    S::BAD_REQUEST,
+                    code,
+                    format!("{name} validation error: '{rule}'{which}."),
+                )
             }
-            Self::NoSuchConnection => {
-                (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
-            }
-            Self::NoSuchUser => {
-                (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into())
-            }
+            Self::NoSuchConnection => (
+                S::NOT_FOUND,
+                "inexistent_connection",
+                "The connection does not exist".into(),
+            ),
+            Self::NoSuchUser => (
+                S::NOT_FOUND,
+                "inexistent_user",
+                "The user does not exist.".into(),
+            ),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
-            Self::NoSuchJobErrors => {
-                (S::NOT_FOUND, "inexistent_job", "The job does not exist".into())
-            }
+            Self::NoSuchJobErrors => (
+                S::NOT_FOUND,
+                "inexistent_job",
+                "The job does not exist".into(),
+            ),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
-            Self::MethodNotAllowed(allowed) => {
-                (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
-            }
+            Self::MethodNotAllowed(allowed) => (
+                S::METHOD_NOT_ALLOWED,
+                "",
+                format!("Method Not Allowed, expected {allowed}"),
+            ),
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
             refused => refused.upload_row(),
         };
-        Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+        Row {
+            status,
+            message,
+            code: Some(code).filter(|code| !code.is_empty()),
+        }
     }
 
     /// The rows of an upload that is well formed but cannot be taken.
     fn upload_row(&self) -> (StatusCode, &'static str, String) {
         let (code, message) = match self {
-            Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
+            Self::NoUsers => (
+                "invalid_body",
+                "Must provide 'users' file as multipart part.",
+            ),
             Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
-            Self::NoConnectionId => {
-                ("invalid_body", "Must provide 'connection_id' as multipart part.")
-            }
+            Self::NoConnectionId => (
+                "invalid_body",
+                "Must provide 'connection_id' as multipart part.",
+            ),
             Self::MalformedConnectionId => {
                 let pattern = ConnectionId::PATTERN;
                 let message = format!(
@@ -183,9 +212,10 @@ impl ApiError {
                 return (StatusCode::BAD_REQUEST, "invalid_body", message);
             }
             Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
-            Self::NoDatabase => {
-                ("operation_not_supported", "Connection must be a database connection.")
-            }
+            Self::NoDatabase => (
+                "operation_not_supported",
+                "Connection must be a database connection.",
+            ),
             _ => ("operation_not_supported", "Connection must be enabled."),
         };
         (StatusCode::BAD_REQUEST, code, message.to_owned())
@@ -198,7 +228,7 @@ impl ApiError {
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable(_)) => Some((header::RETRY_AFTER, "5")),
+            Self::Store(StoreError::Unavailable) => Some((header::RETRY_AFTER, "5")),
             _ => None,
         }
     }
@@ -220,7 +250,7 @@ fn needs(any_of: &[Scope]) -> String {
 
 fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
     match fault {
-        StoreError::Unavailable(_) => (
+        StoreError::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "",
             "The database is being reopened, please try again in a few seconds.".to_owned(),
@@ -233,14 +263,24 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                  finished and try again"
             ),
         ),
-        StoreError::DiskFull { .. } => (
+        fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
-            "The server's disk is nearly full; nothing of the upload was kept.".to_owned(),
+            "The server's disk is nearly full. Nothing of the upload was kept; try again when there is room."
+                .to_owned(),
         ),
-        StoreError::Io(_) | StoreError::Corrupt(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "", "Internal error.".to_owned())
-        }
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "", "Internal error.".to_owned()),
+    }
+}
+
+fn is_disk_full(fault: &StoreError) -> bool {
+    match fault {
+        StoreError::DiskFull { .. } => true,
+        StoreError::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        ),
+        _ => false,
     }
 }
 
@@ -248,9 +288,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable(_) => {}
-        StoreError::DiskFull { .. } => error!("refused an upload: {fault}"),
-        StoreError::Io(_) | StoreError::Corrupt(_) => error!("answered 500: {fault}"),
+        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable => {}
+        fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
+        fault => error!("answered 500: {fault}"),
     }
 }
 
@@ -280,7 +320,9 @@ impl ResponseError for ApiError {
             status => status.canonical_reason().unwrap_or_default(),
         };
         let attributes = match self {
-            Self::Token(_) => Some(Attributes { error: &row.message }),
+            Self::Token(_) => Some(Attributes {
+                error: &row.message,
+            }),
             _ => None,
         };
         let body = Body {
@@ -312,7 +354,10 @@ mod tests {
         let content_type = response.headers().get(header::CONTENT_TYPE).unwrap();
         assert_eq!(content_type, "application/json; charset=utf-8");
         let header = error.header().map(|(name, _)| {
-            format!("{name}: {}", response.headers().get(&name).unwrap().to_str().unwrap())
+            format!(
+                "{name}: {}",
+                response.headers().get(&name).unwrap().to_str().unwrap()
+            )
         });
         let status = response.status().as_u16();
         let body: Value =
@@ -327,7 +372,10 @@ mod tests {
         let expected = json!({
             "statusCode": 401, "error": "Unauthorized", "message": "Missing authentication",
         });
-        assert_eq!((body, header), (expected, Some("www-authenticate: Bearer".to_owned())));
+        assert_eq!(
+            (body, header),
+            (expected, Some("www-authenticate: Bearer".to_owned()))
+        );
         let (body, _) = answer(ApiError::TooLarge(512_000)).await;
         let expected = json!({
             "statusCode": 413, "error": "Request Entity Too Large",
@@ -345,7 +393,10 @@ mod tests {
         let scopes = &[Scope::CreateUsers, Scope::ReadUsers];
         let (body, _) = answer(ApiError::InsufficientScope(scopes)).await;
         let expected = "Insufficient scope, expected any of: create:users,read:users";
-        assert_eq!((&body["message"], &body["error"]), (&json!(expected), &json!("Forbidden")));
+        assert_eq!(
+            (&body["message"], &body["error"]),
+            (&json!(expected), &json!("Forbidden"))
+        );
         let (body, header) = answer(StoreError::TooManyActiveJobs(2).into()).await;
         assert_eq!(body["errorCode"], "too_many_requests");
         assert_eq!(header.as_deref(), Some("retry-after: 10"));

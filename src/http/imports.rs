@@ -1,6 +1,7 @@
 //! `POST /api/v2/jobs/users-imports`: a file of users comes in.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
@@ -31,19 +32,35 @@ pub(super) async fn create(
     let accepted = accept(&request, &state, &body).await;
     body.drain().await;
     let job = accepted?;
-    info!("import job {} accepted: {} bytes for {}", job.id, job.bytes, job.connection_name);
+    info!(
+        "import job {} accepted: {} bytes for {}",
+        job.id, job.bytes, job.connection_name
+    );
     json(StatusCode::ACCEPTED, &JobView::accepted(&job))
 }
 
-async fn accept(request: &HttpRequest, state: &Data<State>, body: &Body) -> Result<Job, ApiError> {
+async fn accept(
+    request: &HttpRequest,
+    state: &Data<State>,
+    body: &Body,
+) -> Result<Arc<Job>, ApiError> {
     let announced = content_length(request).unwrap_or(0);
     state.store(move |store| store.admit(announced)).await?;
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
-    let mut spool = Spool { state: state.clone(), id: id.clone(), writing: None };
-    let form = receive(request.headers(), body, async |batch| spool.write(batch).await).await?;
+    let mut spool = Spool {
+        state: state.clone(),
+        id: id.clone(),
+        writing: None,
+    };
+    let form = receive(request.headers(), body, async |batch| {
+        spool.write(batch).await
+    })
+    .await?;
     let order = form.complete()?;
     let connection_id = order.connection_id.clone();
-    let connection = state.store(move |store| store.connection(&connection_id)).await?;
+    let connection = state
+        .store(move |store| store.connection(&connection_id))
+        .await?;
     let connection = importable(connection)?;
     let file = spool.finish().await?.ok_or(ApiError::EmptyUsers)?;
     enqueue(state, id, connection, order, file).await
@@ -64,7 +81,7 @@ async fn enqueue(
     connection: Connection,
     order: Order,
     file: Spooled,
-) -> Result<Job, ApiError> {
+) -> Result<Arc<Job>, ApiError> {
     let created_at = now();
     let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
     let engine = state.engine.clone();
@@ -81,7 +98,7 @@ async fn enqueue(
         };
         let job = store.enqueue(job, file.upload)?;
         // Here and not after the answer: the client may be gone, the job is not.
-        engine.ring();
+        engine.submit(job.ticket);
         Ok(job)
     });
     enqueued.await
@@ -110,10 +127,13 @@ impl Spool {
         let writing = self.state.store(move |store| {
             let mut file = match begun {
                 Some(file) => file,
-                None => Spooled { upload: store.begin_upload(&id)?, scanner: Scanner::new() },
+                None => Spooled {
+                    upload: store.begin_upload(&id)?,
+                    scanner: Scanner::new(),
+                },
             };
             file.upload.write(&batch)?;
-            file.scanner.push(&batch);
+            file.scanner.push_unreported(&batch);
             Ok(file)
         });
         self.writing = Some(Box::pin(writing));

@@ -35,7 +35,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
-use actix_web::dev::Server;
 use actix_web::error::PathError;
 use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
@@ -63,7 +62,12 @@ pub struct State {
 impl State {
     /// Everything the API needs; `max_file_size` is that of an upload's request body, in bytes.
     pub fn new(store: Arc<Store>, engine: Arc<Engine>, tokens: Tokens, max_file_size: u64) -> Self {
-        Self { store, engine, tokens, max_file_size }
+        Self {
+            store,
+            engine,
+            tokens,
+            max_file_size,
+        }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -76,7 +80,9 @@ impl State {
         let store = self.store.clone();
         let done = web::block(move || work(&store));
         async move {
-            let done = done.await.map_err(|_| ApiError::internal("a store call panicked"))?;
+            let done = done
+                .await
+                .map_err(|_| ApiError::internal("a store call panicked"))?;
             Ok(done?)
         }
     }
@@ -88,17 +94,36 @@ impl fmt::Debug for State {
     }
 }
 
-/// A server of the API on `listener`; it runs once it is awaited. It leaves signals to its owner,
-/// who stops it by its handle.
-pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
+/// How long a request may take to arrive, up to its body.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may take to close.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// How long requests in hand may go on once the server is asked to stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Serves the API on `listener` until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
+pub fn serve<S>(listener: TcpListener, state: State, stop: Option<S>) -> io::Result<()>
+where
+    S: Future<Output = ()> + 'static,
+{
     let state = web::Data::new(state);
-    let server = HttpServer::new(move || App::new().configure(routes(state.clone())))
-        .client_request_timeout(Duration::from_secs(10))
-        .client_disconnect_timeout(Duration::from_secs(2))
-        .shutdown_timeout(5)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+    actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(move || App::new().configure(routes(state.clone())))
+            .client_request_timeout(REQUEST_TIME)
+            .client_disconnect_timeout(CLOSE_TIME)
+            .shutdown_timeout(GRACE.as_secs())
+            .listen(listener)?;
+        let Some(stop) = stop else {
+            return server.run().await;
+        };
+        let server = server.disable_signals().run();
+        let handle = server.handle();
+        actix_web::rt::spawn(async move {
+            stop.await;
+            handle.stop(true).await;
+        });
+        server.await
+    })
 }
 
 /// All endpoints, and the answers to requests that meet none.
@@ -120,7 +145,10 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/users/{id}", users::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
-        .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .service(get(
+            "/.well-known/openid-configuration",
+            oauth::configuration,
+        ))
         .default_service(web::to(no_such_route))
         .wrap(headers);
     move |config| {
@@ -166,7 +194,9 @@ fn path_fault(error: &PathError) -> ApiError {
 /// An answer with a JSON body.
 fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
-    Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
+    Ok(HttpResponse::build(status)
+        .content_type("application/json; charset=utf-8")
+        .body(body))
 }
 
 /// Where the time of day enters.

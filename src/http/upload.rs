@@ -126,9 +126,15 @@ pub(super) async fn receive(
     let mut form = Form::default();
     while let Some(field) = fields.next().await {
         let field = field.map_err(|fault| unreadable(body, &fault))?;
-        let Some(part) = Part::of(&field) else { continue };
+        let Some(part) = Part::of(&field) else {
+            continue;
+        };
         if form.has(part) {
-            return Err(ApiError::invalid(Place::Payload, "Part given twice", part.name()));
+            return Err(ApiError::invalid(
+                Place::Payload,
+                "Part given twice",
+                part.name(),
+            ));
         }
         if part == Part::Users {
             form.users = Some(pass_on(field, body, &mut take).await?);
@@ -167,7 +173,9 @@ async fn text(part: Part, mut field: Field, body: &Body) -> Result<String, ApiEr
     while let Some(bytes) = field.next().await {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
         if text.len() + bytes.len() > LONGEST_TEXT {
-            return Err(refuse(format!("String is too long, maximum {LONGEST_TEXT} bytes")));
+            return Err(refuse(format!(
+                "String is too long, maximum {LONGEST_TEXT} bytes"
+            )));
         }
         text.extend_from_slice(&bytes);
     }
@@ -237,7 +245,8 @@ mod tests {
 
     async fn order(parts: &[(&str, &str)]) -> Result<Order, String> {
         let (form, _) = read("multipart/form-data; boundary=B", &form(parts), 1 << 20).await;
-        form.and_then(Form::complete).map_err(|error| error.to_string())
+        form.and_then(Form::complete)
+            .map_err(|error| error.to_string())
     }
 
     #[actix_web::test]
@@ -336,13 +345,20 @@ mod tests {
             ("multipart/form-data; boundary=C", &good),
             (boundary, b""),
             (boundary, cut),
-            (boundary, b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n"),
+            (
+                boundary,
+                b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n",
+            ),
             (boundary, b"--B\r\nno header\r\n\r\nx\r\n--B--\r\n"),
         ];
         for (content_type, body) in cases {
             let (form, _) = read(content_type, body, 1 << 20).await;
             let message = "Payload validation error: 'Invalid multipart payload format'.";
-            assert_eq!(form.unwrap_err().to_string(), message, "{content_type} {body:?}");
+            assert_eq!(
+                form.unwrap_err().to_string(),
+                message,
+                "{content_type} {body:?}"
+            );
         }
     }
 

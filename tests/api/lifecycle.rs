@@ -9,7 +9,9 @@ use serde_json::json;
 use crate::helpers::{Form, Server, intake};
 
 fn rows(count: usize) -> String {
-    let row = |at| json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string();
+    let row = |at| {
+        json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string()
+    };
     format!("[{}]", (0..count).map(row).collect::<Vec<_>>().join(",\n"))
 }
 
@@ -21,7 +23,14 @@ fn spooled(directory: &Path) -> usize {
 fn an_ephemeral_server_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let server = Server::ephemeral_with(&[("TMPDIR", temporary.path().to_str().unwrap())]);
-    for name in ["url", "token", "client_id", "client_secret", "connection_id", "connection"] {
+    for name in [
+        "url",
+        "token",
+        "client_id",
+        "client_secret",
+        "connection_id",
+        "connection",
+    ] {
         assert!(server.about[name].is_string(), "{}", server.about);
     }
     assert_eq!(server.import(&rows(10), false)["summary"]["inserted"], 10);
@@ -43,7 +52,10 @@ fn a_stopped_server_goes_on_where_it_was() {
     assert!(begun.elapsed() < Duration::from_secs(10));
     let server = Server::on(directory.path(), &settings);
     let job = server.wait(answer.json()["id"].as_str().unwrap());
-    assert_eq!(job["summary"], json!({ "failed": 0, "updated": 0, "inserted": 200_000, "total": 200_000 }));
+    assert_eq!(
+        job["summary"],
+        json!({ "failed": 0, "updated": 0, "inserted": 200_000, "total": 200_000 })
+    );
 }
 
 #[test]
@@ -51,10 +63,18 @@ fn a_second_server_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = Server::on(directory.path(), &[]);
     let path = directory.path().to_str().unwrap();
-    let output = intake(&["serve", "--bind", "127.0.0.1:0"], &[("INTAKE_STORAGE_PATH", path)]).output().unwrap();
+    let output = intake(
+        &["serve", "--bind", "127.0.0.1:0"],
+        &[("INTAKE_STORAGE_PATH", path)],
+    )
+    .output()
+    .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("another process is using the data directory"), "{told}");
+    assert!(
+        told.contains("another process is using the data directory"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -82,7 +102,8 @@ fn an_upload_whose_client_vanishes_leaves_no_file() {
     use std::io::Write;
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path(), &[]);
-    let mut stream = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let mut stream =
+        std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         stream,
         "POST /api/v2/jobs/users-imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 400000\r\n\
@@ -93,7 +114,10 @@ fn an_upload_whose_client_vanishes_leaves_no_file() {
     stream.write_all(&vec![b' '; 300_000]).unwrap();
     let deadline = std::time::Instant::now() + crate::helpers::PATIENCE;
     while spooled(directory.path()) == 0 {
-        assert!(std::time::Instant::now() < deadline, "the upload does not begin");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the upload does not begin"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(stream);
@@ -107,12 +131,21 @@ fn an_upload_whose_client_vanishes_leaves_no_file() {
 fn an_upload_that_would_fill_the_disk_is_refused() {
     let server = Server::ephemeral_with(&[("INTAKE_STORAGE_MIN_FREE_DISK", "1000000GB")]);
     let answer = server.upload(&Form::import(&server.connection_id(), &rows(1), false));
-    assert_eq!((answer.status, answer.json()["error"].as_str()), (507, Some("Insufficient Storage")), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.json()["error"].as_str()),
+        (507, Some("Insufficient Storage")),
+        "{}",
+        answer.text
+    );
 }
 
 #[test]
 fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
-    let settings = [("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"), ("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_IMPORT_WORKERS", "1")];
+    let settings = [
+        ("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"),
+        ("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"),
+        ("INTAKE_IMPORT_WORKERS", "1"),
+    ];
     let server = Server::ephemeral_with(&settings);
     let connection = server.connection_id();
     let file = rows(150_000);
@@ -127,5 +160,10 @@ fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
     assert!(third.header("retry-after").parse::<u64>().is_ok());
     server.wait(first.json()["id"].as_str().unwrap());
     server.wait(second.json()["id"].as_str().unwrap());
-    assert_eq!(server.upload(&Form::import(&connection, &rows(1), false)).status, 202);
+    assert_eq!(
+        server
+            .upload(&Form::import(&connection, &rows(1), false))
+            .status,
+        202
+    );
 }
