@@ -105,10 +105,7 @@ impl App {
             public_url: settings.server.public_url.or_bound(bound),
             local_url: PublicUrl::default().or_bound(bound),
         };
-        fs::write(
-            store.path().join(ADDRESS_FILE),
-            serde_json::to_vec(&address).map_err(io::Error::from)?,
-        )?;
+        fs::write(store.path().join(ADDRESS_FILE), serde_json::to_vec(&address).map_err(io::Error::from)?)?;
         let store = Arc::new(store);
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers)?;
         Ok(Self {
@@ -139,12 +136,7 @@ impl App {
 
     /// A token with all scopes, for a client that need not exist.
     pub fn full_token(&self, client_id: &str) -> Result<String, KeyError> {
-        self.tokens.mint(
-            client_id,
-            Scope::ALL,
-            self.tokens.lifetime(),
-            SystemTime::now().into(),
-        )
+        self.tokens.mint(client_id, Scope::ALL, self.tokens.lifetime(), SystemTime::now().into())
     }
 
     /// Serves until it is stopped; jobs stop at their next safe point.
@@ -193,20 +185,13 @@ pub fn token_for(
         None => settings.server.public_url.or_bound(settings.server.bind),
     };
     let tokens = Tokens::new(keys, &url, settings.tokens.lifetime);
-    tokens.mint(
-        client_id,
-        scopes,
-        lifetime.unwrap_or(tokens.lifetime()),
-        SystemTime::now().into(),
-    )
+    tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())
 }
 
 /// The rules for rows that can be set.
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
-    Limits {
-        max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-    }
+    Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 
 fn store_options(settings: &Settings) -> store::Options {
@@ -229,10 +214,7 @@ fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, Star
     }
     let mut new_client = None;
     if store.clients()?.is_empty() {
-        let client = NewClient {
-            id: tokens::random_text(32)?,
-            secret: tokens::random_text(64)?,
-        };
+        let client = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
         store.put_client(&Client {
             id: client.id.clone(),
             name: DEFAULT_CLIENT.to_owned(),
@@ -241,11 +223,7 @@ fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, Star
         })?;
         new_client = Some(client);
     }
-    let names: Vec<String> = store
-        .connections()?
-        .into_iter()
-        .map(|connection| connection.name)
-        .collect();
+    let names: Vec<String> = store.connections()?.into_iter().map(|connection| connection.name).collect();
     for declared in settings
         .connections
         .iter()
@@ -254,11 +232,7 @@ fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, Star
         store.create_connection(connection_of(store, declared)?)?;
     }
     if store.connections()?.is_empty() {
-        let enabled_clients = store
-            .clients()?
-            .into_iter()
-            .map(|client| client.id)
-            .collect();
+        let enabled_clients = store.clients()?.into_iter().map(|client| client.id).collect();
         store.create_connection(Connection {
             number: 0,
             id: ConnectionId::from_entropy(tokens::random()?),

@@ -231,10 +231,7 @@ impl TryFrom<ClientEntry> for DeclaredClient {
             _ => return Err("expected either client_secret or client_secret_file".to_owned()),
         };
         if secret.0.chars().count() < Secret::MIN_CHARS {
-            return Err(format!(
-                "the secret has fewer than {} characters",
-                Secret::MIN_CHARS
-            ));
+            return Err(format!("the secret has fewer than {} characters", Secret::MIN_CHARS));
         }
         let scopes = match entry.scopes {
             None => Ok(Scope::ALL.to_vec()),
@@ -289,11 +286,7 @@ impl NonEmpty {
 impl FromStr for NonEmpty {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim().is_empty() {
-            Err("may not be empty")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        if text.trim().is_empty() { Err("may not be empty") } else { Ok(Self(text.to_owned())) }
     }
 }
 
@@ -305,9 +298,7 @@ pub struct Address(pub Email);
 impl TryFrom<String> for Address {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Email::parse(&text)
-            .map(Self)
-            .map_err(|fault| format!("\"{text}\" is no e-mail address: {fault}"))
+        Email::parse(&text).map(Self).map_err(|fault| format!("\"{text}\" is no e-mail address: {fault}"))
     }
 }
 
@@ -337,9 +328,7 @@ impl FromStr for ConnectionName {
             Ok(Self(text.to_owned()))
         } else {
             let (max, pattern) = (Self::MAX_CHARS, Self::PATTERN);
-            Err(format!(
-                "expected at most {max} characters that match {pattern}"
-            ))
+            Err(format!("expected at most {max} characters that match {pattern}"))
         }
     }
 }
@@ -351,9 +340,7 @@ pub struct PublicUrl(Option<String>);
 impl PublicUrl {
     /// The URL of a server bound to `address`.
     pub fn or_bound(&self, address: SocketAddr) -> String {
-        self.0
-            .clone()
-            .unwrap_or_else(|| format!("http://{address}"))
+        self.0.clone().unwrap_or_else(|| format!("http://{address}"))
     }
 }
 
@@ -364,18 +351,12 @@ impl FromStr for PublicUrl {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        let rest = text
-            .strip_prefix("https://")
-            .or_else(|| text.strip_prefix("http://"));
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let authority = rest.and_then(|rest| rest.split('/').next()).ok_or(FAULT)?;
         let well_formed = text.bytes().all(|byte| byte.is_ascii_graphic())
             && !text.contains(['?', '#', '"', '<', '>', '\\', '{', '}', '|', '^', '`'])
             && is_authority(authority);
-        if well_formed {
-            Ok(Self(Some(text.trim_end_matches('/').to_owned())))
-        } else {
-            Err(FAULT)
-        }
+        if well_formed { Ok(Self(Some(text.trim_end_matches('/').to_owned()))) } else { Err(FAULT) }
     }
 }
 
@@ -411,10 +392,9 @@ impl ByteSize {
 impl FromStr for ByteSize {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unit = Self::UNITS.iter().find_map(|(name, factor)| {
-            text.strip_suffix(name)
-                .map(|number| (number.trim_end(), *factor))
-        });
+        let unit = Self::UNITS
+            .iter()
+            .find_map(|(name, factor)| text.strip_suffix(name).map(|number| (number.trim_end(), *factor)));
         let (number, factor) = unit.unwrap_or((text, 1));
         let digits_only = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let number = number.parse::<u64>().ok().filter(|_| digits_only);
@@ -428,8 +408,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole_units = Self::UNITS[..3].iter().rev();
-        let mut fitting =
-            whole_units.filter(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        let mut fitting = whole_units.filter(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match fitting.next() {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),
@@ -452,9 +431,7 @@ impl<'de> Deserialize<'de> for ByteSize {
                 Ok(ByteSize(number))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<ByteSize, E> {
-                u64::try_from(number)
-                    .map(ByteSize)
-                    .map_err(|_| E::custom("may not be negative"))
+                u64::try_from(number).map(ByteSize).map_err(|_| E::custom("may not be negative"))
             }
         }
         deserializer.deserialize_any(Size)
@@ -507,9 +484,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         type Err = String;
         fn from_str(text: &str) -> Result<Self, String> {
             let parsed = humantime::parse_duration(text);
-            parsed
-                .map(Self)
-                .map_err(|_| "expected a duration like 30s, 10m or 24h".to_owned())
+            parsed.map(Self).map_err(|_| "expected a duration like 30s, 10m or 24h".to_owned())
         }
     }
     text::<Wait, D>(deserializer).map(|wait| wait.0)
@@ -585,10 +560,7 @@ impl Settings {
         let metadata = self.import.max_metadata_size;
         if !(Import::MIN_METADATA_SIZE..=Import::MAX_METADATA_SIZE).contains(&metadata) {
             let (low, high) = (Import::MIN_METADATA_SIZE, Import::MAX_METADATA_SIZE);
-            return refuse(
-                "import.max_metadata_size",
-                format!("must be {low} to {high}"),
-            );
+            return refuse("import.max_metadata_size", format!("must be {low} to {high}"));
         }
         if self.import.max_file_size.bytes() == 0 {
             return refuse("import.max_file_size", "must be at least 1 byte".to_owned());
@@ -600,24 +572,15 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let names = self
-            .connections
-            .iter()
-            .map(|connection| connection.name.as_str());
-        let ids = self
-            .connections
-            .iter()
-            .filter_map(|connection| connection.id.as_ref());
+        let names = self.connections.iter().map(|connection| connection.name.as_str());
+        let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
         let clients = self.clients.iter().map(|client| client.client_id.as_str());
         let twice = [
             ("connections", repeated(names)),
             ("connections", repeated(ids.map(ConnectionId::as_str))),
             ("clients", repeated(clients)),
         ];
-        match twice
-            .into_iter()
-            .find_map(|(key, found)| Some((key, found?)))
-        {
+        match twice.into_iter().find_map(|(key, found)| Some((key, found?))) {
             Some((key, found)) => refuse(key, format!("\"{found}\" is declared twice")),
             None => Ok(()),
         }
@@ -634,25 +597,17 @@ fn toml(content: &str) -> File<config::FileSourceString, FileFormat> {
 }
 
 fn layer(content: &str, origin: &str) -> Result<Map<String, Value>, ConfigError> {
-    toml(content)
-        .collect()
-        .map_err(|error| ConfigError::Malformed {
-            origin: origin.to_owned(),
-            why: without_excerpt(&error.to_string()),
-        })
+    toml(content).collect().map_err(|error| ConfigError::Malformed {
+        origin: origin.to_owned(),
+        why: without_excerpt(&error.to_string()),
+    })
 }
 
 /// The message of a TOML fault less the lines it quotes, as they may hold a secret.
 fn without_excerpt(message: &str) -> String {
-    let is_quote = |line: &str| {
-        line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit())
-            .starts_with('|')
-    };
-    let kept: Vec<&str> = message
-        .lines()
-        .filter(|line| !is_quote(line))
-        .map(str::trim)
-        .collect();
+    let is_quote =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let kept: Vec<&str> = message.lines().filter(|line| !is_quote(line)).map(str::trim).collect();
     kept.join(": ")
 }
 
@@ -661,10 +616,7 @@ fn read(config: Option<&Path>) -> Result<Option<(PathBuf, String)>, ConfigError>
     match std::fs::read_to_string(path) {
         Ok(content) => Ok(Some((path.to_owned(), content))),
         Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
     }
 }
 
@@ -689,20 +641,11 @@ fn check_names(
     origin: &str,
 ) -> Result<(), ConfigError> {
     let is_list = |key: &str| key == "connections" || key == "clients";
-    let unknown = leaves(layer)
-        .into_keys()
-        .find(|key| !known.contains_key(key) && !is_list(key));
+    let unknown = leaves(layer).into_keys().find(|key| !known.contains_key(key) && !is_list(key));
     let Some(key) = unknown else { return Ok(()) };
     let origin = origin.to_owned();
-    if known
-        .keys()
-        .any(|name| name.starts_with(&format!("{key}.")))
-    {
-        return Err(ConfigError::Invalid {
-            key,
-            origin,
-            why: "expected a section".to_owned(),
-        });
+    if known.keys().any(|name| name.starts_with(&format!("{key}."))) {
+        return Err(ConfigError::Invalid { key, origin, why: "expected a section".to_owned() });
     }
     Err(ConfigError::Unknown { key, origin })
 }
@@ -721,10 +664,7 @@ impl Variables {
             let setting = known.iter().find(|(key, _)| variable_name(key) == variable);
             let Some((key, default)) = setting else {
                 let origin = "the environment".to_owned();
-                return Err(ConfigError::Unknown {
-                    key: variable,
-                    origin,
-                });
+                return Err(ConfigError::Unknown { key: variable, origin });
             };
             let value = typed(default, &text).map_err(|why| ConfigError::Invalid {
                 key: key.clone(),
@@ -737,10 +677,7 @@ impl Variables {
     }
 
     fn names(&self) -> BTreeMap<String, String> {
-        let names = self
-            .0
-            .iter()
-            .map(|(key, (variable, _))| (key.clone(), variable.clone()));
+        let names = self.0.iter().map(|(key, (variable, _))| (key.clone(), variable.clone()));
         names.collect()
     }
 }
@@ -751,11 +688,7 @@ impl Source for Variables {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        Ok(self
-            .0
-            .iter()
-            .map(|(key, (_, value))| (key.clone(), value.clone()))
-            .collect())
+        Ok(self.0.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect())
     }
 }
 
@@ -768,10 +701,7 @@ fn typed(default: &ValueKind, text: &str) -> Result<Value, &'static str> {
     let kind = match default {
         ValueKind::I64(_) => ValueKind::I64(text.parse().map_err(|_| "expected a whole number")?),
         ValueKind::Array(_) => {
-            let items = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             ValueKind::Array(items.map(Value::from).collect())
         }
         _ => ValueKind::String(text.to_owned()),
@@ -788,10 +718,7 @@ struct Origins {
 
 impl Default for Origins {
     fn default() -> Self {
-        Self {
-            file: "the defaults".to_owned(),
-            variables: BTreeMap::new(),
-        }
+        Self { file: "the defaults".to_owned(), variables: BTreeMap::new() }
     }
 }
 
@@ -802,23 +729,14 @@ impl Origins {
         let key = key.trim_end_matches('.');
         let variable = self.variables.get(key.split('[').next().unwrap_or(key));
         let origin = variable.unwrap_or(&self.file).clone();
-        ConfigError::Invalid {
-            key: key.to_owned(),
-            origin,
-            why,
-        }
+        ConfigError::Invalid { key: key.to_owned(), origin, why }
     }
 
     fn blame(&self, error: config::ConfigError) -> ConfigError {
         use config::ConfigError as E;
         match error {
             E::At { error, key, .. } => self.invalid(&key.unwrap_or_default(), error.to_string()),
-            E::Type {
-                unexpected,
-                expected,
-                key,
-                ..
-            } => {
+            E::Type { unexpected, expected, key, .. } => {
                 let why = format!("expected {expected}, found {unexpected}");
                 self.invalid(&key.unwrap_or_default(), why)
             }
@@ -837,9 +755,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("settings.toml");
         std::fs::write(&path, file).unwrap();
-        let pairs = environment
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let pairs = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         Settings::load(Some(&path), pairs)
     }
 
@@ -857,10 +773,7 @@ mod tests {
         let settings = load("", &[]).unwrap();
         assert_eq!(settings.server.bind.to_string(), "127.0.0.1:3000");
         let address = settings.server.bind;
-        assert_eq!(
-            settings.server.public_url.or_bound(address),
-            "http://127.0.0.1:3000"
-        );
+        assert_eq!(settings.server.public_url.or_bound(address), "http://127.0.0.1:3000");
         assert_eq!(settings.tenant.name.as_str(), "intake");
         assert!(settings.tenant.owners.is_empty());
         assert_eq!(settings.storage.path, Path::new("intake-data"));
@@ -885,10 +798,7 @@ mod tests {
         let lists = lists.replace("\n#", "\n");
         let secret = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), "0123456789abcdef\n").unwrap();
-        let lists = lists.replace(
-            "/run/secrets/importer",
-            &secret.path().display().to_string(),
-        );
+        let lists = lists.replace("/run/secrets/importer", &secret.path().display().to_string());
         let settings = load(&lists, &[]).unwrap();
         assert_eq!(settings.connections[0].name.as_str(), "staff-db");
         assert_eq!(settings.clients[0].secret.expose(), "0123456789abcdef");
@@ -911,12 +821,7 @@ mod tests {
         assert_eq!(settings.import.max_file_size.bytes(), 2 << 20);
         assert_eq!(settings.import.max_active_jobs(), Some(2));
         assert_eq!(settings.tenant.name.as_str(), "acme");
-        let owners: Vec<&str> = settings
-            .tenant
-            .owners
-            .iter()
-            .map(|owner| owner.0.as_str())
-            .collect();
+        let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
         assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
         let url = settings.server.public_url.or_bound(settings.server.bind);
         assert_eq!(url, "https://users.acme.test");
@@ -925,141 +830,48 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_refused_by_name() {
         let file = [
-            (
-                "[server]\nbindd = \"x\"",
-                "there is no setting \"server.bindd\" (given by settings.toml)",
-            ),
-            (
-                "[serverr]\nbind = \"x\"",
-                "there is no setting \"serverr.bind\"",
-            ),
+            ("[server]\nbindd = \"x\"", "there is no setting \"server.bindd\" (given by settings.toml)"),
+            ("[serverr]\nbind = \"x\"", "there is no setting \"serverr.bind\""),
             ("bind = \"x\"", "there is no setting \"bind\""),
-            (
-                "server = 5",
-                "setting \"server\" (given by settings.toml): expected a section",
-            ),
-            (
-                "[import.workers]\na = 1",
-                "there is no setting \"import.workers.a\"",
-            ),
-            (
-                "[server]\nbind = 3000",
-                "setting \"server.bind\" (given by settings.toml): invalid type",
-            ),
+            ("server = 5", "setting \"server\" (given by settings.toml): expected a section"),
+            ("[import.workers]\na = 1", "there is no setting \"import.workers.a\""),
+            ("[server]\nbind = 3000", "setting \"server.bind\" (given by settings.toml): invalid type"),
             ("[server]\nbind = \"localhost\"", "setting \"server.bind\""),
-            (
-                "[server]\npublic_url = \"users.acme.test\"",
-                "setting \"server.public_url\"",
-            ),
-            (
-                "[server]\npublic_url = \"ftp://acme.test\"",
-                "setting \"server.public_url\"",
-            ),
-            (
-                "[server]\npublic_url = \"https://\"",
-                "setting \"server.public_url\"",
-            ),
-            (
-                "[server]\npublic_url = \"https://a b\"",
-                "setting \"server.public_url\"",
-            ),
-            (
-                "[server]\npublic_url = \"https://a?x\"",
-                "setting \"server.public_url\"",
-            ),
+            ("[server]\npublic_url = \"users.acme.test\"", "setting \"server.public_url\""),
+            ("[server]\npublic_url = \"ftp://acme.test\"", "setting \"server.public_url\""),
+            ("[server]\npublic_url = \"https://\"", "setting \"server.public_url\""),
+            ("[server]\npublic_url = \"https://a b\"", "setting \"server.public_url\""),
+            ("[server]\npublic_url = \"https://a?x\"", "setting \"server.public_url\""),
             ("[tenant]\nname = 5", "setting \"tenant.name\""),
-            (
-                "[tenant]\nname = \" \"",
-                "setting \"tenant.name\" (given by settings.toml): may not",
-            ),
-            (
-                "[tenant]\nowners = [\"ann\"]",
-                "setting \"tenant.owners[0]\"",
-            ),
+            ("[tenant]\nname = \" \"", "setting \"tenant.name\" (given by settings.toml): may not"),
+            ("[tenant]\nowners = [\"ann\"]", "setting \"tenant.owners[0]\""),
             ("[storage]\npath = \"\"", "setting \"storage.path\""),
-            (
-                "[storage]\ncache = \"64 megs\"",
-                "setting \"storage.cache\"",
-            ),
+            ("[storage]\ncache = \"64 megs\"", "setting \"storage.cache\""),
             ("[storage]\ncache = true", "setting \"storage.cache\""),
-            (
-                "[storage]\nmin_free_disk = -1",
-                "setting \"storage.min_free_disk\"",
-            ),
-            (
-                "[storage]\nopen_timeout = 10",
-                "setting \"storage.open_timeout\"",
-            ),
-            (
-                "[storage]\nopen_timeout = \"soon\"",
-                "setting \"storage.open_timeout\"",
-            ),
-            (
-                "[import]\nworkers = 0",
-                "setting \"import.workers\" (given by settings.toml): must be at",
-            ),
+            ("[storage]\nmin_free_disk = -1", "setting \"storage.min_free_disk\""),
+            ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
+            ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
+            ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),
             ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
-            (
-                "[import]\nmax_file_size = 0",
-                "setting \"import.max_file_size\"",
-            ),
-            (
-                "[import]\nmax_active_jobs = -2",
-                "setting \"import.max_active_jobs\"",
-            ),
-            (
-                "[import]\nmax_metadata_size = \"97KB\"",
-                "setting \"import.max_metadata_size\"",
-            ),
+            ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
+            ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
+            ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
             ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
-            (
-                "[tokens]\nalgorithm = \"HS256\"",
-                "setting \"tokens.algorithm\"",
-            ),
+            ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
             ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
-            (
-                "[tokens]\nlifetime = \"366d\"",
-                "setting \"tokens.lifetime\"",
-            ),
+            ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
             ("[log]\nformat = \"xml\"", "setting \"log.format\""),
             ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
-            (
-                "[[connections]]\nname = \"a--b\"",
-                "setting \"connections[0].name\"",
-            ),
-            (
-                "[[connections]]\nname = \"-a\"",
-                "setting \"connections[0].name\"",
-            ),
-            (
-                "[[connections]]\nstrategy = \"auth0\"",
-                "setting \"connections[0].name\"",
-            ),
-            (
-                "[[connections]]\nname = \"a\"\nid = \"x\"",
-                "setting \"connections[0].id\"",
-            ),
-            (
-                "[[connections]]\nname = \"a\"\nnam = \"b\"",
-                "unknown field `nam`",
-            ),
-            (
-                "[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"",
-                "\"a\" is declared twice",
-            ),
+            ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),
+            ("[[connections]]\nname = \"-a\"", "setting \"connections[0].name\""),
+            ("[[connections]]\nstrategy = \"auth0\"", "setting \"connections[0].name\""),
+            ("[[connections]]\nname = \"a\"\nid = \"x\"", "setting \"connections[0].id\""),
+            ("[[connections]]\nname = \"a\"\nnam = \"b\"", "unknown field `nam`"),
+            ("[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"", "\"a\" is declared twice"),
             ("[[clients]]\nclient_id = \"a\"", "setting \"clients[0]\""),
-            (
-                "[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"",
-                "fewer than 16",
-            ),
-            (
-                "[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"",
-                "/no/such",
-            ),
-            (
-                "[[clients]]\nclient_id = \"a:b\"\nclient_secret = \"0123456789abcdef\"",
-                "client_id",
-            ),
+            ("[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", "fewer than 16"),
+            ("[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"", "/no/such"),
+            ("[[clients]]\nclient_id = \"a:b\"\nclient_secret = \"0123456789abcdef\"", "client_id"),
             (
                 "[[clients]]\nclient_id = \"a\"\nclient_secret = \"0123456789abcdef\"\nscopes = [\"x\"]",
                 "there is no scope \"x\"",
@@ -1067,71 +879,33 @@ mod tests {
         ];
         for (file, expected) in file {
             let message = refusal(file, &[]);
-            assert!(
-                message.contains(expected),
-                "{file}\n  said: {message}\n  not:  {expected}"
-            );
+            assert!(message.contains(expected), "{file}\n  said: {message}\n  not:  {expected}");
         }
     }
 
     #[test]
     fn a_variable_that_makes_no_sense_is_refused_by_name() {
         let variables = [
-            (
-                "INTAKE_SERVER_BINDD",
-                "x",
-                "there is no setting \"INTAKE_SERVER_BINDD\"",
-            ),
-            (
-                "INTAKE_CONNECTIONS",
-                "x",
-                "there is no setting \"INTAKE_CONNECTIONS\"",
-            ),
-            (
-                "INTAKE_IMPORT_WORKERS",
-                "two",
-                "(given by INTAKE_IMPORT_WORKERS): expected a whole",
-            ),
-            (
-                "INTAKE_IMPORT_WORKERS",
-                "0",
-                "(given by INTAKE_IMPORT_WORKERS): must be at least 1",
-            ),
-            (
-                "INTAKE_SERVER_BIND",
-                "x",
-                "\"server.bind\" (given by INTAKE_SERVER_BIND)",
-            ),
-            (
-                "INTAKE_TENANT_OWNERS",
-                "x",
-                "\"tenant.owners[0]\" (given by INTAKE_TENANT_OWNERS)",
-            ),
-            (
-                "INTAKE_IMPORT_MAX_METADATA_SIZE",
-                "1GB",
-                "(given by INTAKE_IMPORT_MAX_METADATA_SIZE)",
-            ),
+            ("INTAKE_SERVER_BINDD", "x", "there is no setting \"INTAKE_SERVER_BINDD\""),
+            ("INTAKE_CONNECTIONS", "x", "there is no setting \"INTAKE_CONNECTIONS\""),
+            ("INTAKE_IMPORT_WORKERS", "two", "(given by INTAKE_IMPORT_WORKERS): expected a whole"),
+            ("INTAKE_IMPORT_WORKERS", "0", "(given by INTAKE_IMPORT_WORKERS): must be at least 1"),
+            ("INTAKE_SERVER_BIND", "x", "\"server.bind\" (given by INTAKE_SERVER_BIND)"),
+            ("INTAKE_TENANT_OWNERS", "x", "\"tenant.owners[0]\" (given by INTAKE_TENANT_OWNERS)"),
+            ("INTAKE_IMPORT_MAX_METADATA_SIZE", "1GB", "(given by INTAKE_IMPORT_MAX_METADATA_SIZE)"),
         ];
         for (name, text, expected) in variables {
             let message = refusal("", &[(name, text)]);
-            assert!(
-                message.contains(expected),
-                "{name}={text}\n  said: {message}"
-            );
+            assert!(message.contains(expected), "{name}={text}\n  said: {message}");
         }
     }
 
     #[test]
     fn a_missing_or_broken_file_is_named() {
-        let error =
-            Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
+        let error = Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"));
         let message = refusal("[[clients]]\nclient_secret = \"hush-hush-hush", &[]);
-        assert!(
-            message.contains("line 2") && !message.contains("hush"),
-            "{message}"
-        );
+        assert!(message.contains("line 2") && !message.contains("hush"), "{message}");
     }
 
     #[test]
@@ -1145,17 +919,8 @@ mod tests {
         check("512000B", Some(512_000));
         check("64MB", Some(64 << 20));
         check("1GiB", Some(1 << 30));
-        for wrong in [
-            "",
-            "KB",
-            "-1KB",
-            "+1",
-            "1.5MB",
-            "1kb",
-            "1TB",
-            "99999999999999999999",
-            "17179869184GB",
-        ] {
+        for wrong in ["", "KB", "-1KB", "+1", "1.5MB", "1kb", "1TB", "99999999999999999999", "17179869184GB"]
+        {
             check(wrong, None);
         }
         for text in ["500KB", "64MB", "2GB", "1B", "0B", "1025B"] {

@@ -91,10 +91,7 @@ impl Keys {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pem = write_pem(&generate(algorithm)?);
                 let placed = place(directory, &path, pem.as_bytes()).and_then(|()| fs::read(&path));
-                let pem = placed.map_err(|source| KeyError::File {
-                    path: path.clone(),
-                    source,
-                })?;
+                let pem = placed.map_err(|source| KeyError::File { path: path.clone(), source })?;
                 Self::from_pem(&path, &pem, algorithm)
             }
             Err(source) => Err(KeyError::File { path, source }),
@@ -106,41 +103,25 @@ impl Keys {
         let der = read_pem(pem).ok_or_else(malformed)?;
         let (found, verifying) = public_half(&der).ok_or_else(malformed)?;
         if found != wanted {
-            return Err(KeyError::OtherAlgorithm {
-                path: path.to_owned(),
-                wanted,
-                found,
-            });
+            return Err(KeyError::OtherAlgorithm { path: path.to_owned(), wanted, found });
         }
         let (algorithm, signing) = match found {
             SigningAlgorithm::Es256 => (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
             SigningAlgorithm::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
         };
         let signing = signing.map_err(|_| malformed())?;
-        let mut public =
-            Jwk::from_decoding_key(&verifying, Some(algorithm)).map_err(|_| malformed())?;
-        let id = public
-            .thumbprint(ThumbprintHash::SHA256)
-            .map_err(|_| malformed())?;
+        let mut public = Jwk::from_decoding_key(&verifying, Some(algorithm)).map_err(|_| malformed())?;
+        let id = public.thumbprint(ThumbprintHash::SHA256).map_err(|_| malformed())?;
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         public.common.key_id = Some(id.clone());
-        Ok(Self {
-            algorithm,
-            signing,
-            verifying,
-            public,
-            id,
-        })
+        Ok(Self { algorithm, signing, verifying, public, id })
     }
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Keys");
-        shown
-            .field("algorithm", &self.algorithm)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        shown.field("algorithm", &self.algorithm).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -288,13 +269,7 @@ impl Tokens {
         // Times are checked in `verify`, against the clock it is given.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self {
-            keys: Arc::new(keys),
-            issuer,
-            audience,
-            lifetime,
-            validation: Arc::new(validation),
-        }
+        Self { keys: Arc::new(keys), issuer, audience, lifetime, validation: Arc::new(validation) }
     }
 
     /// The issuer: the public URL and a slash.
@@ -350,15 +325,8 @@ impl Tokens {
         if claims.nbf.is_some_and(|from| now.seconds() < from) {
             return Err(TokenFault::Invalid);
         }
-        let scopes = claims
-            .scope
-            .split(' ')
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        Ok(Grant {
-            subject: claims.sub,
-            scopes,
-        })
+        let scopes = claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect();
+        Ok(Grant { subject: claims.sub, scopes })
     }
 
     /// The public key as others need it to check our tokens.
@@ -412,9 +380,7 @@ pub fn random_text(length: usize) -> io::Result<String> {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        let fair = random::<64>()?
-            .into_iter()
-            .filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
+        let fair = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
         let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
         text.extend(letters.take(length - text.len()));
     }
@@ -459,13 +425,7 @@ mod tests {
             let scopes = [Scope::CreateUsers, Scope::ReadUsers];
             let token = tokens.mint("abc", &scopes, DAY, NOW).unwrap();
             let grant = tokens.verify(&token, NOW).unwrap();
-            assert_eq!(
-                grant,
-                Grant {
-                    subject: "abc@clients".to_owned(),
-                    scopes: scopes.to_vec()
-                }
-            );
+            assert_eq!(grant, Grant { subject: "abc@clients".to_owned(), scopes: scopes.to_vec() });
             assert!(grant.has_any(&[Scope::ReadConnections, Scope::ReadUsers]));
             assert!(!grant.has_any(&[Scope::ReadConnections]));
             let header = jsonwebtoken::decode_header(&token).unwrap();
@@ -481,12 +441,7 @@ mod tests {
     fn published_keys_show_the_public_half_only() {
         let members = |algorithm| {
             let jwks = Tokens::new(keys(algorithm), URL, DAY).jwks();
-            let mut names: Vec<String> = jwks["keys"][0]
-                .as_object()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect();
+            let mut names: Vec<String> = jwks["keys"][0].as_object().unwrap().keys().cloned().collect();
             names.sort();
             names.join(" ")
         };
@@ -497,9 +452,7 @@ mod tests {
     #[test]
     fn claims_are_those_of_the_contract() {
         let token = tokens().mint("abc", &[Scope::ReadUsers], DAY, NOW).unwrap();
-        let claims = URL_SAFE_NO_PAD
-            .decode(token.split('.').nth(1).unwrap())
-            .unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         let expected = json!({
             "iss": "http://127.0.0.1:3000/", "aud": "http://127.0.0.1:3000/api/v2/",
@@ -512,9 +465,7 @@ mod tests {
     #[test]
     fn a_token_ends_with_its_last_second() {
         let tokens = tokens();
-        let token = tokens
-            .mint("abc", &[], Duration::from_secs(10), at(100))
-            .unwrap();
+        let token = tokens.mint("abc", &[], Duration::from_secs(10), at(100)).unwrap();
         assert!(tokens.verify(&token, at(109)).is_ok());
         assert_eq!(tokens.verify(&token, at(110)), Err(TokenFault::Expired));
     }
@@ -530,11 +481,7 @@ mod tests {
         });
         let forged = format!("{}.{}.{}", parts[0], part(&claims), parts[2]);
         assert_eq!(tokens.verify(&forged, NOW), Err(TokenFault::Signature));
-        let none = format!(
-            "{}.{}.",
-            part(&json!({ "alg": "none", "typ": "JWT" })),
-            part(&claims)
-        );
+        let none = format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT" })), part(&claims));
         assert_eq!(tokens.verify(&none, NOW), Err(TokenFault::Invalid));
     }
 
@@ -548,10 +495,7 @@ mod tests {
         });
         let secret = EncodingKey::from_secret(public.as_bytes());
         let forged = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret);
-        assert_eq!(
-            tokens.verify(&forged.unwrap(), NOW),
-            Err(TokenFault::Invalid)
-        );
+        assert_eq!(tokens.verify(&forged.unwrap(), NOW), Err(TokenFault::Invalid));
     }
 
     #[test]
@@ -601,15 +545,7 @@ mod tests {
     fn no_text_is_too_strange_to_be_refused() {
         let tokens = tokens();
         let long = "a".repeat(Tokens::MAX_BYTES + 1);
-        for text in [
-            "",
-            ".",
-            "..",
-            "...",
-            "a.b.c",
-            "\u{1f600}.\u{1f600}.",
-            long.as_str(),
-        ] {
+        for text in ["", ".", "..", "...", "a.b.c", "\u{1f600}.\u{1f600}.", long.as_str()] {
             assert_eq!(tokens.verify(text, NOW), Err(TokenFault::Invalid));
         }
         let scopes = vec![Scope::CreateUsers; 900];
@@ -622,22 +558,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap();
         let path = directory.path().join(KEY_FILE);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let again = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap();
         assert_eq!(first.id, again.id);
         let shown = format!("Keys {{ algorithm: ES256, id: {:?}, .. }}", first.id);
         assert_eq!(format!("{again:?}"), shown);
         let refused = Keys::open_or_create(directory.path(), SigningAlgorithm::Rs256).unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains("set tokens.algorithm to ES256"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("set tokens.algorithm to ES256"), "{refused}");
         fs::write(&path, "no key").unwrap();
         let refused = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap_err();
         assert!(matches!(refused, KeyError::Malformed(_)));
@@ -646,17 +574,10 @@ mod tests {
     #[test]
     fn of_two_who_make_the_key_one_wins() {
         let directory = tempfile::tempdir().unwrap();
-        let make = || {
-            Keys::open_or_create(directory.path(), SigningAlgorithm::Es256)
-                .unwrap()
-                .id
-        };
+        let make = || Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap().id;
         let ids: Vec<String> = std::thread::scope(|scope| {
             let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
-            makers
-                .into_iter()
-                .map(|maker| maker.join().unwrap())
-                .collect()
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
         assert!(ids.iter().all(|id| *id == ids[0]));
     }

@@ -5,17 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "http", "import", "jobs", "store", "tokens",
-];
+const EVERY_ROOM: &[&str] = &["app", "cli", "config", "domain", "http", "import", "jobs", "store", "tokens"];
 
 /// Each room and what it may see.
 const PLAN: &[(&str, &[&str])] = &[
     ("app", EVERY_ROOM),
-    (
-        "cli",
-        &["app", "config", "import", "tokens", "store", "domain"],
-    ),
+    ("cli", &["app", "config", "import", "tokens", "store", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
     ("http", &["jobs", "import", "store", "tokens", "domain"]),
@@ -62,10 +57,7 @@ fn files() -> Vec<(String, PathBuf)> {
 /// The lines of a file that are code, with any `crate::{a, b}` written out.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether `code` has `path` where a path begins.
@@ -80,10 +72,7 @@ fn names(code: &str, path: &str) -> bool {
 fn every_room_sees_only_what_the_plan_allows() {
     for (room, path) in files() {
         let Some((_, allowed)) = PLAN.iter().find(|(name, _)| *name == room) else {
-            assert!(
-                ["lib", "main"].contains(&room.as_str()),
-                "{room} is not on the plan"
-            );
+            assert!(["lib", "main"].contains(&room.as_str()), "{room} is not on the plan");
             continue;
         };
         let code = code(&path);
@@ -92,15 +81,8 @@ fn every_room_sees_only_what_the_plan_allows() {
             "{}: one `use crate::room` each, so that this test can read them",
             path.display()
         );
-        for seen in EVERY_ROOM
-            .iter()
-            .filter(|seen| **seen != room && !allowed.contains(seen))
-        {
-            assert!(
-                !names(&code, &format!("crate::{seen}")),
-                "{} sees {seen}",
-                path.display()
-            );
+        for seen in EVERY_ROOM.iter().filter(|seen| **seen != room && !allowed.contains(seen)) {
+            assert!(!names(&code, &format!("crate::{seen}")), "{} sees {seen}", path.display());
         }
     }
 }
@@ -110,13 +92,8 @@ fn crates_that_a_room_hides_are_named_in_that_room_only() {
     for (room, path) in files() {
         let code = code(&path);
         for (hidden, owner) in OWNERS.iter().filter(|(_, owner)| *owner != room) {
-            let named = names(&code, &format!("{hidden}::"))
-                && !names(&code, &format!("crate::{hidden}::"));
-            assert!(
-                !named,
-                "{} names {hidden}, which {owner} hides",
-                path.display()
-            );
+            let named = names(&code, &format!("{hidden}::")) && !names(&code, &format!("crate::{hidden}::"));
+            assert!(!named, "{} names {hidden}, which {owner} hides", path.display());
         }
     }
 }
@@ -125,10 +102,6 @@ fn crates_that_a_room_hides_are_named_in_that_room_only() {
 fn every_module_opens_with_what_it_owns() {
     for (_, path) in files() {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(
-            text.starts_with("//!"),
-            "{} does not say what it is for",
-            path.display()
-        );
+        assert!(text.starts_with("//!"), "{} does not say what it is for", path.display());
     }
 }

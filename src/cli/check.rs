@@ -21,8 +21,7 @@ impl Check {
         let mut written = Ok(());
         let rows = examine(file, &limits, |row| {
             if let Some(row) = keys.judge(row) {
-                written = std::mem::replace(&mut written, Ok(()))
-                    .and_then(|()| findings.add(&row.into()));
+                written = std::mem::replace(&mut written, Ok(())).and_then(|()| findings.add(&row.into()));
             }
         })?;
         written?;
@@ -47,8 +46,7 @@ impl Keys {
             Ok(candidate) => self.given_before(&candidate, row.index),
             Err(faults) => faults,
         };
-        (!faults.is_empty())
-            .then(|| domain::FailedRow::new(row.index, row.line, reported(row.text), faults))
+        (!faults.is_empty()).then(|| domain::FailedRow::new(row.index, row.line, reported(row.text), faults))
     }
 
     /// Faults for keys that an earlier row gave; notes them for later ones if there are none.
@@ -56,17 +54,12 @@ impl Keys {
         let email = candidate.email.as_str();
         let username = candidate.username.as_ref().map(domain::Username::as_str);
         let mut faults = Vec::new();
-        faults.extend(
-            self.emails
-                .get(email)
-                .map(|first| Fault::given_before("email", *first)),
-        );
+        faults.extend(self.emails.get(email).map(|first| Fault::given_before("email", *first)));
         let first = username.and_then(|name| self.usernames.get(name));
         faults.extend(first.map(|first| Fault::given_before("username", *first)));
         if faults.is_empty() {
             self.emails.insert(email.to_owned(), index);
-            self.usernames
-                .extend(username.map(|name| (name.to_owned(), index)));
+            self.usernames.extend(username.map(|name| (name.to_owned(), index)));
         }
         faults
     }
@@ -81,11 +74,7 @@ struct Findings<W> {
 
 impl<W: Write> Findings<W> {
     fn new(to: W, json: bool) -> Self {
-        Self {
-            to,
-            json,
-            failed: 0,
-        }
+        Self { to, json, failed: 0 }
     }
 
     fn add(&mut self, row: &FailedRow) -> io::Result<()> {
@@ -93,11 +82,7 @@ impl<W: Write> Findings<W> {
         if !self.json {
             return row.print(&mut self.to);
         }
-        let before = if self.failed == 1 {
-            "{\"errors\":[\n"
-        } else {
-            ",\n"
-        };
+        let before = if self.failed == 1 { "{\"errors\":[\n" } else { ",\n" };
         self.to.write_all(before.as_bytes())?;
         Ok(serde_json::to_writer(&mut self.to, row)?)
     }
@@ -106,19 +91,12 @@ impl<W: Write> Findings<W> {
         let failed = self.failed;
         if self.json {
             let before = if failed == 0 { "{\"errors\":[" } else { "" };
-            writeln!(
-                self.to,
-                "{before}],\"summary\":{{\"total\":{rows},\"failed\":{failed}}}}}"
-            )?;
+            writeln!(self.to, "{before}],\"summary\":{{\"total\":{rows},\"failed\":{failed}}}}}")?;
         } else {
             writeln!(self.to, "{rows} rows, {failed} of them cannot be imported")?;
         }
         self.to.flush()?;
-        Ok(if failed == 0 {
-            Exit::Done
-        } else {
-            Exit::Findings
-        })
+        Ok(if failed == 0 { Exit::Done } else { Exit::Findings })
     }
 
     /// Tells why the file is no file of users.

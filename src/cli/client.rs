@@ -15,7 +15,7 @@ use super::report::FailedRow;
 /// Largest body the server takes, if it does not say: the documented 500 KB.
 const DOCUMENTED_LIMIT: u64 = 512_000;
 const BOUNDARY: &str = "intake-5b7d0d3c2f8e4a61-users";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server and the right to use it.
 pub(super) struct Client {
@@ -90,11 +90,7 @@ impl Client {
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
             .build();
-        Self {
-            agent: config.into(),
-            base: url.trim_end_matches('/').to_owned(),
-            token: token.to_owned(),
-        }
+        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
     /// The database connections, and the largest body an upload may have.
@@ -110,12 +106,7 @@ impl Client {
     /// Sends a file of `bytes` bytes.
     ///
     /// An upload without an answer is not sent again, because its job may be there.
-    pub(super) fn upload(
-        &self,
-        form: &Form,
-        file: Box<dyn Read>,
-        bytes: u64,
-    ) -> Result<Answer, Problem> {
+    pub(super) fn upload(&self, form: &Form, file: Box<dyn Read>, bytes: u64) -> Result<Answer, Problem> {
         let (head, tail) = (form.head(), format!("\r\n--{BOUNDARY}--\r\n"));
         let length = head.len() as u64 + bytes + tail.len() as u64;
         let mut body = head.as_bytes().chain(file).chain(tail.as_bytes());
@@ -123,18 +114,13 @@ impl Client {
             .agent
             .post(self.url("/api/v2/jobs/users-imports"))
             .header("authorization", format!("Bearer {}", self.token))
-            .header(
-                "content-type",
-                format!("multipart/form-data; boundary={BOUNDARY}"),
-            )
+            .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
             .header("content-length", length)
             .send(SendBody::from_reader(&mut body))
             .map_err(|error| self.unreachable(&error))?;
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = response
-                .headers()
-                .get("retry-after")
-                .and_then(|value| value.to_str().ok()?.parse().ok());
+            let seconds =
+                response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             return Ok(Answer::Later(Duration::from_secs(seconds.unwrap_or(5))));
         }
         accept(&mut response)?;
@@ -151,6 +137,10 @@ impl Client {
         job: &Job,
         mut see: impl FnMut(FailedRow) -> io::Result<()>,
     ) -> Result<(), Problem> {
+        if job.status == "failed" {
+            // The answer would be the job again.
+            return Ok(());
+        }
         let mut response = self.get(&format!("/api/v2/jobs/{}/errors", job.id))?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(());
@@ -186,10 +176,7 @@ impl Form<'_> {
         let mut fields = vec![
             ("connection_id", self.connection_id.to_owned()),
             ("upsert", self.upsert.to_string()),
-            (
-                "send_completion_email",
-                self.send_completion_email.to_string(),
-            ),
+            ("send_completion_email", self.send_completion_email.to_string()),
         ];
         fields.extend(self.external_id.map(|id| ("external_id", id.to_owned())));
         let mut head = String::new();
@@ -213,13 +200,8 @@ fn accept(response: &mut Response<Body>) -> Result<(), Problem> {
     if status.is_success() {
         return Ok(());
     }
-    let message = read::<ErrorBody>(response)
-        .ok()
-        .and_then(|body| body.message);
-    Err(Problem::new(format!(
-        "the server answered {status}: {}",
-        message.unwrap_or_default()
-    )))
+    let message = read::<ErrorBody>(response).ok().and_then(|body| body.message);
+    Err(Problem::new(format!("the server answered {status}: {}", message.unwrap_or_default())))
 }
 
 fn read<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Problem> {

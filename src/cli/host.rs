@@ -37,10 +37,7 @@ impl Host {
         match App::build(&settings) {
             Ok(app) => {
                 if app.new_client().is_some() {
-                    eprintln!(
-                        "made the data directory {}",
-                        settings.storage.path.display()
-                    );
+                    eprintln!("made the data directory {}", settings.storage.path.display());
                     introduce_client(&app);
                 }
                 Self::start(app)
@@ -53,31 +50,17 @@ impl Host {
     fn start(app: App) -> Result<Self, Problem> {
         let (url, token) = (app.address().local_url.clone(), app.full_token(CLIENT)?);
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name("server".to_owned())
-            .spawn(move || app.run(Until::Told(stopped)))?;
-        Ok(Self {
-            url,
-            token,
-            own: Some(Own { stop, thread }),
-        })
+        let thread =
+            thread::Builder::new().name("server".to_owned()).spawn(move || app.run(Until::Told(stopped)))?;
+        Ok(Self { url, token, own: Some(Own { stop, thread }) })
     }
 
     fn find(settings: &Settings) -> Result<Self, Problem> {
         let directory = &settings.storage.path;
-        let address =
-            app::running(directory).ok_or_else(|| StoreError::Locked(directory.clone()))?;
+        let address = app::running(directory).ok_or_else(|| StoreError::Locked(directory.clone()))?;
         let token = app::token_for(settings, CLIENT, Scope::ALL, None)?;
-        eprintln!(
-            "using the server at {}, which has {} open",
-            address.local_url,
-            directory.display()
-        );
-        Ok(Self {
-            url: address.local_url,
-            token,
-            own: None,
-        })
+        eprintln!("using the server at {}, which has {} open", address.local_url, directory.display());
+        Ok(Self { url: address.local_url, token, own: None })
     }
 
     pub(super) fn url(&self) -> &str {

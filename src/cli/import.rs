@@ -24,9 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 impl Import {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         if self.report.is_some() && self.files.len() > 1 {
-            return Err(Problem::new(
-                "--report takes the rows of one file: import the files one by one",
-            ));
+            return Err(Problem::new("--report takes the rows of one file: import the files one by one"));
         }
         // Held until the end: it may be a server of our own.
         let (_host, client) = self.connect()?;
@@ -44,11 +42,7 @@ impl Import {
             serde_json::to_writer_pretty(io::stdout().lock(), &outcomes)?;
             writeln!(io::stdout())?;
         }
-        Ok(outcomes
-            .iter()
-            .map(Outcome::exit)
-            .min_by_key(Exit::severity)
-            .unwrap_or(Exit::Done))
+        Ok(outcomes.iter().map(Outcome::exit).min_by_key(|exit| exit.severity()).unwrap_or(Exit::Done))
     }
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
@@ -65,25 +59,18 @@ impl Import {
     }
 
     fn choose<'a>(&self, connections: &'a [Connection]) -> Result<&'a Connection, Problem> {
-        let names: Vec<&str> = connections
-            .iter()
-            .map(|connection| connection.name.as_str())
-            .collect();
+        let names: Vec<&str> = connections.iter().map(|connection| connection.name.as_str()).collect();
         let names = names.join(", ");
         match (&self.connection, connections) {
             (Some(wanted), _) => connections
                 .iter()
                 .find(|connection| connection.name == *wanted || connection.id == *wanted)
                 .ok_or_else(|| {
-                    Problem::new(format!(
-                        "there is no database connection {wanted}; there is: {names}"
-                    ))
+                    Problem::new(format!("there is no database connection {wanted}; there is: {names}"))
                 }),
             (None, [only]) => Ok(only),
             (None, []) => Err(Problem::new("the server has no database connection")),
-            (None, _) => Err(Problem::new(format!(
-                "choose a connection with --connection: {names}"
-            ))),
+            (None, _) => Err(Problem::new(format!("choose a connection with --connection: {names}"))),
         }
     }
 
@@ -101,9 +88,7 @@ impl Import {
         let plan = match parts::plan(&mut source.file()?, limit)? {
             Ok(plan) => plan,
             Err(fault) => {
-                outcome.fail(format!(
-                    "the file has to be cut, but it is no array of users: {fault}"
-                ));
+                outcome.fail(format!("the file has to be cut, but it is no array of users: {fault}"));
                 return Ok(outcome);
             }
         };
@@ -120,9 +105,8 @@ impl Import {
         let bar = progress_bar(plan.parts.iter().map(|part| part.rows).sum());
         let jobs = send_all(client, &form, &source, &plan.parts, &bar)?;
         for (part, job) in plan.parts.iter().zip(jobs) {
-            let job = wait(client, job, |percent| {
-                bar.set_position(part.first_row + part.rows * percent / 100)
-            })?;
+            let job =
+                wait(client, job, |percent| bar.set_position(part.first_row + part.rows * percent / 100))?;
             client.failed_rows(&job, |row| report.add(&part.in_file(row)))?;
             outcome.add(&job);
         }
@@ -135,8 +119,7 @@ impl Import {
 /// Rows per second and the time left, on stderr, and only if that is a terminal.
 fn progress_bar(rows: u64) -> ProgressBar {
     let template = "{bar:40} {pos}/{len} rows, {per_sec}, {eta} left {msg}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(rows).with_style(style)
 }
 

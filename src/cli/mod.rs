@@ -39,7 +39,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The worst first.
-    fn severity(&self) -> u8 {
+    fn severity(self) -> u8 {
         match self {
             Self::Failed => 0,
             Self::Findings => 1,
@@ -73,12 +73,7 @@ impl fmt::Display for Problem {
 
 /// Takes a user base in: a self-hosted server for Auth0-compatible bulk user imports.
 #[derive(Debug, Parser)]
-#[command(
-    name = "intake",
-    version,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "intake", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:
   intake import users.json          import a file into the data directory ./intake-data
   intake serve                      run the server on 127.0.0.1:3000
@@ -172,7 +167,7 @@ struct Import {
     /// Where to write the failed rows (default: FILE with the ending .report.json)
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// A running server, e.g. https://users.example.com
+    /// URL of a running server
     #[arg(long, requires = "token")]
     url: Option<String>,
     /// Access token for --url with the scopes create:users and read:connections

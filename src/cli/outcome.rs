@@ -43,11 +43,7 @@ impl Outcome {
 
     /// Counts rows that were never sent.
     pub(super) fn add_unsent(&mut self, rows: u64) {
-        self.summary.add(Summary {
-            failed: rows,
-            total: rows,
-            ..Summary::default()
-        });
+        self.summary.add(Summary { failed: rows, total: rows, ..Summary::default() });
     }
 
     /// Adds a job that has ended.
@@ -55,12 +51,8 @@ impl Outcome {
         self.jobs.push(job.id.clone());
         self.summary.add(job.summary.unwrap_or_default());
         if job.status == "failed" {
-            let details = job
-                .status_details
-                .as_deref()
-                .unwrap_or("the server gives no reason");
-            self.failures
-                .push(format!("job {} failed: {details}", job.id));
+            let details = job.status_details.as_deref().unwrap_or("the server gives no reason");
+            self.failures.push(format!("job {} failed: {details}", job.id));
         }
     }
 
@@ -81,17 +73,9 @@ impl Outcome {
     }
 
     pub(super) fn print(&self, to: &mut impl Write) -> io::Result<()> {
-        let Summary {
-            inserted,
-            updated,
-            failed,
-            total,
-        } = self.summary;
+        let Summary { inserted, updated, failed, total } = self.summary;
         let file = self.file.display();
-        writeln!(
-            to,
-            "{file}: {total} rows: {inserted} inserted, {updated} updated, {failed} failed"
-        )?;
+        writeln!(to, "{file}: {total} rows: {inserted} inserted, {updated} updated, {failed} failed")?;
         for failure in &self.failures {
             writeln!(to, "  {failure}")?;
         }

@@ -43,38 +43,18 @@ pub(super) struct Plan {
 pub(super) fn plan(file: &mut File, limit: u64) -> io::Result<Result<Plan, FileFault>> {
     let bytes = file.seek(SeekFrom::End(0))?;
     let room = limit.saturating_sub(AROUND);
-    let mut cut = Cut {
-        room,
-        parts: Vec::new(),
-        too_long: Vec::new(),
-    };
+    let mut cut = Cut { room, parts: Vec::new(), too_long: Vec::new() };
     let scanned = scan(file, &mut |span| cut.add(span))?;
     if bytes <= room {
         let rows = scanned.unwrap_or_default();
-        let part = Part {
-            first_row: 0,
-            first_line: 1,
-            rows,
-            start: 0,
-            end: bytes,
-            whole: true,
-        };
-        return Ok(Ok(Plan {
-            parts: vec![part],
-            too_long: Vec::new(),
-        }));
+        let part = Part { first_row: 0, first_line: 1, rows, start: 0, end: bytes, whole: true };
+        return Ok(Ok(Plan { parts: vec![part], too_long: Vec::new() }));
     }
-    Ok(scanned.map(|_| Plan {
-        parts: cut.parts,
-        too_long: cut.too_long,
-    }))
+    Ok(scanned.map(|_| Plan { parts: cut.parts, too_long: cut.too_long }))
 }
 
 /// Reads a file to its end; tells its rows, or what is wrong with it.
-pub(super) fn scan(
-    file: &mut File,
-    on_row: &mut impl FnMut(RowSpan),
-) -> io::Result<Result<u64, FileFault>> {
+pub(super) fn scan(file: &mut File, on_row: &mut impl FnMut(RowSpan)) -> io::Result<Result<u64, FileFault>> {
     file.rewind()?;
     let mut scanner = Scanner::new();
     let mut buffer = vec![0; READ_BYTES];
@@ -130,10 +110,7 @@ impl Part {
         Ok(if self.whole {
             (Box::new(rows), bytes)
         } else {
-            (
-                Box::new(b"[".as_slice().chain(rows).chain(b"]".as_slice())),
-                bytes + 2,
-            )
+            (Box::new(b"[".as_slice().chain(rows).chain(b"]".as_slice())), bytes + 2)
         })
     }
 }

@@ -40,10 +40,8 @@ struct RowError {
 impl FailedRow {
     /// A row that no request to this server can hold.
     pub(super) fn too_long(row: &RowSpan, limit: u64) -> Self {
-        let message = format!(
-            "The row has {} bytes, but the server takes {limit} at most",
-            row.end - row.start
-        );
+        let message =
+            format!("The row has {} bytes, but the server takes {limit} at most", row.end - row.start);
         domain::FailedRow::new(
             row.index,
             row.line,
@@ -70,16 +68,9 @@ impl FailedRow {
 impl RowError {
     /// The message, with whatever helps to understand it.
     fn told(&self) -> String {
-        let first = self
-            .duplicate_of
-            .map(|index| format!(" (index {index} is the first)"));
+        let first = self.duplicate_of.map(|index| format!(" (index {index} is the first)"));
         let hint = self.hint.as_ref().map(|hint| format!(" ({hint})"));
-        format!(
-            "{}{}{}",
-            self.message,
-            first.unwrap_or_default(),
-            hint.unwrap_or_default()
-        )
+        format!("{}{}{}", self.message, first.unwrap_or_default(), hint.unwrap_or_default())
     }
 }
 
@@ -154,26 +145,15 @@ pub(super) struct Report {
 impl Report {
     /// A report that will be at `path` if there is anything to report.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            file: None,
-            groups: BTreeMap::new(),
-        }
+        Self { path, file: None, groups: BTreeMap::new() }
     }
 
     /// Adds a row.
     pub(super) fn add(&mut self, row: &FailedRow) -> io::Result<()> {
         self.write(row)?;
         let mut seen = BTreeSet::new();
-        for error in row
-            .errors
-            .iter()
-            .filter(|error| seen.insert(error.code.as_str()))
-        {
-            self.groups
-                .entry(error.code.clone())
-                .or_default()
-                .add(row.line, error);
+        for error in row.errors.iter().filter(|error| seen.insert(error.code.as_str())) {
+            self.groups.entry(error.code.clone()).or_default().add(row.line, error);
         }
         Ok(())
     }
@@ -181,10 +161,7 @@ impl Report {
     fn write(&mut self, row: &FailedRow) -> io::Result<()> {
         let (file, before) = match &mut self.file {
             Some(file) => (file, ",\n"),
-            None => (
-                self.file.insert(BufWriter::new(File::create(&self.path)?)),
-                "[\n",
-            ),
+            None => (self.file.insert(BufWriter::new(File::create(&self.path)?)), "[\n"),
         };
         file.write_all(before.as_bytes())?;
         Ok(serde_json::to_writer(file, row)?)
@@ -202,25 +179,14 @@ impl Report {
 }
 
 /// Prints rows by code, the most frequent first.
-pub(super) fn print_groups(
-    groups: &BTreeMap<String, Group>,
-    to: &mut impl Write,
-) -> io::Result<()> {
+pub(super) fn print_groups(groups: &BTreeMap<String, Group>, to: &mut impl Write) -> io::Result<()> {
     let mut groups: Vec<_> = groups.iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.rows));
     for (code, group) in groups {
         let lines: Vec<String> = group.first_lines.iter().map(u64::to_string).collect();
-        let more = if lines.len() as u64 == group.rows {
-            ""
-        } else {
-            ", …"
-        };
-        writeln!(
-            to,
-            "  {code}: {} rows, on lines {}{more}",
-            group.rows,
-            lines.join(", ")
-        )?;
+        let more = if lines.len() as u64 == group.rows { "" } else { ", …" };
+        let (rows, on) = if group.rows == 1 { ("row", "line") } else { ("rows", "lines") };
+        writeln!(to, "  {code}: {} {rows}, on {on} {}{more}", group.rows, lines.join(", "))?;
         writeln!(to, "    e.g. {}", group.example)?;
     }
     Ok(())
@@ -228,9 +194,5 @@ pub(super) fn print_groups(
 
 /// Where the report of a file goes unless told: beside it, with the ending `.report.json`.
 pub(super) fn beside(input: &Path) -> PathBuf {
-    if input == Path::new("-") {
-        "stdin.report.json".into()
-    } else {
-        input.with_extension("report.json")
-    }
+    if input == Path::new("-") { "stdin.report.json".into() } else { input.with_extension("report.json") }
 }

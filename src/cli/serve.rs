@@ -22,11 +22,7 @@ impl Serve {
         if let Some(bind) = self.bind {
             settings.server.bind = bind;
         }
-        if self.ephemeral {
-            run_ephemeral(settings)
-        } else {
-            run(&settings)
-        }
+        if self.ephemeral { run_ephemeral(settings) } else { run(&settings) }
     }
 }
 
@@ -40,7 +36,7 @@ fn run(settings: &Settings) -> Result<Exit, Problem> {
 /// The directory goes when this returns, so the store must be closed by then.
 fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
     let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
-    settings.storage.path = directory.path().to_owned();
+    directory.path().clone_into(&mut settings.storage.path);
     let app = App::build(&settings)?;
     let connection = app.connections()?.into_iter().next();
     let client = app.new_client();
@@ -61,11 +57,7 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
 /// Says where everything is, and what to type next.
 fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
     let address = app.address();
-    eprintln!(
-        "intake listens on {}, data is in {}",
-        address.local_url,
-        settings.storage.path.display()
-    );
+    eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
     if address.public_url != address.local_url {
         eprintln!("  public URL {}", address.public_url);
     }
@@ -82,10 +74,7 @@ fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
 pub(super) fn introduce_client(app: &App) {
     if let Some(client) = app.new_client() {
         eprintln!("  client_id {}", client.id);
-        eprintln!(
-            "  client_secret {} (keep it: it is not shown again)",
-            client.secret
-        );
+        eprintln!("  client_secret {} (keep it: it is not shown again)", client.secret);
     }
 }
 

@@ -33,7 +33,6 @@ impl Source {
 
     pub(super) fn file(&self) -> Result<File, Problem> {
         let path = self.path();
-        File::open(path)
-            .map_err(|error| Problem::new(format!("{} cannot be read: {error}", path.display())))
+        File::open(path).map_err(|error| Problem::new(format!("{} cannot be read: {error}", path.display())))
     }
 }

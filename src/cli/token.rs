@@ -20,10 +20,7 @@ impl Token {
             )));
         }
         let scopes = match &self.scope {
-            Some(names) => names
-                .split_whitespace()
-                .map(str::parse)
-                .collect::<Result<Vec<Scope>, _>>()?,
+            Some(names) => names.split_whitespace().map(str::parse).collect::<Result<Vec<Scope>, _>>()?,
             None => Scope::ALL.to_vec(),
         };
         let token = app::token_for(&settings, CLIENT, &scopes, self.ttl)?;

@@ -93,14 +93,9 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
 }
 
 fn check_local(local: &str) -> Result<(), EmailFault> {
-    let well_formed = match local
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
+    let well_formed = match local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.chars().all(|c| c == ' ' || is_visible(c)),
-        None => local
-            .split('.')
-            .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
+        None => local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
     };
     match local.len() {
         0 => Err(EmailFault::LocalEmpty),
@@ -111,11 +106,7 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
 }
 
 fn is_atom_char(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
-    } else {
-        is_visible(c)
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { is_visible(c) }
 }
 
 fn is_visible(c: char) -> bool {
@@ -135,9 +126,7 @@ fn is_domain_name(domain: &str) -> bool {
 fn is_host_name(domain: &str) -> bool {
     domain.split('.').all(|label| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     })
@@ -146,10 +135,7 @@ fn is_host_name(domain: &str) -> bool {
 /// An IP address in brackets, as RFC 5321 section 4.1.3 spells it. Nobody has registered any other
 /// kind of address for use there.
 fn is_address_literal(domain: &str) -> bool {
-    let Some(inner) = domain
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    else {
+    let Some(inner) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         return false;
     };
     match inner.strip_prefix("ipv6:") {
@@ -189,9 +175,6 @@ fn groups(text: &str, ipv4_may_end: bool) -> Option<usize> {
         Some((hex, last)) if ipv4_may_end && is_ipv4(last) => (hex, 2),
         _ => (text, 0),
     };
-    let is_group =
-        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit());
-    hex.split(':')
-        .all(is_group)
-        .then(|| hex.split(':').count() + tail)
+    let is_group = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit());
+    hex.split(':').all(is_group).then(|| hex.split(':').count() + tail)
 }

@@ -57,32 +57,20 @@ pub struct Fault {
 impl Fault {
     /// A fault of the whole row.
     pub fn of_row(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            path: None,
-            duplicate_of: None,
-            hint: None,
-        }
+        Self { code, message: message.into(), path: None, duplicate_of: None, hint: None }
     }
 
     /// A fault of one property, worded `Error in <path> property - <rule>`.
     pub fn of_property(code: Code, path: impl Into<String>, rule: impl fmt::Display) -> Self {
         let path = path.into();
         let message = format!("Error in {path} property - {rule}");
-        Self {
-            path: Some(path),
-            ..Self::of_row(code, message)
-        }
+        Self { path: Some(path), ..Self::of_row(code, message) }
     }
 
     /// A second row for one user: row `first` gave the same `key` (`email` or `username`).
     pub fn given_before(key: &str, first: u64) -> Self {
         let message = format!("A user with this {key} was already provided.");
-        Self {
-            duplicate_of: Some(first),
-            ..Self::of_row(Code::DuplicatedUser, message)
-        }
+        Self { duplicate_of: Some(first), ..Self::of_row(Code::DuplicatedUser, message) }
     }
 
     fn bytes(&self) -> usize {
@@ -93,10 +81,7 @@ impl Fault {
     /// The same fault with advice.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -128,17 +113,9 @@ impl FailedRow {
         if kept < all {
             faults.truncate(kept);
             let code = faults[0].code;
-            faults.push(Fault::of_row(
-                code,
-                format!("The row has {} further errors", all - kept),
-            ));
+            faults.push(Fault::of_row(code, format!("The row has {} further errors", all - kept)));
         }
-        Self {
-            index,
-            line,
-            user,
-            faults,
-        }
+        Self { index, line, user, faults }
     }
 }
 

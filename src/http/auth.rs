@@ -86,19 +86,13 @@ fn judge<N: Needs>(request: &HttpRequest) -> Result<(), ApiError> {
     {
         return Err(ApiError::TooLarge(most));
     }
-    if grant.has_any(N::ANY_OF) {
-        Ok(())
-    } else {
-        Err(ApiError::InsufficientScope(N::ANY_OF))
-    }
+    if grant.has_any(N::ANY_OF) { Ok(()) } else { Err(ApiError::InsufficientScope(N::ANY_OF)) }
 }
 
 fn grant(request: &HttpRequest, state: &State) -> Result<Grant, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.ok_or(ApiError::MissingAuthentication)?;
-    let given = given
-        .to_str()
-        .map_err(|_| ApiError::Token(TokenFault::Invalid))?;
+    let given = given.to_str().map_err(|_| ApiError::Token(TokenFault::Invalid))?;
     let token = match given.trim().split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => return Err(ApiError::MissingAuthentication),

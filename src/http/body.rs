@@ -34,11 +34,7 @@ struct Counted {
 impl Body {
     /// A body of at most `limit` bytes, everything between the parts of a form included.
     pub(super) fn new(payload: Payload, limit: u64) -> Self {
-        Self(Rc::new(RefCell::new(Counted {
-            payload,
-            seen: 0,
-            limit,
-        })))
+        Self(Rc::new(RefCell::new(Counted { payload, seen: 0, limit })))
     }
 
     /// Whether more came than is allowed.
@@ -99,12 +95,5 @@ impl Stream for Body {
 
 /// The size a request gives for its body.
 pub(super) fn content_length(request: &HttpRequest) -> Option<u64> {
-    request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

@@ -34,34 +34,17 @@ pub(super) async fn list(
     });
     connections.sort_by_key(|connection| connection.number);
     let chosen = choose(&connections, shape);
-    let views = chosen
-        .entries
-        .iter()
-        .map(|connection| fields.select(&view(connection)));
+    let views = chosen.entries.iter().map(|connection| fields.select(&view(connection)));
     let views = views.collect::<Result<Vec<_>, _>>()?;
     let answer = match shape {
         Shape::All | Shape::Page(Page { totals: false, .. }) => json(StatusCode::OK, &views),
         Shape::Page(Page { start, limit, .. }) => {
             let total = connections.len();
-            json(
-                StatusCode::OK,
-                &WithTotals {
-                    start,
-                    limit,
-                    total,
-                    connections: views,
-                },
-            )
+            json(StatusCode::OK, &WithTotals { start, limit, total, connections: views })
         }
         Shape::Checkpoint(_) => {
             let next = chosen.next.map(|number| number.to_string());
-            json(
-                StatusCode::OK,
-                &WithNext {
-                    next,
-                    connections: views,
-                },
-            )
+            json(StatusCode::OK, &WithNext { next, connections: views })
         }
     };
     Ok(with_limit(answer?, &state))
@@ -88,9 +71,7 @@ fn view(connection: &Connection) -> ConnectionView<'_> {
 /// Adds how large an upload may be: those who choose a connection are about to make one.
 fn with_limit(mut answer: HttpResponse, state: &State) -> HttpResponse {
     let name = HeaderName::from_static(MAX_FILE_SIZE_HEADER);
-    answer
-        .headers_mut()
-        .insert(name, HeaderValue::from(state.max_file_size));
+    answer.headers_mut().insert(name, HeaderValue::from(state.max_file_size));
     answer
 }
 
@@ -109,11 +90,7 @@ impl Shape {
             return Ok(Self::Checkpoint(checkpoint));
         }
         let in_pages = params.text("page").or(params.text("per_page")).is_some() || page.totals;
-        Ok(if in_pages {
-            Self::Page(page)
-        } else {
-            Self::All
-        })
+        Ok(if in_pages { Self::Page(page) } else { Self::All })
     }
 }
 
@@ -125,20 +102,10 @@ struct Chosen<'a> {
 
 fn choose(connections: &[Connection], shape: Shape) -> Chosen<'_> {
     match shape {
-        Shape::All => Chosen {
-            entries: connections.iter().collect(),
-            next: None,
-        },
+        Shape::All => Chosen { entries: connections.iter().collect(), next: None },
         Shape::Page(page) => {
-            let entries = connections
-                .iter()
-                .skip(page.start)
-                .take(page.limit)
-                .collect();
-            Chosen {
-                entries,
-                next: None,
-            }
+            let entries = connections.iter().skip(page.start).take(page.limit).collect();
+            Chosen { entries, next: None }
         }
         Shape::Checkpoint(Checkpoint { after, take }) => {
             let is_new = |one: &&Connection| after.is_none_or(|number| one.number > number);
@@ -188,14 +155,7 @@ mod tests {
         let shape = Shape::of(&Params::of(&request).unwrap()).unwrap();
         let connections = connections(5);
         let chosen = choose(&connections, shape);
-        (
-            chosen
-                .entries
-                .iter()
-                .map(|connection| connection.number)
-                .collect(),
-            chosen.next,
-        )
+        (chosen.entries.iter().map(|connection| connection.number).collect(), chosen.next)
     }
 
     #[test]
@@ -203,15 +163,9 @@ mod tests {
         assert_eq!(numbers(""), (vec![1, 2, 3, 4, 5], None));
         assert_eq!(numbers("page=1&per_page=2"), (vec![3, 4], None));
         assert_eq!(numbers("page=9"), (vec![], None));
-        assert_eq!(
-            numbers("include_totals=true&per_page=4"),
-            (vec![1, 2, 3, 4], None)
-        );
+        assert_eq!(numbers("include_totals=true&per_page=4"), (vec![1, 2, 3, 4], None));
         assert_eq!(numbers("take=2"), (vec![1, 2], Some(2)));
-        assert_eq!(
-            numbers("take=2&from=2&include_totals=true"),
-            (vec![3, 4], Some(4))
-        );
+        assert_eq!(numbers("take=2&from=2&include_totals=true"), (vec![3, 4], Some(4)));
         assert_eq!(numbers("take=2&from=4"), (vec![5], None));
         assert_eq!(numbers("take=5"), (vec![1, 2, 3, 4, 5], None));
     }

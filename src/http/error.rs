@@ -126,11 +126,7 @@ impl ApiError {
         rule: impl Into<String>,
         property: impl Into<Option<&'static str>>,
     ) -> Self {
-        Self::Invalid {
-            place,
-            rule: rule.into(),
-            property: property.into(),
-        }
+        Self::Invalid { place, rule: rule.into(), property: property.into() }
     }
 
     fn row(&self) -> Row {
@@ -144,65 +140,35 @@ impl ApiError {
                 "",
                 format!("Payload content length greater than maximum allowed: {most}"),
             ),
-            Self::Invalid {
-                place,
-                rule,
-                property,
-            } => {
+            Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
                 let which = property.map(|property| format!(" on property {property}"));
                 let which = which.unwrap_or_default();
-                (
-                    S::BAD_REQUEST,
-                    code,
-                    format!("{name} validation error: '{rule}'{which}."),
-                )
+                (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
             }
-            Self::NoSuchConnection => (
-                S::NOT_FOUND,
-                "inexistent_connection",
-                "The connection does not exist".into(),
-            ),
-            Self::NoSuchUser => (
-                S::NOT_FOUND,
-                "inexistent_user",
-                "The user does not exist.".into(),
-            ),
+            Self::NoSuchConnection => {
+                (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
+            }
+            Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
-            Self::NoSuchJobErrors => (
-                S::NOT_FOUND,
-                "inexistent_job",
-                "The job does not exist".into(),
-            ),
+            Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
-            Self::MethodNotAllowed(allowed) => (
-                S::METHOD_NOT_ALLOWED,
-                "",
-                format!("Method Not Allowed, expected {allowed}"),
-            ),
+            Self::MethodNotAllowed(allowed) => {
+                (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
+            }
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
             refused => refused.upload_row(),
         };
-        Row {
-            status,
-            message,
-            code: Some(code).filter(|code| !code.is_empty()),
-        }
+        Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
     }
 
     /// The rows of an upload that is well formed but cannot be taken.
     fn upload_row(&self) -> (StatusCode, &'static str, String) {
         let (code, message) = match self {
-            Self::NoUsers => (
-                "invalid_body",
-                "Must provide 'users' file as multipart part.",
-            ),
+            Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
             Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
-            Self::NoConnectionId => (
-                "invalid_body",
-                "Must provide 'connection_id' as multipart part.",
-            ),
+            Self::NoConnectionId => ("invalid_body", "Must provide 'connection_id' as multipart part."),
             Self::MalformedConnectionId => {
                 let pattern = ConnectionId::PATTERN;
                 let message = format!(
@@ -212,10 +178,7 @@ impl ApiError {
                 return (StatusCode::BAD_REQUEST, "invalid_body", message);
             }
             Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
-            Self::NoDatabase => (
-                "operation_not_supported",
-                "Connection must be a database connection.",
-            ),
+            Self::NoDatabase => ("operation_not_supported", "Connection must be a database connection."),
             _ => ("operation_not_supported", "Connection must be enabled."),
         };
         (StatusCode::BAD_REQUEST, code, message.to_owned())
@@ -276,10 +239,7 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
 fn is_disk_full(fault: &StoreError) -> bool {
     match fault {
         StoreError::DiskFull { .. } => true,
-        StoreError::Io(error) => matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-        ),
+        StoreError::Io(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
         _ => false,
     }
 }
@@ -320,9 +280,7 @@ impl ResponseError for ApiError {
             status => status.canonical_reason().unwrap_or_default(),
         };
         let attributes = match self {
-            Self::Token(_) => Some(Attributes {
-                error: &row.message,
-            }),
+            Self::Token(_) => Some(Attributes { error: &row.message }),
             _ => None,
         };
         let body = Body {
@@ -353,15 +311,11 @@ mod tests {
         let response = error.error_response();
         let content_type = response.headers().get(header::CONTENT_TYPE).unwrap();
         assert_eq!(content_type, "application/json; charset=utf-8");
-        let header = error.header().map(|(name, _)| {
-            format!(
-                "{name}: {}",
-                response.headers().get(&name).unwrap().to_str().unwrap()
-            )
-        });
+        let header = error
+            .header()
+            .map(|(name, _)| format!("{name}: {}", response.headers().get(&name).unwrap().to_str().unwrap()));
         let status = response.status().as_u16();
-        let body: Value =
-            serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
         assert_eq!(body["statusCode"], status);
         (body, header)
     }
@@ -372,10 +326,7 @@ mod tests {
         let expected = json!({
             "statusCode": 401, "error": "Unauthorized", "message": "Missing authentication",
         });
-        assert_eq!(
-            (body, header),
-            (expected, Some("www-authenticate: Bearer".to_owned()))
-        );
+        assert_eq!((body, header), (expected, Some("www-authenticate: Bearer".to_owned())));
         let (body, _) = answer(ApiError::TooLarge(512_000)).await;
         let expected = json!({
             "statusCode": 413, "error": "Request Entity Too Large",
@@ -393,10 +344,7 @@ mod tests {
         let scopes = &[Scope::CreateUsers, Scope::ReadUsers];
         let (body, _) = answer(ApiError::InsufficientScope(scopes)).await;
         let expected = "Insufficient scope, expected any of: create:users,read:users";
-        assert_eq!(
-            (&body["message"], &body["error"]),
-            (&json!(expected), &json!("Forbidden"))
-        );
+        assert_eq!((&body["message"], &body["error"]), (&json!(expected), &json!("Forbidden")));
         let (body, header) = answer(StoreError::TooManyActiveJobs(2).into()).await;
         assert_eq!(body["errorCode"], "too_many_requests");
         assert_eq!(header.as_deref(), Some("retry-after: 10"));

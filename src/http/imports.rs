@@ -29,13 +29,13 @@ pub(super) async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let body = Body::new(payload.into_inner(), state.max_file_size);
-    let accepted = accept(&request, &state, &body).await;
+    let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
+    let mut spool = Spool { state: state.clone(), id, writing: None };
+    let accepted = accept(&request, &state, &body, &mut spool).await;
+    spool.clear().await;
     body.drain().await;
     let job = accepted?;
-    info!(
-        "import job {} accepted: {} bytes for {}",
-        job.id, job.bytes, job.connection_name
-    );
+    info!("import job {} accepted: {} bytes for {}", job.id, job.bytes, job.connection_name);
     json(StatusCode::ACCEPTED, &JobView::accepted(&job))
 }
 
@@ -43,27 +43,17 @@ async fn accept(
     request: &HttpRequest,
     state: &Data<State>,
     body: &Body,
+    spool: &mut Spool,
 ) -> Result<Arc<Job>, ApiError> {
     let announced = content_length(request).unwrap_or(0);
     state.store(move |store| store.admit(announced)).await?;
-    let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
-    let mut spool = Spool {
-        state: state.clone(),
-        id: id.clone(),
-        writing: None,
-    };
-    let form = receive(request.headers(), body, async |batch| {
-        spool.write(batch).await
-    })
-    .await?;
+    let form = receive(request.headers(), body, async |batch| spool.write(batch).await).await?;
     let order = form.complete()?;
     let connection_id = order.connection_id.clone();
-    let connection = state
-        .store(move |store| store.connection(&connection_id))
-        .await?;
+    let connection = state.store(move |store| store.connection(&connection_id)).await?;
     let connection = importable(connection)?;
     let file = spool.finish().await?.ok_or(ApiError::EmptyUsers)?;
-    enqueue(state, id, connection, order, file).await
+    enqueue(state, spool.id.clone(), connection, order, file).await
 }
 
 fn importable(connection: Option<Connection>) -> Result<Connection, ApiError> {
@@ -127,10 +117,7 @@ impl Spool {
         let writing = self.state.store(move |store| {
             let mut file = match begun {
                 Some(file) => file,
-                None => Spooled {
-                    upload: store.begin_upload(&id)?,
-                    scanner: Scanner::new(),
-                },
+                None => Spooled { upload: store.begin_upload(&id)?, scanner: Scanner::new() },
             };
             file.upload.write(&batch)?;
             file.scanner.push_unreported(&batch);
@@ -138,6 +125,11 @@ impl Spool {
         });
         self.writing = Some(Box::pin(writing));
         Ok(())
+    }
+
+    /// Removes a file that was not taken, before the client is told so.
+    async fn clear(&mut self) {
+        drop(self.finish().await);
     }
 
     /// The file, once the last batch is written; `None` if there was none.

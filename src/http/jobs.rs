@@ -25,10 +25,7 @@ pub(super) async fn show(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = state
-        .store(move |store| store.job(&id))
-        .await?
-        .ok_or(ApiError::NoSuchJob)?;
+    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJob)?;
     json(StatusCode::OK, &JobView::of(&job, &state.engine))
 }
 
@@ -42,34 +39,15 @@ pub(super) async fn list(
     let params = Params::of(&request)?;
     let page = Page::of(&params)?;
     let filter = Filter::of(&params)?;
-    let found = state.store(move |store| {
-        store.jobs(
-            &|job| filter.lets_pass(job),
-            page.start,
-            page.limit,
-            page.totals,
-        )
-    });
+    let found = state
+        .store(move |store| store.jobs(&|job| filter.lets_pass(job), page.start, page.limit, page.totals));
     let found = found.await?;
-    let jobs: Vec<_> = found
-        .jobs
-        .iter()
-        .map(|job| JobView::of(job, &state.engine))
-        .collect();
+    let jobs: Vec<_> = found.jobs.iter().map(|job| JobView::of(job, &state.engine)).collect();
     let Some(total) = found.total else {
         return json(StatusCode::OK, &jobs);
     };
     let (start, limit, length) = (page.start, page.limit, jobs.len());
-    json(
-        StatusCode::OK,
-        &JobPage {
-            start,
-            limit,
-            length,
-            total,
-            jobs,
-        },
-    )
+    json(StatusCode::OK, &JobPage { start, limit, length, total, jobs })
 }
 
 #[derive(Serialize)]
@@ -97,17 +75,12 @@ impl Filter {
             let rule = format!("No enum match for: {other}");
             return Err(ApiError::invalid(Place::Query, rule, "status"));
         }
-        Ok(Self {
-            status,
-            connection: text("connection"),
-            external_id: text("external_id"),
-        })
+        Ok(Self { status, connection: text("connection"), external_id: text("external_id") })
     }
 
     fn lets_pass(&self, job: &Job) -> bool {
-        let is = |wanted: &Option<String>, given: Option<&str>| {
-            wanted.is_none() || wanted.as_deref() == given
-        };
+        let is =
+            |wanted: &Option<String>, given: Option<&str>| wanted.is_none() || wanted.as_deref() == given;
         is(&self.status, Some(status(job)))
             && is(&self.external_id, job.external_id.as_deref())
             && (is(&self.connection, Some(job.connection.as_str()))
@@ -122,10 +95,7 @@ pub(super) async fn errors(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = state
-        .store(move |store| store.job(&id))
-        .await?
-        .ok_or(ApiError::NoSuchJobErrors)?;
+    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJobErrors)?;
     let mut response = HttpResponse::Ok();
     response.content_type(PLAIN_JSON);
     match &job.stage {
@@ -159,21 +129,18 @@ fn failed_rows(
     ticket: Ticket,
     first: Piece,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    try_unfold(
-        (state, Next::Ready(first)),
-        move |(state, next)| async move {
-            let (bytes, next) = match next {
-                Next::End => return Ok(None),
-                Next::Ready(piece) => piece,
-                Next::Read(from) => {
-                    let piece = state.store(move |store| page(store, ticket, from)).await;
-                    piece.map_err(|fault| cut_off(&fault))?
-                }
-            };
-            let next = next.map_or(Next::End, Next::Read);
-            Ok(Some((bytes, (state, next))))
-        },
-    )
+    try_unfold((state, Next::Ready(first)), move |(state, next)| async move {
+        let (bytes, next) = match next {
+            Next::End => return Ok(None),
+            Next::Ready(piece) => piece,
+            Next::Read(from) => {
+                let piece = state.store(move |store| page(store, ticket, from)).await;
+                piece.map_err(|fault| cut_off(&fault))?
+            }
+        };
+        let next = next.map_or(Next::End, Next::Read);
+        Ok(Some((bytes, (state, next))))
+    })
 }
 
 /// Ends an answer whose status is long sent: the connection breaks, so no client takes it for
@@ -216,12 +183,7 @@ mod tests {
 
     fn rows(indexes: std::ops::Range<u64>) -> Vec<FailedRow> {
         let faults = vec![Fault::of_row(Code::DuplicatedUser, "again")];
-        let row = |index| FailedRow {
-            index,
-            line: index + 1,
-            user: "{}".to_owned(),
-            faults: faults.clone(),
-        };
+        let row = |index| FailedRow { index, line: index + 1, user: "{}".to_owned(), faults: faults.clone() };
         indexes.map(row).collect()
     }
 

@@ -62,12 +62,7 @@ pub struct State {
 impl State {
     /// Everything the API needs; `max_file_size` is that of an upload's request body, in bytes.
     pub fn new(store: Arc<Store>, engine: Arc<Engine>, tokens: Tokens, max_file_size: u64) -> Self {
-        Self {
-            store,
-            engine,
-            tokens,
-            max_file_size,
-        }
+        Self { store, engine, tokens, max_file_size }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -80,9 +75,7 @@ impl State {
         let store = self.store.clone();
         let done = web::block(move || work(&store));
         async move {
-            let done = done
-                .await
-                .map_err(|_| ApiError::internal("a store call panicked"))?;
+            let done = done.await.map_err(|_| ApiError::internal("a store call panicked"))?;
             Ok(done?)
         }
     }
@@ -128,9 +121,8 @@ where
 
 /// All endpoints, and the answers to requests that meet none.
 pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
-    let headers = DefaultHeaders::new()
-        .add(("cache-control", "no-cache"))
-        .add(("x-content-type-options", "nosniff"));
+    let headers =
+        DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
     let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
     let all = web::scope("")
         .app_data(state)
@@ -145,10 +137,7 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/users/{id}", users::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
-        .service(get(
-            "/.well-known/openid-configuration",
-            oauth::configuration,
-        ))
+        .service(get("/.well-known/openid-configuration", oauth::configuration))
         .default_service(web::to(no_such_route))
         .wrap(headers);
     move |config| {
@@ -194,9 +183,7 @@ fn path_fault(error: &PathError) -> ApiError {
 /// An answer with a JSON body.
 fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
-    Ok(HttpResponse::build(status)
-        .content_type("application/json; charset=utf-8")
-        .body(body))
+    Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
 }
 
 /// Where the time of day enters.

@@ -82,28 +82,17 @@ impl TokenRequest {
     fn read(request: &HttpRequest, content: &[u8]) -> Result<Self, OauthError> {
         const MALFORMED: OauthError = OauthError::Malformed("The request is malformed.");
         let headers = request.headers();
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .map_or(&b""[..], |it| it.as_bytes());
+        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
         let text = str::from_utf8(content).map_err(|_| MALFORMED)?;
-        let asked = if content_type
-            .to_ascii_lowercase()
-            .starts_with(b"application/json")
-        {
+        let asked = if content_type.to_ascii_lowercase().starts_with(b"application/json") {
             serde_json::from_str(text).map_err(|_| MALFORMED)?
         } else {
-            Query::<Self>::from_query(text)
-                .map_err(|_| MALFORMED)?
-                .into_inner()
+            Query::<Self>::from_query(text).map_err(|_| MALFORMED)?.into_inner()
         };
         match basic(request) {
             Some((client_id, client_secret)) => {
                 let (client_id, client_secret) = (Some(client_id), Some(client_secret));
-                Ok(Self {
-                    client_id,
-                    client_secret,
-                    ..asked
-                })
+                Ok(Self { client_id, client_secret, ..asked })
             }
             None => Ok(asked),
         }
@@ -112,11 +101,7 @@ impl TokenRequest {
 
 /// Id and secret sent by Basic authentication.
 fn basic(request: &HttpRequest) -> Option<(String, String)> {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
+    let given = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = given.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -128,18 +113,14 @@ fn basic(request: &HttpRequest) -> Option<(String, String)> {
 
 async fn authenticate(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
     let grant_type = asked.grant_type.as_deref();
-    let grant_type = grant_type.ok_or(OauthError::Malformed(
-        "Missing required parameter: grant_type",
-    ))?;
+    let grant_type = grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
     let id = asked.client_id.clone().unwrap_or_default();
     let client = state.store(move |store| store.client(&id)).await?;
     let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
     // Compared in any case, so that nobody learns by the clock which clients there are.
     let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
     let is_right = same_hash(&kept, &given);
-    let client = client
-        .filter(|_| is_right)
-        .ok_or(OauthError::Unauthorized)?;
+    let client = client.filter(|_| is_right).ok_or(OauthError::Unauthorized)?;
     match grant_type {
         "client_credentials" => Ok(client),
         other => Err(OauthError::GrantType(other.to_owned())),
@@ -156,11 +137,7 @@ struct TokenAnswer {
 
 fn answer(state: &State, asked: &TokenRequest, client: &Client) -> Result<TokenAnswer, OauthError> {
     let tokens = &state.tokens;
-    if let Some(other) = asked
-        .audience
-        .as_deref()
-        .filter(|it| *it != tokens.audience())
-    {
+    if let Some(other) = asked.audience.as_deref().filter(|it| *it != tokens.audience()) {
         return Err(OauthError::Audience(other.to_owned()));
     }
     let scopes = narrow(&client.scopes, asked.scope.as_deref());
@@ -176,12 +153,8 @@ fn answer(state: &State, asked: &TokenRequest, client: &Client) -> Result<TokenA
 /// The client's scopes, or those of them that are asked for.
 fn narrow(held: &[String], asked: Option<&str>) -> Vec<Scope> {
     let asked: Vec<&str> = asked.unwrap_or_default().split_whitespace().collect();
-    let wanted = held
-        .iter()
-        .filter(|name| asked.is_empty() || asked.contains(&name.as_str()));
-    wanted
-        .filter_map(|name| Scope::from_str(name).ok())
-        .collect()
+    let wanted = held.iter().filter(|name| asked.is_empty() || asked.contains(&name.as_str()));
+    wanted.filter_map(|name| Scope::from_str(name).ok()).collect()
 }
 
 fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
@@ -226,22 +199,18 @@ impl OauthError {
         use StatusCode as S;
         match self {
             Self::Malformed(why) => (S::BAD_REQUEST, "invalid_request", (*why).to_owned()),
-            Self::TooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "invalid_request",
-                "The request is too large.".to_owned(),
-            ),
+            Self::TooLarge => {
+                (S::PAYLOAD_TOO_LARGE, "invalid_request", "The request is too large.".to_owned())
+            }
             Self::Unauthorized => (S::UNAUTHORIZED, "access_denied", "Unauthorized".to_owned()),
             Self::GrantType(name) => (
                 S::FORBIDDEN,
                 "unauthorized_client",
                 format!("Grant type '{name}' not allowed for the client."),
             ),
-            Self::Audience(name) => (
-                S::FORBIDDEN,
-                "access_denied",
-                format!("Client is not authorized to access \"{name}\"."),
-            ),
+            Self::Audience(name) => {
+                (S::FORBIDDEN, "access_denied", format!("Client is not authorized to access \"{name}\"."))
+            }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
         }
     }
@@ -263,13 +232,7 @@ impl ResponseError for OauthError {
             error.log();
         }
         let (status, error, error_description) = self.row();
-        respond(
-            status,
-            &OauthBody {
-                error,
-                error_description,
-            },
-        )
+        respond(status, &OauthBody { error, error_description })
     }
 }
 
@@ -289,15 +252,12 @@ mod tests {
     #[test]
     fn a_request_is_a_form_or_json() {
         let form = "application/x-www-form-urlencoded";
-        let expected = Some((
-            "a".to_owned(),
-            "b c".to_owned(),
-            Some("http://x/".to_owned()),
-        ));
+        let expected = Some(("a".to_owned(), "b c".to_owned(), Some("http://x/".to_owned())));
         let body = "client_id=a&client_secret=b+c&audience=http%3A%2F%2Fx%2F&organization=";
         assert_eq!(read(form, body), expected);
         assert_eq!(read("", body), expected);
-        let body = r#"{"client_id":"a","client_secret":"b c","audience":"http://x/","organization":null,"x":1}"#;
+        let body =
+            r#"{"client_id":"a","client_secret":"b c","audience":"http://x/","organization":null,"x":1}"#;
         assert_eq!(read("application/json; charset=utf-8", body), expected);
         let body = r#"{"client_id":"a","client_secret":"b","audience":null}"#;
         assert_eq!(read("application/json", body).unwrap().2, None);
@@ -309,16 +269,9 @@ mod tests {
     fn basic_authentication_carries_id_and_secret() {
         let credentials = |text: &str| {
             let value = format!("Basic {}", STANDARD.encode(text));
-            basic(
-                &TestRequest::post()
-                    .insert_header(("authorization", value))
-                    .to_http_request(),
-            )
+            basic(&TestRequest::post().insert_header(("authorization", value)).to_http_request())
         };
-        assert_eq!(
-            credentials("a:b:c"),
-            Some(("a".to_owned(), "b:c".to_owned()))
-        );
+        assert_eq!(credentials("a:b:c"), Some(("a".to_owned(), "b:c".to_owned())));
         assert_eq!(credentials("a"), None);
         let other = TestRequest::post().insert_header(("authorization", "Bearer x"));
         assert_eq!(basic(&other.to_http_request()), None);
@@ -326,20 +279,10 @@ mod tests {
 
     #[test]
     fn asked_scopes_narrow_and_never_widen() {
-        let held = [
-            "create:users".to_owned(),
-            "read:users".to_owned(),
-            "old:scope".to_owned(),
-        ];
+        let held = ["create:users".to_owned(), "read:users".to_owned(), "old:scope".to_owned()];
         assert_eq!(narrow(&held, None), [Scope::CreateUsers, Scope::ReadUsers]);
-        assert_eq!(
-            narrow(&held, Some(" ")),
-            [Scope::CreateUsers, Scope::ReadUsers]
-        );
-        assert_eq!(
-            narrow(&held, Some("read:users read:logs")),
-            [Scope::ReadUsers]
-        );
+        assert_eq!(narrow(&held, Some(" ")), [Scope::CreateUsers, Scope::ReadUsers]);
+        assert_eq!(narrow(&held, Some("read:users read:logs")), [Scope::ReadUsers]);
         assert_eq!(narrow(&held, Some("read:logs")), []);
     }
 }

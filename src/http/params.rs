@@ -16,8 +16,7 @@ impl Params {
     /// Those of `request`.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let parsed = Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let parsed =
-            parsed.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), None))?;
+        let parsed = parsed.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), None))?;
         Ok(Self(parsed.into_inner()))
     }
 
@@ -94,11 +93,7 @@ impl Page {
         let number = params.whole("page", 0, LAST_PAGE)?.unwrap_or(0);
         let limit = params.whole("per_page", 1, LARGEST_PAGE)?.unwrap_or(PAGE);
         let totals = params.flag("include_totals")?.unwrap_or(false);
-        Ok(Self {
-            start: number * limit,
-            limit,
-            totals,
-        })
+        Ok(Self { start: number * limit, limit, totals })
     }
 }
 
@@ -123,10 +118,7 @@ impl Checkpoint {
             })?),
         };
         let wanted = take.is_some() || after.is_some();
-        Ok(wanted.then(|| Self {
-            after,
-            take: take.unwrap_or(PAGE),
-        }))
+        Ok(wanted.then(|| Self { after, take: take.unwrap_or(PAGE) }))
     }
 }
 
@@ -146,10 +138,7 @@ impl Fields {
     pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
         let include = params.flag("include_fields")?.unwrap_or(true);
         let names = params.text("fields").unwrap_or_default().split(',');
-        let names = names
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned);
+        let names = names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
         let names: Vec<String> = names.collect();
         Ok(match include {
             _ if names.is_empty() => Self::All,
@@ -191,58 +180,23 @@ mod tests {
     #[test]
     fn pages_are_counted_from_zero_and_have_bounds() {
         let page = |query: &str| Page::of(&params(query)).map_err(|error| error.to_string());
-        assert_eq!(
-            page("").unwrap(),
-            Page {
-                start: 0,
-                limit: 50,
-                totals: false
-            }
-        );
+        assert_eq!(page("").unwrap(), Page { start: 0, limit: 50, totals: false });
         let asked = page("page=2&per_page=10&include_totals=true&include_fields=maybe").unwrap();
-        assert_eq!(
-            asked,
-            Page {
-                start: 20,
-                limit: 10,
-                totals: true
-            }
-        );
+        assert_eq!(asked, Page { start: 20, limit: 10, totals: true });
         let refused = [
-            (
-                "per_page=x",
-                "'Expected type integer but found type string' on property per_page.",
-            ),
-            (
-                "per_page=",
-                "'Expected type integer but found type string' on property per_page.",
-            ),
-            (
-                "per_page=0",
-                "'Value 0 is less than minimum 1' on property per_page.",
-            ),
-            (
-                "per_page=101",
-                "'Value 101 is greater than maximum 100' on property per_page.",
-            ),
-            (
-                "page=-1",
-                "'Value -1 is less than minimum 0' on property page.",
-            ),
+            ("per_page=x", "'Expected type integer but found type string' on property per_page."),
+            ("per_page=", "'Expected type integer but found type string' on property per_page."),
+            ("per_page=0", "'Value 0 is less than minimum 1' on property per_page."),
+            ("per_page=101", "'Value 101 is greater than maximum 100' on property per_page."),
+            ("page=-1", "'Value -1 is less than minimum 0' on property page."),
             (
                 "page=18446744073709551615",
                 "'Value 18446744073709551615 is greater than maximum 10000000' on property page.",
             ),
-            (
-                "include_totals=1",
-                "'Expected type boolean but found type string' on property include_totals.",
-            ),
+            ("include_totals=1", "'Expected type boolean but found type string' on property include_totals."),
         ];
         for (query, message) in refused {
-            assert_eq!(
-                page(query).unwrap_err(),
-                format!("Query validation error: {message}")
-            );
+            assert_eq!(page(query).unwrap_err(), format!("Query validation error: {message}"));
         }
     }
 
@@ -250,18 +204,9 @@ mod tests {
     fn a_checkpoint_is_there_when_it_is_asked_for() {
         let checkpoint = |query: &str| Checkpoint::of(&params(query)).ok();
         assert_eq!(checkpoint("page=1"), Some(None));
-        let from_start = Checkpoint {
-            after: None,
-            take: 50,
-        };
+        let from_start = Checkpoint { after: None, take: 50 };
         assert_eq!(checkpoint("take=50&from="), Some(Some(from_start)));
-        assert_eq!(
-            checkpoint("from=7"),
-            Some(Some(Checkpoint {
-                after: Some(7),
-                take: 50
-            }))
-        );
+        assert_eq!(checkpoint("from=7"), Some(Some(Checkpoint { after: Some(7), take: 50 })));
         assert_eq!(checkpoint("from=x"), None);
         assert_eq!(checkpoint("take=101"), None);
     }

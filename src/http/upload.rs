@@ -92,13 +92,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
-        Self::Users,
-        Self::ConnectionId,
-        Self::Upsert,
-        Self::ExternalId,
-        Self::SendCompletionEmail,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Users, Self::ConnectionId, Self::Upsert, Self::ExternalId, Self::SendCompletionEmail];
 
     const fn name(self) -> &'static str {
         match self {
@@ -130,11 +125,7 @@ pub(super) async fn receive(
             continue;
         };
         if form.has(part) {
-            return Err(ApiError::invalid(
-                Place::Payload,
-                "Part given twice",
-                part.name(),
-            ));
+            return Err(ApiError::invalid(Place::Payload, "Part given twice", part.name()));
         }
         if part == Part::Users {
             form.users = Some(pass_on(field, body, &mut take).await?);
@@ -173,9 +164,7 @@ async fn text(part: Part, mut field: Field, body: &Body) -> Result<String, ApiEr
     while let Some(bytes) = field.next().await {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
         if text.len() + bytes.len() > LONGEST_TEXT {
-            return Err(refuse(format!(
-                "String is too long, maximum {LONGEST_TEXT} bytes"
-            )));
+            return Err(refuse(format!("String is too long, maximum {LONGEST_TEXT} bytes")));
         }
         text.extend_from_slice(&bytes);
     }
@@ -211,11 +200,7 @@ mod tests {
     const ID: &str = "con_8dQ2xYz0aBcD1eFg";
 
     /// What is read of `body`, sent with this content type; the file comes second.
-    async fn read(
-        content_type: &str,
-        body: &[u8],
-        limit: u64,
-    ) -> (Result<Form, ApiError>, Vec<u8>) {
+    async fn read(content_type: &str, body: &[u8], limit: u64) -> (Result<Form, ApiError>, Vec<u8>) {
         let request = TestRequest::post().set_payload(Bytes::copy_from_slice(body));
         let (request, mut payload) = request.to_http_parts();
         let payload = Payload::from_request(&request, &mut payload).await.unwrap();
@@ -245,8 +230,7 @@ mod tests {
 
     async fn order(parts: &[(&str, &str)]) -> Result<Order, String> {
         let (form, _) = read("multipart/form-data; boundary=B", &form(parts), 1 << 20).await;
-        form.and_then(Form::complete)
-            .map_err(|error| error.to_string())
+        form.and_then(Form::complete).map_err(|error| error.to_string())
     }
 
     #[actix_web::test]
@@ -308,14 +292,8 @@ mod tests {
                 "Payload validation error: 'Expected type boolean but found type string' on \
                  property send_completion_email.",
             ),
-            (
-                &[users, users, id],
-                "Payload validation error: 'Part given twice' on property users.",
-            ),
-            (
-                &[users, id, id],
-                "Payload validation error: 'Part given twice' on property connection_id.",
-            ),
+            (&[users, users, id], "Payload validation error: 'Part given twice' on property users."),
+            (&[users, id, id], "Payload validation error: 'Part given twice' on property connection_id."),
             (
                 &[users, id, ("external_id", ""), ("external_id", "")],
                 "Payload validation error: 'Part given twice' on property external_id.",
@@ -345,20 +323,13 @@ mod tests {
             ("multipart/form-data; boundary=C", &good),
             (boundary, b""),
             (boundary, cut),
-            (
-                boundary,
-                b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n",
-            ),
+            (boundary, b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n"),
             (boundary, b"--B\r\nno header\r\n\r\nx\r\n--B--\r\n"),
         ];
         for (content_type, body) in cases {
             let (form, _) = read(content_type, body, 1 << 20).await;
             let message = "Payload validation error: 'Invalid multipart payload format'.";
-            assert_eq!(
-                form.unwrap_err().to_string(),
-                message,
-                "{content_type} {body:?}"
-            );
+            assert_eq!(form.unwrap_err().to_string(), message, "{content_type} {body:?}");
         }
     }
 

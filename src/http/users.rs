@@ -21,11 +21,7 @@ pub(super) async fn by_email(
     let params = Params::of(&request)?;
     let fields = Fields::of(&params)?;
     let Some(email) = params.text("email").map(str::to_owned) else {
-        return Err(ApiError::invalid(
-            Place::Query,
-            "Missing required property: email",
-            None,
-        ));
+        return Err(ApiError::invalid(Place::Query, "Missing required property: email", None));
     };
     let found = state.store(move |store| {
         let mut users = store.users_by_email(&email)?;
@@ -33,12 +29,8 @@ pub(super) async fn by_email(
         Ok(users)
     });
     let found = found.await?;
-    let views = found
-        .iter()
-        .map(|(user, connection)| UserView::of(user, connection));
-    let views = views
-        .map(|view| fields.select(&view?))
-        .collect::<Result<Vec<_>, _>>()?;
+    let views = found.iter().map(|(user, connection)| UserView::of(user, connection));
+    let views = views.map(|view| fields.select(&view?)).collect::<Result<Vec<_>, _>>()?;
     json(StatusCode::OK, &views)
 }
 
@@ -53,8 +45,5 @@ pub(super) async fn show(
     let id: UserId = id.parse().map_err(|_| ApiError::NoSuchUser)?;
     let found = state.store(move |store| store.user(id)).await?;
     let (user, connection) = found.ok_or(ApiError::NoSuchUser)?;
-    json(
-        StatusCode::OK,
-        &fields.select(&UserView::of(&user, &connection)?)?,
-    )
+    json(StatusCode::OK, &fields.select(&UserView::of(&user, &connection)?)?)
 }

@@ -58,13 +58,8 @@ impl<'a> JobView<'a> {
                 time_left_seconds: Some(engine.time_left_seconds(job)),
                 ..view
             },
-            Stage::Completed { summary, .. } => Self {
-                summary: Some(summary.into()),
-                ..view
-            },
-            Stage::Failed {
-                reason, summary, ..
-            } => Self {
+            Stage::Completed { summary, .. } => Self { summary: Some(summary.into()), ..view },
+            Stage::Failed { reason, summary, .. } => Self {
                 summary: (*summary != Summary::default()).then(|| summary.into()),
                 status_details: Some(reason),
                 ..view
@@ -74,10 +69,7 @@ impl<'a> JobView<'a> {
 
     /// A failed job as the answer to what its errors are.
     pub(super) fn failure(job: &'a Job, reason: &'a str) -> Self {
-        Self {
-            status_details: Some(reason),
-            ..Self::accepted(job)
-        }
+        Self { status_details: Some(reason), ..Self::accepted(job) }
     }
 }
 
@@ -100,18 +92,8 @@ struct SummaryView {
 
 impl From<&Summary> for SummaryView {
     fn from(summary: &Summary) -> Self {
-        let Summary {
-            failed,
-            updated,
-            inserted,
-            total,
-        } = *summary;
-        Self {
-            failed,
-            updated,
-            inserted,
-            total,
-        }
+        let Summary { failed, updated, inserted, total } = *summary;
+        Self { failed, updated, inserted, total }
     }
 }
 
@@ -235,10 +217,7 @@ impl<'a> UserView<'a> {
             }],
             user_id: user.id.to_string(),
             name: &user.email,
-            nickname: user
-                .email
-                .rsplit_once('@')
-                .map_or(&user.email, |(local, _)| local),
+            nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
             app_metadata: raw(user.app_metadata.as_deref())?,
             user_metadata: raw(user.user_metadata.as_deref())?,
         })
@@ -246,9 +225,7 @@ impl<'a> UserView<'a> {
 }
 
 fn raw(text: Option<&str>) -> Result<Option<&RawValue>, ApiError> {
-    text.map(serde_json::from_str)
-        .transpose()
-        .map_err(ApiError::internal)
+    text.map(serde_json::from_str).transpose().map_err(ApiError::internal)
 }
 
 #[cfg(test)]
@@ -290,9 +267,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_an_upload_has_the_fields_of_every_era() {
-        let view = serde_json::to_string(&JobView::accepted(&job(Stage::Pending(
-            Progress::default(),
-        ))));
+        let view = serde_json::to_string(&JobView::accepted(&job(Stage::Pending(Progress::default()))));
         let expected = concat!(
             r#"{"type":"users_import","status":"pending","connection_id":"con_8dQ2xYz0aBcD1eFg","#,
             r#""connection":"staff-db","created_at":"2018-03-05T09:31:12.481Z","#,

@@ -60,13 +60,9 @@ pub fn judge<'a>(text: &'a str, limits: &Limits) -> Result<Candidate<'a>, Vec<Fa
     let (app_metadata, user_metadata) = row.metadata(*limits, &mut faults);
     row.note_strangers(&mut faults);
     match (email, email_verified) {
-        (Some(email), Some(email_verified)) if faults.list.is_empty() => Ok(Candidate {
-            email,
-            email_verified,
-            username,
-            app_metadata,
-            user_metadata,
-        }),
+        (Some(email), Some(email_verified)) if faults.list.is_empty() => {
+            Ok(Candidate { email, email_verified, username, app_metadata, user_metadata })
+        }
         _ => Err(faults.list),
     }
 }
@@ -104,10 +100,7 @@ impl<'a> Row<'a> {
             Err(_) if text.starts_with('{') => "text that is no JSON",
             Err(_) => type_of(text),
         };
-        Err(Fault::of_row(
-            Code::InvalidType,
-            format!("Expected type object but found type {found}"),
-        ))
+        Err(Fault::of_row(Code::InvalidType, format!("Expected type object but found type {found}")))
     }
 
     fn from_members(members: &Members<'a>) -> Self {
@@ -191,11 +184,7 @@ impl<'a> Row<'a> {
     }
 
     /// Both metadata objects, without blanks. If they are too large nothing inside is looked at.
-    fn metadata(
-        &self,
-        limits: Limits,
-        faults: &mut Faults,
-    ) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+    fn metadata(&self, limits: Limits, faults: &mut Faults) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
         let app = object_at("app_metadata", self.app_metadata, faults);
         let user = object_at("user_metadata", self.user_metadata, faults);
         let length = |text: &Option<Cow<'a, str>>| text.as_ref().map_or(0, |text| text.len());
@@ -217,15 +206,9 @@ impl<'a> Row<'a> {
         for name in &self.unknown {
             let name = cut(name);
             let rule = format!("Additional properties not allowed: {name}");
-            faults.note(Fault::of_property(
-                Code::ObjectAdditionalProperties,
-                name,
-                rule,
-            ));
+            faults.note(Fault::of_property(Code::ObjectAdditionalProperties, name, rule));
         }
-        self.repeated
-            .iter()
-            .for_each(|name| faults.note_repeated(name, name));
+        self.repeated.iter().for_each(|name| faults.note_repeated(name, name));
         self.broken.iter().for_each(|name| faults.note_broken(name));
     }
 }

@@ -44,12 +44,7 @@ pub fn examine<R: Read + Seek>(
         for row in &chunk.rows {
             let text = chunk.text_of(row);
             let verdict = judge_read(text, limits);
-            on_row(Examined {
-                index: row.index,
-                line: row.line,
-                text,
-                verdict,
-            });
+            on_row(Examined { index: row.index, line: row.line, text, verdict });
         }
     }
     Ok(Ok(rows))
@@ -82,9 +77,7 @@ mod tests {
     type Verdict = (u64, u64, bool);
 
     fn verdicts(text: &str) -> (Result<u64, FileFault>, Vec<Verdict>) {
-        let limits = Limits {
-            max_metadata_bytes: 100,
-        };
+        let limits = Limits { max_metadata_bytes: 100 };
         let mut verdicts = Vec::new();
         let on_row = |row: Examined<'_>| verdicts.push((row.index, row.line, row.verdict.is_ok()));
         let rows = examine(Cursor::new(text), &limits, on_row).unwrap();
@@ -100,10 +93,7 @@ mod tests {
     #[test]
     fn no_row_of_a_bad_file_does() {
         let (rows, verdicts) = verdicts("[{\"email\":\"a@b.c\",\"email_verified\":true},");
-        assert_eq!(
-            rows.unwrap_err().what,
-            "the file ends before the closing ']'"
-        );
+        assert_eq!(rows.unwrap_err().what, "the file ends before the closing ']'");
         assert_eq!(verdicts, []);
     }
 }

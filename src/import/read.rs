@@ -152,20 +152,13 @@ impl<R: Read + Seek> Rows<R> {
         }
         self.block_start += self.block.len() as u64;
         self.block.clear();
-        self.file
-            .by_ref()
-            .take(BLOCK_BYTES)
-            .read_to_end(&mut self.block)?;
+        self.file.by_ref().take(BLOCK_BYTES).read_to_end(&mut self.block)?;
         if self.block.is_empty() {
             self.ended = true;
-            return mem::take(&mut self.scanner)
-                .finish()
-                .map(|_| false)
-                .map_err(invalid);
+            return mem::take(&mut self.scanner).finish().map(|_| false).map_err(invalid);
         }
         let found = &mut self.found;
-        self.scanner
-            .push(&self.block, &mut |span| found.push_back(span));
+        self.scanner.push(&self.block, &mut |span| found.push_back(span));
         let Some(fault) = self.scanner.fault().cloned() else {
             return Ok(true);
         };
@@ -201,11 +194,7 @@ struct Draft {
 
 impl Draft {
     fn is_full(&self, next: &RowSpan, most_rows: usize) -> bool {
-        let length = if is_too_long(next) {
-            0
-        } else {
-            next.end - next.start
-        };
+        let length = if is_too_long(next) { 0 } else { next.end - next.start };
         let room = MAX_CHUNK_BYTES.saturating_sub(self.text.len()) as u64;
         self.rows.len() >= most_rows || (!self.rows.is_empty() && room < length)
     }
@@ -219,11 +208,7 @@ impl Draft {
             }
             start..self.text.len()
         });
-        self.rows.push(RawRow {
-            index: span.index,
-            line: span.line,
-            span: span_in_text,
-        });
+        self.rows.push(RawRow { index: span.index, line: span.line, span: span_in_text });
     }
 
     fn finish(self) -> io::Result<Option<RawChunk>> {
@@ -232,10 +217,6 @@ impl Draft {
         }
         let text = String::from_utf8(self.text)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Some(RawChunk {
-            text,
-            rows: self.rows,
-            end: self.end,
-        }))
+        Ok(Some(RawChunk { text, rows: self.rows, end: self.end }))
     }
 }

@@ -18,17 +18,8 @@ const MASK: &str = r#""*****""#;
 const NOTHING: &str = "{}";
 const TRUNCATED: &str = r#""truncated":true"#;
 /// Members of a password hash that are no secrets: they tell how it was made.
-const HARMLESS: [&str; 9] = [
-    "algorithm",
-    "encoding",
-    "digest",
-    "position",
-    "keylen",
-    "cost",
-    "blockSize",
-    "parallelization",
-    "id",
-];
+const HARMLESS: [&str; 9] =
+    ["algorithm", "encoding", "digest", "position", "keylen", "cost", "blockSize", "parallelization", "id"];
 /// Deepest nesting shown inside a secret.
 const MAX_DEPTH: u32 = 16;
 
@@ -44,26 +35,20 @@ pub fn reported(text: Option<&str>) -> String {
         return NOTHING.to_owned();
     }
     let masked = masked(&compact);
-    if masked.len() > MAX_REPORTED_BYTES {
-        shortened(&compact)
-    } else {
-        masked
-    }
+    if masked.len() > MAX_REPORTED_BYTES { shortened(&compact) } else { masked }
 }
 
 fn masked(compact: &str) -> String {
     let mut report = String::with_capacity(compact.len());
-    object(
-        &mut Cursor::new(compact),
-        &mut report,
-        |name, cursor, report| match (decode(name).as_deref(), cursor.peek()) {
+    object(&mut Cursor::new(compact), &mut report, |name, cursor, report| {
+        match (decode(name).as_deref(), cursor.peek()) {
             (Some("custom_password_hash"), Some(b'{')) | (Some("mfa_factors"), Some(b'[')) => {
                 secret(cursor, report, 1);
             }
             (Some(name), _) if is_secret(name) => mask(cursor, report),
             _ => report.push_str(cursor.value()),
-        },
-    );
+        }
+    });
     report
 }
 

@@ -46,7 +46,7 @@ struct Prepared {
 pub fn run(
     store: &Store,
     job: &Arc<Job>,
-    limits: &Limits,
+    limits: Limits,
     now: impl Fn() -> Timestamp + Sync,
     pause: impl Fn() -> bool,
 ) -> Result<Arc<Job>, RunError> {
@@ -54,10 +54,7 @@ pub fn run(
         return Ok(job.clone());
     };
     if job.rows == Ok(0) {
-        let nothing = Chunk {
-            rows: Vec::new(),
-            end: progress.next,
-        };
+        let nothing = Chunk { rows: Vec::new(), end: progress.next };
         return Ok(store.apply(job, &nothing, now(), &unreported)?);
     }
     let file = store.file(job)?;
@@ -74,11 +71,8 @@ pub fn run(
                 return Ok(job);
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "it has fewer rows than when it was accepted",
-        )
-        .into())
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has fewer rows than when it was accepted")
+            .into())
     })
 }
 
@@ -88,7 +82,7 @@ fn prepare_all(
     job: &Job,
     progress: Progress,
     file: File,
-    limits: &Limits,
+    limits: Limits,
     now: &(impl Fn() -> Timestamp + Sync),
     sender: &SyncSender<Result<Prepared, RunError>>,
 ) {
@@ -120,19 +114,16 @@ fn prepare(
     store: &Store,
     job: &Job,
     raw: RawChunk,
-    limits: &Limits,
+    limits: Limits,
     now: Timestamp,
 ) -> Result<Prepared, StoreError> {
     let mut rows = Vec::with_capacity(raw.rows.len());
     for (at, row) in raw.rows.iter().enumerate() {
-        let verdict = match judge_read(raw.text_of(row), limits) {
+        let verdict = match judge_read(raw.text_of(row), &limits) {
             Ok(candidate) => Ok(store.draft(&candidate, job.ids.id(row.index), now)?),
             Err(faults) => Err(failed_row(&raw, at, faults)),
         };
-        rows.push(ChunkRow {
-            index: row.index,
-            verdict,
-        });
+        rows.push(ChunkRow { index: row.index, verdict });
     }
     let chunk = Chunk { rows, end: raw.end };
     Ok(Prepared { raw, chunk })

@@ -53,11 +53,7 @@ pub struct RowSpan {
 impl RowSpan {
     /// The place right behind the row: where to [`Scanner::resume`] to find the rows after it.
     pub fn position_after(&self) -> Position {
-        Position {
-            row: self.index + 1,
-            byte: self.end,
-            line: self.end_line,
-        }
+        Position { row: self.index + 1, byte: self.end, line: self.end_line }
     }
 }
 
@@ -167,11 +163,7 @@ impl Scanner {
         if position.byte == 0 {
             return Self::new();
         }
-        let next = if position.row == 0 {
-            Expected::FirstItem
-        } else {
-            Expected::Comma
-        };
+        let next = if position.row == 0 { Expected::FirstItem } else { Expected::Comma };
         Self {
             state: State::Between(next),
             offset: position.byte,
@@ -360,11 +352,7 @@ impl Scanner {
     fn open(&mut self, object: bool) {
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(object);
-        let first = if object {
-            Expected::FirstName
-        } else {
-            Expected::FirstItem
-        };
+        let first = if object { Expected::FirstName } else { Expected::FirstItem };
         self.state = State::Between(first);
     }
 
@@ -387,11 +375,7 @@ impl Scanner {
     #[inline]
     fn value_ended(&mut self) {
         let row_ended = self.depth == self.row_depth;
-        self.state = if row_ended {
-            State::RowEnded
-        } else {
-            State::Between(Expected::Comma)
-        };
+        self.state = if row_ended { State::RowEnded } else { State::Between(Expected::Comma) };
     }
 
     /// Tells of the row that ended just before `at`.
@@ -399,13 +383,7 @@ impl Scanner {
         self.state = State::Between(Expected::Comma);
         if let Some((start, line)) = self.row.take() {
             let end = self.offset + at as u64;
-            on_row(RowSpan {
-                index: self.rows,
-                line,
-                start,
-                end,
-                end_line: self.line,
-            });
+            on_row(RowSpan { index: self.rows, line, start, end, end_line: self.line });
             self.rows += 1;
         }
         at
@@ -418,13 +396,8 @@ impl Scanner {
             (Expected::Value, b']') if !self.in_object() => {
                 ("expected a value after the comma", Some(LAST_COMMA))
             }
-            (Expected::Name, b'}') => (
-                "expected a property's name after the comma",
-                Some(LAST_COMMA),
-            ),
-            (Expected::Comma, b'{') if in_rows => {
-                ("expected ',' or ']' after a row", Some(BETWEEN_ROWS))
-            }
+            (Expected::Name, b'}') => ("expected a property's name after the comma", Some(LAST_COMMA)),
+            (Expected::Comma, b'{') if in_rows => ("expected ',' or ']' after a row", Some(BETWEEN_ROWS)),
             (Expected::Comma, _) if in_rows => ("expected ',' or ']' after a row", None),
             (Expected::Comma, _) if self.in_object() => {
                 ("expected ',' or '}' after a property's value", None)

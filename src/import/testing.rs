@@ -19,11 +19,7 @@ pub(crate) fn json() -> impl Strategy<Value = String> {
     })
 }
 
-fn list(
-    open: char,
-    item: impl Strategy<Value = String>,
-    close: char,
-) -> impl Strategy<Value = String> {
+fn list(open: char, item: impl Strategy<Value = String>, close: char) -> impl Strategy<Value = String> {
     (prop::collection::vec(item, 0..6), "[ \t\r\n]{0,3}").prop_map(move |(items, blank)| {
         let items = items.join(&format!("{blank},{blank}"));
         format!("{open}{blank}{items}{blank}{close}")
@@ -45,8 +41,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Changes, removes or adds one byte, of those that matter to JSON.
 pub(crate) fn mutate(text: &mut Vec<u8>, place: usize, byte: usize, kind: u8) {
-    const BYTES: &[u8] =
-        b"[]{},:\"\\ \n0123456789-+.eEtrufalsn/'\x00\x1f\x7f\x80\xbf\xc3\xe2\xed\xf4";
+    const BYTES: &[u8] = b"[]{},:\"\\ \n0123456789-+.eEtrufalsn/'\x00\x1f\x7f\x80\xbf\xc3\xe2\xed\xf4";
     let byte = BYTES[byte % BYTES.len()];
     let place = place % (text.len() + 1);
     match kind {

@@ -70,12 +70,7 @@ pub(super) fn type_of(value: &str) -> &'static str {
         Some(b't' | b'f') => "boolean",
         Some(b'n') => "null",
         // 1.0 and 1e2 are whole, too. Beyond the range of a double nobody can tell.
-        _ if value
-            .parse::<f64>()
-            .is_ok_and(|number| number.fract() == 0.0) =>
-        {
-            "integer"
-        }
+        _ if value.parse::<f64>().is_ok_and(|number| number.fract() == 0.0) => "integer",
         _ => "number",
     }
 }

@@ -51,31 +51,16 @@ struct Shared {
 
 impl Engine {
     /// Starts the threads; they begin with what an earlier process left unfinished.
-    pub fn start(
-        store: Arc<Store>,
-        limits: Limits,
-        workers: NonZeroUsize,
-    ) -> Result<Self, StoreError> {
+    pub fn start(store: Arc<Store>, limits: Limits, workers: NonZeroUsize) -> Result<Self, StoreError> {
         let left_over = store.unfinished()?;
-        let shared = Arc::new(Shared {
-            store,
-            limits,
-            queue: Queue::new(left_over),
-            pace: Mutex::new(FIRST_GUESS),
-        });
+        let shared =
+            Arc::new(Shared { store, limits, queue: Queue::new(left_over), pace: Mutex::new(FIRST_GUESS) });
         let spawn = |number| {
             let shared = shared.clone();
-            thread::Builder::new()
-                .name(format!("import-{number}"))
-                .spawn(move || shared.work())
+            thread::Builder::new().name(format!("import-{number}")).spawn(move || shared.work())
         };
-        let workers = (0..workers.get())
-            .map(spawn)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            shared,
-            workers: Mutex::new(workers),
-        })
+        let workers = (0..workers.get()).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { shared, workers: Mutex::new(workers) })
     }
 
     /// Tells the engine that a job was accepted.
@@ -85,20 +70,14 @@ impl Engine {
 
     /// Whole percent of an unfinished job, by bytes of its file: at most 99, never going backwards.
     pub fn percentage_done(&self, job: &Job) -> u64 {
-        let done = job
-            .progress()
-            .map_or(job.bytes, |progress| progress.next.byte);
+        let done = job.progress().map_or(job.bytes, |progress| progress.next.byte);
         (done * 100 / job.bytes.max(1)).min(99)
     }
 
     /// Whole seconds until an unfinished job will have ended, by the pace of the work so far.
     pub fn time_left_seconds(&self, job: &Job) -> u64 {
         let pace = (*self.shared.pace.lock()).max(1);
-        self.shared
-            .store
-            .bytes_to_do(job.ticket)
-            .unwrap_or(job.bytes)
-            .div_ceil(pace)
+        self.shared.store.bytes_to_do(job.ticket).unwrap_or(job.bytes).div_ceil(pace)
     }
 
     /// Lets every job stop at its next safe point; returns when all have.
@@ -156,13 +135,12 @@ impl Shared {
 
     fn run(&self, job: &Arc<Job>) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let pause =
-            || self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted());
-        let run = || import::run(&self.store, job, &self.limits, now, pause);
+        let pause = || self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted());
+        let run = || import::run(&self.store, job, self.limits, now, pause);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(after)) => {
                 self.note_pace(job, &after, begun.elapsed());
-                self.log_end(&after);
+                log_end(&after);
                 Ok(after.progress().is_none())
             }
             Ok(Err(RunError::Store(error))) => Err(error),
@@ -171,10 +149,9 @@ impl Shared {
             }
             // The rows written before the panic are known to the store, not to `job`.
             Err(_) => match self.store.unfinished_job(job.ticket)? {
-                Some(job) => self.fail(
-                    &job,
-                    "The import of this file crashed. Please report it as a bug.".to_owned(),
-                ),
+                Some(job) => {
+                    self.fail(&job, "The import of this file crashed. Please report it as a bug.".to_owned())
+                }
                 None => Ok(true),
             },
         }
@@ -188,10 +165,7 @@ impl Shared {
             return false;
         }
         let failed = self.store.unfinished_job(ticket).and_then(|job| match job {
-            Some(job) => self.fail(
-                &job,
-                format!("The server could not go on with this file: {error}"),
-            ),
+            Some(job) => self.fail(&job, format!("The server could not go on with this file: {error}")),
             None => Ok(true),
         });
         failed.unwrap_or(false)
@@ -199,29 +173,12 @@ impl Shared {
 
     fn fail(&self, job: &Job, reason: String) -> Result<bool, StoreError> {
         let job = self.store.fail(job, reason, now())?;
-        self.log_end(&job);
+        log_end(&job);
         Ok(true)
     }
 
-    fn log_end(&self, job: &Job) {
-        match &job.stage {
-            Stage::Pending(_) => {}
-            Stage::Completed { summary, .. } => tracing::info!(
-                "import job {} completed: {} inserted, {} updated, {} failed",
-                job.id,
-                summary.inserted,
-                summary.updated,
-                summary.failed
-            ),
-            Stage::Failed { .. } => tracing::warn!("import job {} failed", job.id),
-        }
-    }
-
     fn note_pace(&self, before: &Job, after: &Job, took: Duration) {
-        let at = |job: &Job| {
-            job.progress()
-                .map_or(job.bytes, |progress| progress.next.byte)
-        };
+        let at = |job: &Job| job.progress().map_or(job.bytes, |progress| progress.next.byte);
         let bytes = at(after).saturating_sub(at(before));
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
         *self.pace.lock() = bytes * 1000 / millis;
@@ -236,7 +193,7 @@ impl Shared {
                     self.adopt();
                 }
                 Err(error) => {
-                    tracing::error!("the store cannot be reopened, trying again: {error}")
+                    tracing::error!("the store cannot be reopened, trying again: {error}");
                 }
             }
             thread::sleep(MEND_PAUSE);
@@ -253,4 +210,18 @@ impl Shared {
 
 fn now() -> Timestamp {
     SystemTime::now().into()
+}
+
+fn log_end(job: &Job) {
+    match &job.stage {
+        Stage::Pending(_) => {}
+        Stage::Completed { summary, .. } => tracing::info!(
+            "import job {} completed: {} inserted, {} updated, {} failed",
+            job.id,
+            summary.inserted,
+            summary.updated,
+            summary.failed
+        ),
+        Stage::Failed { .. } => tracing::warn!("import job {} failed", job.id),
+    }
 }

@@ -30,16 +30,8 @@ struct State {
 impl Queue {
     pub(super) fn new(left_over: Vec<Ticket>) -> Self {
         let set: HashSet<Ticket> = left_over.iter().copied().collect();
-        let state = State {
-            waiting: left_over.into(),
-            known: set.clone(),
-            left_over: set,
-            stopping: false,
-        };
-        Self {
-            state: Mutex::new(state),
-            bell: Condvar::new(),
-        }
+        let state = State { waiting: left_over.into(), known: set.clone(), left_over: set, stopping: false };
+        Self { state: Mutex::new(state), bell: Condvar::new() }
     }
 
     /// Adds a job, unless it is here already.

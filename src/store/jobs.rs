@@ -14,8 +14,8 @@ use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
 use super::{Draft, Store, Upload};
 use crate::domain::{
-    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage,
-    Ticket, Timestamp,
+    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage, Ticket,
+    Timestamp,
 };
 
 /// What an upload asks for.
@@ -174,12 +174,8 @@ impl Store {
     pub fn bytes_to_do(&self, ticket: Ticket) -> Result<u64> {
         let core = self.core()?;
         let active = core.active.lock();
-        let left = |job: &Arc<Job>| {
-            job.bytes
-                - job
-                    .progress()
-                    .map_or(job.bytes, |at| at.next.byte.min(job.bytes))
-        };
+        let left =
+            |job: &Arc<Job>| job.bytes - job.progress().map_or(job.bytes, |at| at.next.byte.min(job.bytes));
         Ok(active.jobs.range(..=ticket).map(|(_, job)| left(job)).sum())
     }
 
@@ -207,10 +203,7 @@ impl Store {
                 break;
             }
         }
-        Ok(Page {
-            jobs,
-            total: counted.then_some(matches),
-        })
+        Ok(Page { jobs, total: counted.then_some(matches) })
     }
 
     /// A page of a job's failed rows in file order, beginning at row `from` or later; and where the
@@ -228,10 +221,7 @@ impl Store {
     pub fn try_again(&self, job: &Job) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let job = Job {
-            attempts: job.attempts + 1,
-            ..job.clone()
-        };
+        let job = Job { attempts: job.attempts + 1, ..job.clone() };
         let mut change = Change::default();
         JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job)?;
         let unpublished = core.commit(&mut writer, change)?;
@@ -255,13 +245,7 @@ impl Store {
         let connection = connection_number(&core, job)?;
         let tail = writer.tails.get(&connection).copied().unwrap_or_default();
         let unfinished = core.active.lock().jobs.keys().copied().collect();
-        let mut rows = Rows::new(
-            Edit::new(&core, connection, tail),
-            job,
-            progress.claims,
-            unfinished,
-            now,
-        );
+        let mut rows = Rows::new(Edit::new(&core, connection, tail), job, progress.claims, unfinished, now);
         let mut summary = progress.summary;
         let mut failed = Vec::new();
         for (at, row) in chunk.rows.iter().enumerate() {
@@ -286,17 +270,9 @@ impl Store {
         let stage = if job.rows == Ok(chunk.end.row) {
             Stage::Completed { summary, at: now }
         } else {
-            Stage::Pending(Progress {
-                next: chunk.end,
-                summary,
-                claims,
-            })
+            Stage::Pending(Progress { next: chunk.end, summary, claims })
         };
-        let job = Job {
-            stage,
-            attempts: 0,
-            ..job.clone()
-        };
+        let job = Job { stage, attempts: 0, ..job.clone() };
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
         writer.tails.insert(connection, edit.publish());
@@ -311,15 +287,8 @@ impl Store {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let progress = job.progress().unwrap_or_default();
-        let stage = Stage::Failed {
-            reason,
-            summary: progress.summary,
-            at: now,
-        };
-        let job = Job {
-            stage,
-            ..job.clone()
-        };
+        let stage = Stage::Failed { reason, summary: progress.summary, at: now };
+        let job = Job { stage, ..job.clone() };
         let mut change = Change::default();
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
@@ -346,17 +315,9 @@ impl Store {
     pub(super) fn drop_stale_claims(&self) -> Result<()> {
         let core = self.core()?;
         let mut from = CLAIMS.key(&[]);
-        while let Some(entry) = core
-            .database
-            .tree()
-            .range(from..CLAIMS.key(&[&[u8::MAX; 8]]))
-            .next()
-        {
+        while let Some(entry) = core.database.tree().range(from..CLAIMS.key(&[&[u8::MAX; 8]])).next() {
             let key = entry?.0;
-            let ticket = *key
-                .get(1..)
-                .and_then(<[u8]>::first_chunk)
-                .unwrap_or(&[u8::MAX; 8]);
+            let ticket = *key.get(1..).and_then(<[u8]>::first_chunk).unwrap_or(&[u8::MAX; 8]);
             let ticket = Ticket::from_be_bytes(ticket);
             if !core.active.lock().jobs.contains_key(&ticket) {
                 drop_claims(&core, ticket)?;
@@ -374,20 +335,10 @@ fn active_job(core: &Core, id: &JobId) -> Option<Arc<Job>> {
 
 /// How far the job is, if the chunk is really its next one.
 fn expected_progress(core: &Core, job: &Job, chunk: &Chunk) -> Result<Progress> {
-    let known = core
-        .active
-        .lock()
-        .jobs
-        .get(&job.ticket)
-        .and_then(|known| known.progress());
+    let known = core.active.lock().jobs.get(&job.ticket).and_then(|known| known.progress());
     match (known, job.progress()) {
-        (Some(known), Some(progress)) if known == progress && chunk_follows(chunk, progress) => {
-            Ok(progress)
-        }
-        _ => Err(StoreError::Corrupt(format!(
-            "a chunk of job {} is not the next one",
-            job.id
-        ))),
+        (Some(known), Some(progress)) if known == progress && chunk_follows(chunk, progress) => Ok(progress),
+        _ => Err(StoreError::Corrupt(format!("a chunk of job {} is not the next one", job.id))),
     }
 }
 
@@ -398,15 +349,8 @@ fn chunk_follows(chunk: &Chunk, progress: Progress) -> bool {
 
 fn connection_number(core: &Core, job: &Job) -> Result<u32> {
     let connections = core.connections.read();
-    let connection = connections
-        .iter()
-        .find(|connection| connection.id == job.connection);
-    let vanished = || {
-        StoreError::Corrupt(format!(
-            "connection {} of job {} is gone",
-            job.connection, job.id
-        ))
-    };
+    let connection = connections.iter().find(|connection| connection.id == job.connection);
+    let vanished = || StoreError::Corrupt(format!("connection {} of job {} is gone", job.connection, job.id));
     Ok(connection.ok_or_else(vanished)?.number)
 }
 
@@ -435,15 +379,8 @@ fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
 fn drop_claims(core: &Core, ticket: Ticket) -> Result<()> {
     const STEP: usize = 1000;
     loop {
-        let range =
-            CLAIMS.key(&[&ticket.to_be_bytes()])..CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
-        let keys = core
-            .database
-            .tree()
-            .range(range)
-            .keys()
-            .take(STEP)
-            .collect::<sled::Result<Vec<_>>>()?;
+        let range = CLAIMS.key(&[&ticket.to_be_bytes()])..CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
+        let keys = core.database.tree().range(range).keys().take(STEP).collect::<sled::Result<Vec<_>>>()?;
         if keys.is_empty() {
             return Ok(());
         }

@@ -30,21 +30,12 @@ impl Place {
     }
 
     fn run_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-        intake(arguments, settings)
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        intake(arguments, settings).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
     }
 }
 
 fn data(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
-        .to_str()
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).to_str().unwrap().to_owned()
 }
 
 fn stdout(output: &Output) -> String {
@@ -56,9 +47,7 @@ fn stderr(output: &Output) -> String {
 }
 
 fn rows(count: usize) -> String {
-    let row = |at| {
-        json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string()
-    };
+    let row = |at| json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string();
     format!("[{}]", (0..count).map(row).collect::<Vec<_>>().join(",\n"))
 }
 
@@ -68,25 +57,12 @@ fn a_newcomer_imports_without_any_configuration() {
     let place = Place::new();
     let output = place.run(&["import", &data("users.json"), "--report", "report.json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(
-        stdout(&output).contains("3 rows: 3 inserted, 0 updated, 0 failed"),
-        "{}",
-        stdout(&output)
-    );
-    assert!(
-        !place.path("report.json").exists(),
-        "there is nothing to report"
-    );
+    assert!(stdout(&output).contains("3 rows: 3 inserted, 0 updated, 0 failed"), "{}", stdout(&output));
+    assert!(!place.path("report.json").exists(), "there is nothing to report");
     let mode = |name: &str| fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(
-        (mode("intake-data"), mode("intake-data/signing-key.pem")),
-        (0o700, 0o600)
-    );
+    assert_eq!((mode("intake-data"), mode("intake-data/signing-key.pem")), (0o700, 0o600));
     let said = stderr(&output);
-    assert!(
-        said.contains("intake-data") && said.contains("client_secret"),
-        "{said}"
-    );
+    assert!(said.contains("intake-data") && said.contains("client_secret"), "{said}");
 }
 
 #[test]
@@ -96,29 +72,13 @@ fn failed_rows_are_counted_by_code_and_written_to_a_report() {
     let output = place.run(&["import", &data("mixed.json"), "--report", "report.json"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let told = stdout(&output);
-    assert!(
-        told.contains("7 rows: 1 inserted, 0 updated, 6 failed"),
-        "{told}"
-    );
-    assert!(
-        told.contains("DUPLICATED_USER: 2 rows, on lines 5, 8"),
-        "{told}"
-    );
+    assert!(told.contains("7 rows: 1 inserted, 0 updated, 6 failed"), "{told}");
+    assert!(told.contains("DUPLICATED_USER: 2 rows, on lines 5, 8"), "{told}");
     assert!(told.contains("report.json"), "{told}");
-    let report: Value =
-        serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
-    let places: Vec<_> = report
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| (row["index"].as_u64(), row["line"].as_u64()))
-        .collect();
-    assert_eq!(
-        places,
-        (1..7)
-            .map(|at| (Some(at), Some(at + 2)))
-            .collect::<Vec<_>>()
-    );
+    let report: Value = serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
+    let places: Vec<_> =
+        report.as_array().unwrap().iter().map(|row| (row["index"].as_u64(), row["line"].as_u64())).collect();
+    assert_eq!(places, (1..7).map(|at| (Some(at), Some(at + 2))).collect::<Vec<_>>());
 }
 
 #[test]
@@ -131,16 +91,9 @@ fn a_file_above_the_limit_is_cut_between_rows() {
     let output = place.run_with(&["import", &file, "--json"], &limit);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(
-        outcome[0]["summary"],
-        json!({ "inserted": 1999, "updated": 0, "failed": 1, "total": 2000 })
-    );
-    assert!(
-        outcome[0]["jobs"].as_array().unwrap().len() > 5,
-        "{outcome}"
-    );
-    let report: Value =
-        serde_json::from_slice(&fs::read(place.path("users.report.json")).unwrap()).unwrap();
+    assert_eq!(outcome[0]["summary"], json!({ "inserted": 1999, "updated": 0, "failed": 1, "total": 2000 }));
+    assert!(outcome[0]["jobs"].as_array().unwrap().len() > 5, "{outcome}");
+    let report: Value = serde_json::from_slice(&fs::read(place.path("users.report.json")).unwrap()).unwrap();
     assert_eq!(
         (&report[0]["index"], &report[0]["line"]),
         (&json!(1500), &json!(1501)),
@@ -158,21 +111,10 @@ fn a_row_that_no_request_can_hold_is_reported_and_the_others_are_imported() {
         { "email": "c@example.test", "email_verified": true },
     ]);
     let file = place.file("users.json", &rows.to_string());
-    let output = place.run_with(
-        &["import", &file],
-        &[("INTAKE_IMPORT_MAX_FILE_SIZE", "20KB")],
-    );
+    let output = place.run_with(&["import", &file], &[("INTAKE_IMPORT_MAX_FILE_SIZE", "20KB")]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(
-        stdout(&output).contains("3 rows: 2 inserted, 0 updated, 1 failed"),
-        "{}",
-        stdout(&output)
-    );
-    assert!(
-        stdout(&output).contains("PROFILE_SIZE_EXCEEDED"),
-        "{}",
-        stdout(&output)
-    );
+    assert!(stdout(&output).contains("3 rows: 2 inserted, 0 updated, 1 failed"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("PROFILE_SIZE_EXCEEDED"), "{}", stdout(&output));
 }
 
 #[test]
@@ -180,21 +122,10 @@ fn a_broken_file_fails_whether_it_must_be_cut_or_not() {
     let place = Place::new();
     let file = place.file("users.json", &rows(2000).replace(']', ""));
     for limit in ["20KB", "1MB"] {
-        let output = place.run_with(
-            &["import", &file],
-            &[("INTAKE_IMPORT_MAX_FILE_SIZE", limit)],
-        );
+        let output = place.run_with(&["import", &file], &[("INTAKE_IMPORT_MAX_FILE_SIZE", limit)]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        assert!(
-            stdout(&output).contains("0 rows: 0 inserted"),
-            "{}",
-            stdout(&output)
-        );
-        assert!(
-            stdout(&output).contains("at line 2000 column"),
-            "{}",
-            stdout(&output)
-        );
+        assert!(stdout(&output).contains("0 rows: 0 inserted"), "{}", stdout(&output));
+        assert!(stdout(&output).contains("at line 2000 column"), "{}", stdout(&output));
     }
 }
 
@@ -202,24 +133,17 @@ fn a_broken_file_fails_whether_it_must_be_cut_or_not() {
 fn a_running_server_is_used_and_standard_input_is_a_file() {
     let place = Place::new();
     let server = Server::on(&place.path("intake-data"), &[]);
-    let mut child = intake(
-        &["import", "-", "--upsert", "--external-id", "nightly"],
-        &[],
-    )
-    .current_dir(place.0.path())
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
+    let mut child = intake(&["import", "-", "--upsert", "--external-id", "nightly"], &[])
+        .current_dir(place.0.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), rows(3).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("using the server at"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("using the server at"), "{}", stderr(&output));
     let jobs = server.get("/api/v2/jobs?external_id=nightly").json();
     assert_eq!(jobs[0]["summary"]["inserted"], 3, "{jobs}");
 }
@@ -229,14 +153,7 @@ fn a_server_elsewhere_is_used_with_a_token() {
     let place = Place::new();
     let server = Server::ephemeral();
     let file = place.file("users.json", &rows(3));
-    let output = place.run(&[
-        "import",
-        &file,
-        "--url",
-        &server.url,
-        "--token",
-        &server.token,
-    ]);
+    let output = place.run(&["import", &file, "--url", &server.url, "--token", &server.token]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(server.user("user2@example.test")["email_verified"], true);
     let output = place.run(&["import", &file, "--url", &server.url, "--token", "nonsense"]);
@@ -257,18 +174,10 @@ fn wrong_usage_ends_with_2_and_what_cannot_run_with_1() {
     }
     let output = place.run(&["import", "missing.json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("missing.json"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("missing.json"), "{}", stderr(&output));
     let output = place.run_with(&["serve"], &[("INTAKE_IMPORT_MAX_FIEL_SIZE", "1MB")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("INTAKE_IMPORT_MAX_FIEL_SIZE"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("INTAKE_IMPORT_MAX_FIEL_SIZE"), "{}", stderr(&output));
 }
 
 #[test]
@@ -279,10 +188,7 @@ fn a_check_tells_every_fault_and_stores_nothing() {
     let told = stdout(&output);
     assert!(told.contains("line 6 (index 4)\n  NOT_PASSED"), "{told}");
     assert!(told.contains("line 5 (index 3)\n  DUPLICATED_USER: A user with this email was already provided. (index 0 is the first)"), "{told}");
-    assert!(
-        told.ends_with("7 rows, 5 of them cannot be imported\n"),
-        "{told}"
-    );
+    assert!(told.ends_with("7 rows, 5 of them cannot be imported\n"), "{told}");
     assert!(!place.path("intake-data").exists());
 
     let output = place.run(&["check", &data("mixed.json"), "--json"]);
@@ -290,17 +196,10 @@ fn a_check_tells_every_fault_and_stores_nothing() {
     assert_eq!(told["summary"], json!({ "total": 7, "failed": 5 }));
     assert_eq!(told["errors"][0]["errors"][0]["code"], "INVALID_FORMAT");
 
-    assert_eq!(
-        place.run(&["check", &data("users.json")]).status.code(),
-        Some(0)
-    );
+    assert_eq!(place.run(&["check", &data("users.json")]).status.code(), Some(0));
     let output = place.run(&["check", &place.file("single.json", "{\"email\": 1}")]);
     assert_eq!(output.status.code(), Some(4));
-    assert!(
-        stdout(&output).contains("wrap it in [ ]"),
-        "{}",
-        stdout(&output)
-    );
+    assert!(stdout(&output).contains("wrap it in [ ]"), "{}", stdout(&output));
 }
 
 #[test]
@@ -308,22 +207,14 @@ fn a_token_has_the_scopes_and_the_time_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path(), &[]);
     let narrow = token(directory.path(), &["--scope", "read:users"], &[]);
-    assert_eq!(
-        server
-            .get_as("/api/v2/users-by-email?email=a@b.test", &narrow)
-            .status,
-        200
-    );
+    assert_eq!(server.get_as("/api/v2/users-by-email?email=a@b.test", &narrow).status, 200);
     assert_eq!(server.get_as("/api/v2/connections", &narrow).status, 403);
     let short = token(directory.path(), &["--ttl", "1s"], &[]);
     std::thread::sleep(std::time::Duration::from_millis(2100));
     let answer = server.get_as("/api/v2/connections", &short);
     assert_eq!(
         (answer.status, answer.json()["message"].as_str()),
-        (
-            401,
-            Some("Expired token received for JSON Web Token validation")
-        )
+        (401, Some("Expired token received for JSON Web Token validation"))
     );
 }
 
@@ -334,9 +225,6 @@ fn every_command_has_a_manual_with_an_example() {
         let output = place.run(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         let manual = stdout(&output);
-        assert!(
-            manual.contains("Examples:") && manual.contains("Exit status:"),
-            "{manual}"
-        );
+        assert!(manual.contains("Examples:") && manual.contains("Exit status:"), "{manual}");
     }
 }

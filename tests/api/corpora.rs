@@ -19,8 +19,7 @@ fn whatever_json_it_is_sent_a_job_ends_with_a_clear_message() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let content = fs::read(&path).unwrap();
-        let answer =
-            server.upload(&Form::of(&[("connection_id", &connection)]).with_file(&content));
+        let answer = server.upload(&Form::of(&[("connection_id", &connection)]).with_file(&content));
         if content.is_empty() {
             assert_eq!(
                 (answer.status, answer.json()["message"].as_str()),
@@ -43,11 +42,7 @@ fn whatever_json_it_is_sent_a_job_ends_with_a_clear_message() {
         }
         let errors = server.errors(&job);
         if job["status"] == "completed" {
-            assert_eq!(
-                errors.as_array().unwrap().len(),
-                job["summary"]["failed"],
-                "{name}"
-            );
+            assert_eq!(errors.as_array().unwrap().len(), job["summary"]["failed"], "{name}");
         }
         seen += 1;
     }
@@ -70,8 +65,7 @@ fn assert_file_fault(name: &str, job: &Value) {
 #[test]
 fn naughty_strings_come_back_as_they_were() {
     let Some(folder) = shared("blns") else { return };
-    let strings: Vec<String> =
-        serde_json::from_slice(&fs::read(folder.join("blns.json")).unwrap()).unwrap();
+    let strings: Vec<String> = serde_json::from_slice(&fs::read(folder.join("blns.json")).unwrap()).unwrap();
     let server = Server::ephemeral();
     let rows: Vec<Value> = strings
         .iter()
@@ -79,16 +73,8 @@ fn naughty_strings_come_back_as_they_were() {
         .map(|(at, text)| serde_json::json!({ "email": format!("user{at}@blns.test"), "email_verified": true, "user_metadata": { text: text } }))
         .collect();
     let job = server.import(&Value::from(rows).to_string(), false);
-    assert_eq!(
-        job["summary"]["inserted"],
-        strings.len(),
-        "{job} {}",
-        server.errors(&job)
-    );
+    assert_eq!(job["summary"]["inserted"], strings.len(), "{job} {}", server.errors(&job));
     for (at, text) in strings.iter().enumerate() {
-        assert_eq!(
-            server.user(&format!("user{at}@blns.test"))["user_metadata"][text],
-            **text
-        );
+        assert_eq!(server.user(&format!("user{at}@blns.test"))["user_metadata"][text], **text);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -14,10 +15,7 @@ use serde_json::{Value, json};
 use crate::helpers::{Form, Server};
 
 const ROWS: usize = 12_000;
-const SETTINGS: &[(&str, &str)] = &[
-    ("INTAKE_IMPORT_MAX_FILE_SIZE", "20MB"),
-    ("INTAKE_LOG_LEVEL", "error"),
-];
+const SETTINGS: &[(&str, &str)] = &[("INTAKE_IMPORT_MAX_FILE_SIZE", "20MB"), ("INTAKE_LOG_LEVEL", "error")];
 
 /// The files of one round: users that are there, then two jobs at once, with and without upsert.
 struct Round {
@@ -40,11 +38,7 @@ impl Round {
             5 => row(&email("insert", at - 2), at, "again"),
             _ => row(&email("insert", at), at, "insert"),
         });
-        Self {
-            before: array(before),
-            upsert: array(upsert),
-            insert: array(insert),
-        }
+        Self { before: array(before), upsert: array(upsert), insert: array(insert) }
     }
 }
 
@@ -73,17 +67,14 @@ fn users(directory: &Path) -> BTreeMap<String, (bool, Option<String>, Option<Str
         cache_bytes: 64 << 20,
         min_free_disk: 0,
         max_active_jobs: None,
-        open_timeout: Duration::from_secs(60),
+        open_timeout: Duration::from_mins(1),
     })
     .unwrap();
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
     let mut users = BTreeMap::new();
     for connection in store.connections().unwrap() {
         let see = |user: User| {
-            let before = users.insert(
-                user.email,
-                (user.email_verified, user.username, user.user_metadata),
-            );
+            let before = users.insert(user.email, (user.email_verified, user.username, user.user_metadata));
             assert!(before.is_none(), "a user is there twice");
         };
         store.scan(&connection, see).unwrap();
@@ -96,10 +87,7 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -114,44 +102,34 @@ struct Gauntlet<'a> {
 impl Gauntlet<'_> {
     /// Runs the jobs to their ends, through kills; returns them with the server that saw the last.
     fn run(&mut self, round: &Round, number: usize) -> (Server, Vec<Value>) {
-        let names = [format!("upsert-{number}"), format!("insert-{number}")];
-        for life in 0.. {
-            assert!(life < 500, "the jobs do not end");
-            let Some(server) = self.start() else { continue };
-            let asked = [
-                (&names[0], &round.upsert, true),
-                (&names[1], &round.insert, false),
-            ];
-            let accepted = thread::scope(|scope| {
-                let threads = asked.map(|(name, file, upsert)| {
-                    scope.spawn(|| submit(&server, name, file, upsert))
-                });
-                threads
-                    .map(|thread| thread.join().unwrap())
-                    .iter()
-                    .all(|accepted| *accepted)
-            });
-            if accepted {
-                thread::sleep(Duration::from_millis(self.dice.below(40)));
-                let jobs: Vec<Value> = names
-                    .iter()
-                    .map(|name| find(&server, name).unwrap())
-                    .collect();
-                if jobs.iter().all(|job| job["status"] != "pending") {
-                    return (server, jobs);
-                }
+        let upsert = (format!("upsert-{number}"), &round.upsert, true);
+        let insert = (format!("insert-{number}"), &round.insert, false);
+        for _ in 0..500 {
+            let Some(mut server) = self.start() else { continue };
+            let jobs = [&upsert, &insert].map(|(name, ..)| find(&server, name).unwrap());
+            if jobs.iter().flatten().filter(|job| job["status"] != "pending").count() == 2 {
+                return (server, jobs.into_iter().flatten().collect());
             }
-            server.kill();
+            let delay = Duration::from_millis(self.dice.below(70));
+            thread::scope(|scope| {
+                for (name, file, is_upsert) in [&upsert, &insert] {
+                    let server = &server;
+                    scope.spawn(move || submit(server, name, file, *is_upsert));
+                }
+                thread::sleep(delay);
+                kill(server.child.id());
+            });
+            server.child.wait().unwrap();
             self.kills += 1;
         }
-        unreachable!()
+        panic!("the jobs do not end");
     }
 
     /// Starts a server; sometimes it is killed while it starts.
     fn start(&mut self) -> Option<Server> {
         if self.dice.below(4) == 0 {
             let mut child = Server::spawn_unready(self.directory, SETTINGS);
-            thread::sleep(Duration::from_millis(self.dice.below(12)));
+            thread::sleep(Duration::from_millis(self.dice.below(15)));
             child.kill().unwrap();
             child.wait().unwrap();
             self.kills += 1;
@@ -161,38 +139,33 @@ impl Gauntlet<'_> {
     }
 }
 
-/// Uploads a file unless its job is there; an upload that got no answer may have made one.
-fn submit(server: &Server, name: &str, file: &str, upsert: bool) -> bool {
-    if find(server, name).is_some() {
-        return true;
-    }
-    let form = Form::import(&server.connection_id(), file, upsert).with("external_id", name);
-    server
-        .try_upload(&form)
-        .is_ok_and(|answer| answer.status == 202)
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
 }
 
-fn find(server: &Server, external_id: &str) -> Option<Value> {
-    let jobs = server
-        .get(&format!("/api/v2/jobs?external_id={external_id}"))
-        .json();
-    assert!(
-        jobs.as_array().unwrap().len() <= 1,
-        "accepted twice: {jobs}"
-    );
-    jobs.get(0).cloned()
+/// Uploads a file unless its job is there; an upload that got no answer may have made one.
+fn submit(server: &Server, name: &str, file: &str, upsert: bool) -> Result<(), ureq::Error> {
+    if find(server, name)?.is_some() {
+        return Ok(());
+    }
+    let connections = server.try_get("/api/v2/connections")?.json();
+    let form = Form::import(connections[0]["id"].as_str().unwrap(), file, upsert).with("external_id", name);
+    let answer = server.try_upload(&form)?;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    Ok(())
+}
+
+fn find(server: &Server, external_id: &str) -> Result<Option<Value>, ureq::Error> {
+    let jobs = server.try_get(&format!("/api/v2/jobs?external_id={external_id}"))?.json();
+    assert!(jobs.as_array().unwrap().len() <= 1, "accepted twice: {jobs}");
+    Ok(jobs.get(0).cloned())
 }
 
 #[test]
 fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
-    let wanted: usize =
-        std::env::var("INTAKE_TEST_KILLS").map_or(50, |kills| kills.parse().unwrap());
+    let wanted: usize = std::env::var("INTAKE_TEST_KILLS").map_or(50, |kills| kills.parse().unwrap());
     let (calm, wild) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut gauntlet = Gauntlet {
-        directory: wild.path(),
-        dice: Dice(7),
-        kills: 0,
-    };
+    let mut gauntlet = Gauntlet { directory: wild.path(), dice: Dice(7), kills: 0 };
     let mut rounds = 0;
     while gauntlet.kills < wanted {
         let round = Round::new(rounds);
@@ -207,19 +180,11 @@ fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
         drop(server);
         let (server, jobs) = gauntlet.run(&round, rounds);
         for (job, expected) in jobs.iter().zip(undisturbed) {
-            assert_eq!(
-                outcome(&server, job),
-                expected,
-                "after {} kills",
-                gauntlet.kills
-            );
+            assert_eq!(outcome(&server, job), expected, "after {} kills", gauntlet.kills);
         }
         drop(server);
         rounds += 1;
     }
     assert_eq!(users(wild.path()), users(calm.path()));
-    println!(
-        "{} kills in {rounds} rounds of {ROWS} + {ROWS} rows",
-        gauntlet.kills
-    );
+    eprintln!("{} kills in {rounds} rounds of {ROWS} + {ROWS} rows", gauntlet.kills);
 }

@@ -9,9 +9,7 @@ use serde_json::json;
 use crate::helpers::{Form, Server, intake};
 
 fn rows(count: usize) -> String {
-    let row = |at| {
-        json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string()
-    };
+    let row = |at| json!({ "email": format!("user{at}@example.test"), "email_verified": true }).to_string();
     format!("[{}]", (0..count).map(row).collect::<Vec<_>>().join(",\n"))
 }
 
@@ -23,14 +21,7 @@ fn spooled(directory: &Path) -> usize {
 fn an_ephemeral_server_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let server = Server::ephemeral_with(&[("TMPDIR", temporary.path().to_str().unwrap())]);
-    for name in [
-        "url",
-        "token",
-        "client_id",
-        "client_secret",
-        "connection_id",
-        "connection",
-    ] {
+    for name in ["url", "token", "client_id", "client_secret", "connection_id", "connection"] {
         assert!(server.about[name].is_string(), "{}", server.about);
     }
     assert_eq!(server.import(&rows(10), false)["summary"]["inserted"], 10);
@@ -52,10 +43,7 @@ fn a_stopped_server_goes_on_where_it_was() {
     assert!(begun.elapsed() < Duration::from_secs(10));
     let server = Server::on(directory.path(), &settings);
     let job = server.wait(answer.json()["id"].as_str().unwrap());
-    assert_eq!(
-        job["summary"],
-        json!({ "failed": 0, "updated": 0, "inserted": 200_000, "total": 200_000 })
-    );
+    assert_eq!(job["summary"], json!({ "failed": 0, "updated": 0, "inserted": 200_000, "total": 200_000 }));
 }
 
 #[test]
@@ -63,18 +51,11 @@ fn a_second_server_on_the_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = Server::on(directory.path(), &[]);
     let path = directory.path().to_str().unwrap();
-    let output = intake(
-        &["serve", "--bind", "127.0.0.1:0"],
-        &[("INTAKE_STORAGE_PATH", path)],
-    )
-    .output()
-    .unwrap();
+    let output =
+        intake(&["serve", "--bind", "127.0.0.1:0"], &[("INTAKE_STORAGE_PATH", path)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("another process is using the data directory"),
-        "{told}"
-    );
+    assert!(told.contains("another process is using the data directory"), "{told}");
 }
 
 #[test]
@@ -102,8 +83,7 @@ fn an_upload_whose_client_vanishes_leaves_no_file() {
     use std::io::Write;
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path(), &[]);
-    let mut stream =
-        std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let mut stream = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     write!(
         stream,
         "POST /api/v2/jobs/users-imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 400000\r\n\
@@ -114,10 +94,7 @@ fn an_upload_whose_client_vanishes_leaves_no_file() {
     stream.write_all(&vec![b' '; 300_000]).unwrap();
     let deadline = std::time::Instant::now() + crate::helpers::PATIENCE;
     while spooled(directory.path()) == 0 {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the upload does not begin"
-        );
+        assert!(std::time::Instant::now() < deadline, "the upload does not begin");
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(stream);
@@ -154,16 +131,12 @@ fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
     let third = server.upload(&Form::import(&connection, &rows(1), false));
     assert_eq!([first.status, second.status], [202, 202]);
     assert_eq!(third.status, 429, "{}", third.text);
-    let message = "There are 2 active import users jobs, please wait until some of them are finished and try again";
+    let message =
+        "There are 2 active import users jobs, please wait until some of them are finished and try again";
     assert_eq!(third.json()["message"], message);
     assert_eq!(third.json()["errorCode"], "too_many_requests");
     assert!(third.header("retry-after").parse::<u64>().is_ok());
     server.wait(first.json()["id"].as_str().unwrap());
     server.wait(second.json()["id"].as_str().unwrap());
-    assert_eq!(
-        server
-            .upload(&Form::import(&connection, &rows(1), false))
-            .status,
-        202
-    );
+    assert_eq!(server.upload(&Form::import(&connection, &rows(1), false)).status, 202);
 }

@@ -33,11 +33,7 @@ impl Faults {
 
     pub(super) fn note_repeated(&mut self, path: &str, name: &str) {
         let rule = format!("Property given twice: {}", cut(name));
-        self.note(Fault::of_property(
-            Code::DuplicatedProperty,
-            cut(path),
-            rule,
-        ));
+        self.note(Fault::of_property(Code::DuplicatedProperty, cut(path), rule));
     }
 
     /// A text or name that is none.

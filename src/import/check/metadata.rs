@@ -20,17 +20,8 @@ pub(super) struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
-    pub(super) fn new(
-        name: &str,
-        reserved: &'static [&'static str],
-        faults: &'w mut Faults,
-    ) -> Self {
-        Self {
-            path: name.to_owned(),
-            depth: 0,
-            reserved,
-            faults,
-        }
+    pub(super) fn new(name: &str, reserved: &'static [&'static str], faults: &'w mut Faults) -> Self {
+        Self { path: name.to_owned(), depth: 0, reserved, faults }
     }
 
     pub(super) fn start(mut self, compact: Option<&str>) {
@@ -60,13 +51,10 @@ impl<'w> Walk<'w> {
         while let Some(token) = cursor.name() {
             let name = decode(token);
             self.path.push('.');
-            self.path
-                .push_str(name.as_deref().unwrap_or(token.trim_matches('"')));
+            self.path.push_str(name.as_deref().unwrap_or(token.trim_matches('"')));
             match name.map(|name| names.see(name)) {
                 None => self.faults.note_broken(&self.path),
-                Some(Seen::Twice) => self
-                    .faults
-                    .note_repeated(&self.path, &self.path[length + 1..]),
+                Some(Seen::Twice) => self.faults.note_repeated(&self.path, &self.path[length + 1..]),
                 Some(Seen::Once | Seen::Often) => {}
             }
             self.check_reserved(length + 1);
@@ -79,11 +67,7 @@ impl<'w> Walk<'w> {
     fn check_reserved(&mut self, name: usize) {
         if self.depth == 1 && self.reserved.contains(&&self.path[name..]) {
             let rule = "Data matches schema from 'not'";
-            self.faults.note(Fault::of_property(
-                Code::NotPassed,
-                self.path.as_str(),
-                rule,
-            ));
+            self.faults.note(Fault::of_property(Code::NotPassed, self.path.as_str(), rule));
         }
     }
 

@@ -7,9 +7,7 @@ use crate::import::testing;
 
 use super::{Limits, MAX_FAULTS, judge, judge_read};
 
-const LIMITS: Limits = Limits {
-    max_metadata_bytes: 1000,
-};
+const LIMITS: Limits = Limits { max_metadata_bytes: 1000 };
 
 fn judged(text: &str) -> Result<Candidate<'_>, Vec<Fault>> {
     judge(text, &LIMITS)
@@ -22,10 +20,7 @@ fn faults(text: &str) -> Vec<String> {
         .iter()
         .map(|fault| {
             let path = fault.path.as_deref().unwrap_or("-");
-            let hint = fault
-                .hint
-                .as_ref()
-                .map_or(String::new(), |hint| format!(" | {hint}"));
+            let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!(" | {hint}"));
             format!("{} {path}: {}{hint}", fault.code, fault.message)
         })
         .collect()
@@ -39,10 +34,7 @@ fn bad(text: &str, wanted: &[&str]) {
 /// Asserts the faults of a row that is good but for these members.
 #[track_caller]
 fn bad_with(members: &str, wanted: &[&str]) {
-    bad(
-        &format!(r#"{{"email":"a@b.c","email_verified":true,{members}}}"#),
-        wanted,
-    );
+    bad(&format!(r#"{{"email":"a@b.c","email_verified":true,{members}}}"#), wanted);
 }
 
 fn good_with(members: &str) -> String {
@@ -54,10 +46,7 @@ fn a_good_row_is_a_candidate() {
     let user = judged(r#"{"email":"Ann@ACME.test","email_verified":false}"#).unwrap();
     assert_eq!(user.email.as_str(), "ann@acme.test");
     assert!(!user.email_verified);
-    assert_eq!(
-        (user.username, user.app_metadata, user.user_metadata),
-        (None, None, None)
-    );
+    assert_eq!((user.username, user.app_metadata, user.user_metadata), (None, None, None));
 
     let text = r#" { "user_metadata" : { "a b" : [ 1e400 , " \" " ] } , "app_metadata":{},
         "username":"\u0041nn", "em\u0061il_verified" : true, "email":"ann\u0040acme.test" } "#;
@@ -66,10 +55,7 @@ fn a_good_row_is_a_candidate() {
     assert!(user.email_verified);
     assert_eq!(user.username.unwrap().as_str(), "ann");
     assert_eq!(user.app_metadata.as_deref(), Some("{}"));
-    assert_eq!(
-        user.user_metadata.as_deref(),
-        Some(r#"{"a b":[1e400," \" "]}"#)
-    );
+    assert_eq!(user.user_metadata.as_deref(), Some(r#"{"a b":[1e400," \" "]}"#));
 }
 
 #[test]
@@ -87,12 +73,7 @@ fn a_row_must_be_an_object() {
         ("{x", "text that is no JSON"),
     ];
     for (row, found) in rows {
-        bad(
-            row,
-            &[&format!(
-                "INVALID_TYPE -: Expected type object but found type {found}"
-            )],
-        );
+        bad(row, &[&format!("INVALID_TYPE -: Expected type object but found type {found}")]);
     }
 }
 
@@ -134,15 +115,11 @@ fn an_address_must_follow_the_rule() {
 fn a_username_has_a_length() {
     bad_with(
         r#""username":"""#,
-        &[
-            "MIN_LENGTH username: Error in username property - String is too short (0 chars), minimum 1",
-        ],
+        &["MIN_LENGTH username: Error in username property - String is too short (0 chars), minimum 1"],
     );
     bad_with(
         &format!(r#""username":"{}""#, "x".repeat(129)),
-        &[
-            "MAX_LENGTH username: Error in username property - String is too long (129 chars), maximum 128",
-        ],
+        &["MAX_LENGTH username: Error in username property - String is too long (129 chars), maximum 128"],
     );
     assert!(judged(&good_with(&format!(r#""username":"{}""#, "ü".repeat(128)))).is_ok());
 }
@@ -181,28 +158,20 @@ fn twelve_names_are_reserved_on_the_first_level_of_app_metadata() {
             "NOT_PASSED app_metadata.{name}: Error in app_metadata.{name} property - \
              Data matches schema from 'not'"
         );
-        bad_with(
-            &format!(r#""app_metadata":{{"x":1,"{name}":null}}"#),
-            &[&fault],
-        );
-        let elsewhere =
-            format!(r#""app_metadata":{{"x":{{"{name}":1}}}},"user_metadata":{{"{name}":1}}"#);
+        bad_with(&format!(r#""app_metadata":{{"x":1,"{name}":null}}"#), &[&fault]);
+        let elsewhere = format!(r#""app_metadata":{{"x":{{"{name}":1}}}},"user_metadata":{{"{name}":1}}"#);
         assert!(judged(&good_with(&elsewhere)).is_ok(), "{name}");
     }
     bad_with(
         r#""app_metadata":{"\u005fid":1}"#,
-        &[
-            "NOT_PASSED app_metadata._id: Error in app_metadata._id property - Data matches schema from 'not'",
-        ],
+        &["NOT_PASSED app_metadata._id: Error in app_metadata._id property - Data matches schema from 'not'"],
     );
 }
 
 #[test]
 fn a_property_is_given_once() {
     let twice = |path: &str, name: &str| {
-        format!(
-            "DUPLICATED_PROPERTY {path}: Error in {path} property - Property given twice: {name}"
-        )
+        format!("DUPLICATED_PROPERTY {path}: Error in {path} property - Property given twice: {name}")
     };
     bad_with(r#""email":7,"\u0065mail":8"#, &[&twice("email", "email")]);
     bad_with(
@@ -211,31 +180,20 @@ fn a_property_is_given_once() {
     );
     bad_with(
         r#""user_metadata":{"list":[{"x":[[],[{"":1,"":2}]],"x":1},{"x":1}]}"#,
-        &[
-            &twice("user_metadata.list[0].x[1][0].", ""),
-            &twice("user_metadata.list[0].x", "x"),
-        ],
+        &[&twice("user_metadata.list[0].x[1][0].", ""), &twice("user_metadata.list[0].x", "x")],
     );
 }
 
 #[test]
 fn half_a_surrogate_pair_is_no_text() {
     let broken = |path: &str| {
-        format!(
-            "INVALID_FORMAT {path}: Error in {path} property - Text has half of a surrogate pair"
-        )
+        format!("INVALID_FORMAT {path}: Error in {path} property - Text has half of a surrogate pair")
     };
-    bad(
-        r#"{"email":"a\ud800@b.c","email_verified":true}"#,
-        &[&broken("email")],
-    );
+    bad(r#"{"email":"a\ud800@b.c","email_verified":true}"#, &[&broken("email")]);
     bad_with(r#""username":"\udc00""#, &[&broken("username")]);
     bad_with(
         r#""app_metadata":{"a":["x","\ud83d"],"\ud83d":1},"user_metadata":{"a":"\ud83d\ude00"}"#,
-        &[
-            &broken("app_metadata.a[1]"),
-            &broken(r"app_metadata.\ud83d"),
-        ],
+        &[&broken("app_metadata.a[1]"), &broken(r"app_metadata.\ud83d")],
     );
     bad_with(
         r#""\ud83d":1"#,
@@ -251,11 +209,7 @@ fn metadata_has_a_largest_size() {
     let sized = |app: usize, user: usize| {
         // {"x":"…"} is 8 bytes and the text; the blank does not count.
         let text = |bytes: usize| format!(r#"{{"x": "{}"}}"#, "x".repeat(bytes - 8));
-        good_with(&format!(
-            r#""app_metadata":{},"user_metadata":{}"#,
-            text(app),
-            text(user)
-        ))
+        good_with(&format!(r#""app_metadata":{},"user_metadata":{}"#, text(app), text(user)))
     };
     assert!(judged(&sized(400, 600)).is_ok());
     bad(
@@ -283,15 +237,7 @@ fn a_hopeless_row_does_not_fill_the_report() {
 fn deep_text_that_no_scanner_has_seen_does_no_harm() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let text = good_with(&format!(r#""user_metadata":{{"a":{deep}}}"#));
-    assert!(
-        judge(
-            &text,
-            &Limits {
-                max_metadata_bytes: usize::MAX
-            }
-        )
-        .is_ok()
-    );
+    assert!(judge(&text, &Limits { max_metadata_bytes: usize::MAX }).is_ok());
 }
 
 proptest! {

@@ -11,21 +11,14 @@ use super::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, NonZeroUsize, RawChunk, Rows, io};
 
 fn chunks(text: &str, start: Position, most_rows: usize) -> Vec<RawChunk> {
     let most_rows = NonZeroUsize::new(most_rows).unwrap();
-    Rows::open(Cursor::new(text), start, most_rows)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+    Rows::open(Cursor::new(text), start, most_rows).unwrap().map(Result::unwrap).collect()
 }
 
 /// Index, line and text of each row.
 fn rows(chunks: &[RawChunk]) -> Vec<(u64, u64, Option<String>)> {
     let rows_of = |chunk: &RawChunk| -> Vec<_> {
         let text = |row| chunk.text_of(row).map(str::to_owned);
-        chunk
-            .rows
-            .iter()
-            .map(|row| (row.index, row.line, text(row)))
-            .collect()
+        chunk.rows.iter().map(|row| (row.index, row.line, text(row))).collect()
     };
     chunks.iter().flat_map(rows_of).collect()
 }
@@ -36,18 +29,8 @@ fn a_file_is_cut_into_chunks_of_rows() {
     let texts: Vec<&str> = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
     assert_eq!(texts, ["{\"a\": 1}2", "\"x\""]);
     let row = |index, line, text: &str| (index, line, Some(text.to_owned()));
-    assert_eq!(
-        rows(&chunks),
-        [row(0, 1, "{\"a\": 1}"), row(1, 3, "2"), row(2, 3, "\"x\"")]
-    );
-    assert_eq!(
-        chunks[0].end,
-        Position {
-            row: 2,
-            byte: 15,
-            line: 3
-        }
-    );
+    assert_eq!(rows(&chunks), [row(0, 1, "{\"a\": 1}"), row(1, 3, "2"), row(2, 3, "\"x\"")]);
+    assert_eq!(chunks[0].end, Position { row: 2, byte: 15, line: 3 });
 }
 
 #[test]
@@ -76,10 +59,7 @@ fn a_row_may_have_the_largest_size_and_no_more() {
     let whole = chunks(&text, Position::default(), 100);
     assert!(rows(&whole) == wanted);
     assert_eq!(whole.len(), 1);
-    for start in chunks(&text, Position::default(), 1)
-        .iter()
-        .map(|chunk| chunk.end)
-    {
+    for start in chunks(&text, Position::default(), 1).iter().map(|chunk| chunk.end) {
         let row = usize::try_from(start.row).unwrap();
         assert!(rows(&chunks(&text, start, 2)) == wanted[row..]);
     }
@@ -89,18 +69,15 @@ fn a_row_may_have_the_largest_size_and_no_more() {
 fn a_chunk_has_a_largest_size() {
     let row = format!("\"{}\"", "x".repeat(MAX_CHUNK_BYTES / 5));
     let text = format!("[{}]", vec![row; 12].join(","));
-    let lengths: Vec<usize> = chunks(&text, Position::default(), 100)
-        .iter()
-        .map(|chunk| chunk.rows.len())
-        .collect();
+    let lengths: Vec<usize> =
+        chunks(&text, Position::default(), 100).iter().map(|chunk| chunk.rows.len()).collect();
     assert_eq!(lengths, [4, 4, 4]);
 }
 
 #[test]
 fn a_file_that_is_not_good_after_all_is_an_error() {
     for text in ["[1 2]", "[1,", "", "{}"] {
-        let mut rows =
-            Rows::open(Cursor::new(text), Position::default(), NonZeroUsize::MIN).unwrap();
+        let mut rows = Rows::open(Cursor::new(text), Position::default(), NonZeroUsize::MIN).unwrap();
         let error: io::Error = rows.next().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{text}");
         assert!(rows.next().is_none(), "{text}");

@@ -48,18 +48,9 @@ fn secrets_are_masked() {
 
 #[test]
 fn a_secret_of_the_wrong_type_is_masked_as_a_whole() {
-    shows(
-        r#"{"custom_password_hash":"x"}"#,
-        r#"{"custom_password_hash":"*****"}"#,
-    );
-    shows(
-        r#"{"custom_password_hash":["x"]}"#,
-        r#"{"custom_password_hash":"*****"}"#,
-    );
-    shows(
-        r#"{"mfa_factors":{"totp":{"secret":"x"}}}"#,
-        r#"{"mfa_factors":"*****"}"#,
-    );
+    shows(r#"{"custom_password_hash":"x"}"#, r#"{"custom_password_hash":"*****"}"#);
+    shows(r#"{"custom_password_hash":["x"]}"#, r#"{"custom_password_hash":"*****"}"#);
+    shows(r#"{"mfa_factors":{"totp":{"secret":"x"}}}"#, r#"{"mfa_factors":"*****"}"#);
     shows(
         r#"{"custom_password_hash":{"hash":"x","salt":["s"],"algorithm":{"x":"y"}}}"#,
         r#"{"custom_password_hash":{"hash":"*****","salt":["*****"],"algorithm":{"x":"*****"}}}"#,
@@ -79,10 +70,7 @@ fn of_a_long_row_it_is_shown_who_it_is_about() {
         &format!(r#"{{"email":"{filler}","username":"\ud800{filler}","email_verified":[1]}}"#),
         &format!(r#"{{"email":"{}…","truncated":true}}"#, "x".repeat(300)),
     );
-    shows(
-        &format!(r#"{{"password":"{filler}"}}"#),
-        r#"{"password":"*****"}"#,
-    );
+    shows(&format!(r#"{{"password":"{filler}"}}"#), r#"{"password":"*****"}"#);
     assert_eq!(reported(None), r#"{"truncated":true}"#);
 }
 

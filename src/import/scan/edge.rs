@@ -20,11 +20,7 @@ impl Scanner {
             return self.refuse(at, opening::NO_JSON, Some(opening::SAVE_AS_UTF8));
         }
         let whole = seen + 1 == utf8::MARK.len();
-        self.state = if whole {
-            State::Start
-        } else {
-            State::Mark(seen + 1)
-        };
+        self.state = if whole { State::Start } else { State::Mark(seen + 1) };
         at + 1
     }
 
@@ -42,15 +38,8 @@ impl Scanner {
     }
 
     pub(super) fn strange(&mut self, byte: u8, at: usize) -> usize {
-        let enough = self
-            .opening
-            .as_mut()
-            .is_none_or(|opening| !opening.take(byte));
-        if enough {
-            self.refuse_strange()
-        } else {
-            at + 1
-        }
+        let enough = self.opening.as_mut().is_none_or(|opening| !opening.take(byte));
+        if enough { self.refuse_strange() } else { at + 1 }
     }
 
     pub(super) fn done(&mut self, bytes: &[u8], at: usize) -> usize {
@@ -59,11 +48,7 @@ impl Scanner {
             None => at,
             Some(_) if self.opening.is_some() => self.refuse_opening(opening::NDJSON),
             Some(&byte) => {
-                let hint = if byte == b'[' {
-                    Some(SECOND_ARRAY)
-                } else {
-                    opening::hint_for(byte)
-                };
+                let hint = if byte == b'[' { Some(SECOND_ARRAY) } else { opening::hint_for(byte) };
                 self.refuse(at, "there is something after the closing ']'", hint)
             }
         }

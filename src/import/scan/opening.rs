@@ -32,13 +32,7 @@ pub(super) struct Opening {
 
 impl Opening {
     pub(super) fn new(line: u64, column: u64, byte: u64) -> Self {
-        Self {
-            line,
-            column,
-            byte,
-            head: [0; 4],
-            length: 0,
-        }
+        Self { line, column, byte, head: [0; 4], length: 0 }
     }
 
     /// Takes one more byte; `false` once there are enough.

@@ -1,8 +1,4 @@
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "a panic is how a test fails"
-)]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a panic is how a test fails")]
 
 use proptest::prelude::*;
 
@@ -17,11 +13,7 @@ fn scan_cut(text: &[u8], cuts: &[usize]) -> (Result<u64, FileFault>, Vec<RowSpan
     scan_from(Scanner::new(), text, cuts)
 }
 
-fn scan_from(
-    mut scanner: Scanner,
-    text: &[u8],
-    cuts: &[usize],
-) -> (Result<u64, FileFault>, Vec<RowSpan>) {
+fn scan_from(mut scanner: Scanner, text: &[u8], cuts: &[usize]) -> (Result<u64, FileFault>, Vec<RowSpan>) {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
     cuts.sort_unstable();
     cuts.push(text.len());
@@ -37,11 +29,7 @@ fn scan_from(
 fn scan(text: &[u8]) -> Result<u64, FileFault> {
     let (whole, rows) = scan_cut(text, &[]);
     let bytes: Vec<usize> = (0..text.len()).collect();
-    assert_eq!(
-        (whole.clone(), rows),
-        scan_cut(text, &bytes),
-        "byte by byte"
-    );
+    assert_eq!((whole.clone(), rows), scan_cut(text, &bytes), "byte by byte");
     whole
 }
 
@@ -55,9 +43,7 @@ fn good(text: &str, rows: u64) {
 fn bad(text: impl AsRef<[u8]>, wanted: &str) {
     let text = text.as_ref();
     let fault = scan(text).expect_err("it is accepted");
-    let hint = fault
-        .hint
-        .map_or(String::new(), |hint| format!(" | {hint}"));
+    let hint = fault.hint.map_or(String::new(), |hint| format!(" | {hint}"));
     let (line, column, byte) = (fault.line, fault.column, fault.byte);
     let found = format!("{} @ {line}:{column} {byte}{hint}", fault.what);
     assert_eq!(found, wanted, "{}", String::from_utf8_lossy(text));
@@ -71,14 +57,8 @@ fn arrays_are_accepted_whatever_their_rows_are() {
     good("[{}, [], 1, \"x\", true, false, null]", 7);
     good(r#"[{"a":{"b":[1,2,{"c":[]}]}}, {"a":""}]"#, 2);
     good(r#"["\"\\\/\b\f\n\r\té\u00e9\ud800 é €  𝄞"]"#, 1);
-    good(
-        "[0,-0,0.5,-1.25e+10,1E5,0e-0,123456789012345678901234567890,1e400]",
-        8,
-    );
-    good(
-        "[\"\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}\"]",
-        1,
-    );
+    good("[0,-0,0.5,-1.25e+10,1E5,0e-0,123456789012345678901234567890,1e400]", 8);
+    good("[\"\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}\"]", 1);
 }
 
 #[test]
@@ -93,10 +73,7 @@ fn rows_are_where_they_are() {
             (&text[start..end], row.line, row.end_line)
         })
         .collect();
-    assert_eq!(
-        texts,
-        [(&b"{\"a\":\n1}"[..], 1, 2), (b"12", 3, 3), (b"\"x\"", 4, 4)]
-    );
+    assert_eq!(texts, [(&b"{\"a\":\n1}"[..], 1, 2), (b"12", 3, 3), (b"\"x\"", 4, 4)]);
 }
 
 #[test]
@@ -104,57 +81,27 @@ fn nesting_has_a_limit() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     let deepest = MAX_DEPTH as usize;
     good(&nested(deepest), 1);
-    bad(
-        nested(deepest + 1),
-        "arrays and objects are nested deeper than 100 levels @ 1:101 100",
-    );
-    bad(
-        "[".repeat(100_000),
-        "arrays and objects are nested deeper than 100 levels @ 1:101 100",
-    );
+    bad(nested(deepest + 1), "arrays and objects are nested deeper than 100 levels @ 1:101 100");
+    bad("[".repeat(100_000), "arrays and objects are nested deeper than 100 levels @ 1:101 100");
     let objects = "{\"a\":".repeat(deepest - 1) + "1" + &"}".repeat(deepest - 1);
     good(&format!("[{objects}]"), 1);
-    bad(
-        format!("[[{objects}]]"),
-        "arrays and objects are nested deeper than 100 levels @ 1:493 492",
-    );
+    bad(format!("[[{objects}]]"), "arrays and objects are nested deeper than 100 levels @ 1:493 492");
 }
 
 #[test]
 fn a_fault_says_what_where_and_what_to_do() {
     bad("[1 2]", "expected ',' or ']' after a row @ 1:4 3");
     bad("[1}", "expected ',' or ']' after a row @ 1:3 2");
-    bad(
-        "[[1 2]]",
-        "expected ',' or ']' after an item of an array @ 1:5 4",
-    );
-    bad(
-        "[{\"a\":1 \"b\"]",
-        "expected ',' or '}' after a property's value @ 1:9 8",
-    );
-    bad(
-        "[{\"a\" 1}]",
-        "expected ':' after a property's name @ 1:7 6",
-    );
-    bad(
-        "[{1:2}]",
-        "expected a property's name in double quotes @ 1:3 2",
-    );
+    bad("[[1 2]]", "expected ',' or ']' after an item of an array @ 1:5 4");
+    bad("[{\"a\":1 \"b\"]", "expected ',' or '}' after a property's value @ 1:9 8");
+    bad("[{\"a\" 1}]", "expected ':' after a property's name @ 1:7 6");
+    bad("[{1:2}]", "expected a property's name in double quotes @ 1:3 2");
     bad("[{\"a\":}]", "expected a value @ 1:7 6");
     bad("[,1]", "expected a value @ 1:2 1");
     bad("[\n1,,2]", "expected a value @ 2:3 4");
-    bad(
-        "[\"\\x\"]",
-        "there is no such escape @ 1:4 3 | a backslash in a text is written as two",
-    );
-    bad(
-        "[\"\\u12g4\"]",
-        "expected four hexadecimal digits after \\u @ 1:7 6",
-    );
-    bad(
-        "[\"a\nb\"]",
-        "a control character in a text must be written as an escape @ 1:4 3",
-    );
+    bad("[\"\\x\"]", "there is no such escape @ 1:4 3 | a backslash in a text is written as two");
+    bad("[\"\\u12g4\"]", "expected four hexadecimal digits after \\u @ 1:7 6");
+    bad("[\"a\nb\"]", "a control character in a text must be written as an escape @ 1:4 3");
     bad("[01]", "a number must not start with a zero @ 1:3 2");
     bad("[1.]", "expected a digit @ 1:4 3");
     bad("[-]", "expected a digit @ 1:3 2");
@@ -170,18 +117,9 @@ fn a_fault_says_what_where_and_what_to_do() {
 fn the_usual_mistakes_get_advice() {
     let comma = "remove the comma before the closing bracket";
     let array = "the file is not an array of rows: expected '['";
-    bad(
-        "[1,]",
-        &format!("expected a value after the comma @ 1:4 3 | {comma}"),
-    );
-    bad(
-        "[{\"a\":1,}]",
-        &format!("expected a property's name after the comma @ 1:9 8 | {comma}"),
-    );
-    bad(
-        "[{}\n{}]",
-        "expected ',' or ']' after a row @ 2:1 4 | put a comma between two rows",
-    );
+    bad("[1,]", &format!("expected a value after the comma @ 1:4 3 | {comma}"));
+    bad("[{\"a\":1,}]", &format!("expected a property's name after the comma @ 1:9 8 | {comma}"));
+    bad("[{}\n{}]", "expected ',' or ']' after a row @ 2:1 4 | put a comma between two rows");
     bad(
         "[{}]\n[{}]",
         "there is something after the closing ']' @ 2:1 5 | put all rows in one array, separated by commas",
@@ -190,26 +128,15 @@ fn the_usual_mistakes_get_advice() {
         "[{'a':1}]",
         "expected a property's name in double quotes @ 1:3 2 | JSON knows straight double quotes only",
     );
-    bad(
-        "[ // users\n]",
-        "expected a value @ 1:3 2 | JSON has no comments: remove them",
-    );
-    bad(
-        "[True]",
-        "expected a value @ 1:2 1 | the only bare words of JSON are true, false and null",
-    );
-    bad(
-        "[nil]",
-        "expected a value @ 1:3 2 | the only bare words of JSON are true, false and null",
-    );
+    bad("[ // users\n]", "expected a value @ 1:3 2 | JSON has no comments: remove them");
+    bad("[True]", "expected a value @ 1:2 1 | the only bare words of JSON are true, false and null");
+    bad("[nil]", "expected a value @ 1:3 2 | the only bare words of JSON are true, false and null");
     let wrap = "wrap it in [ ], or upload only the array if the rows are in one of its properties";
     bad("{\"a\":[1,{}]}", &format!("{array} @ 1:1 0 | {wrap}"));
     bad("\n {\"a\":1}\n", &format!("{array} @ 2:2 2 | {wrap}"));
-    let ndjson = "this looks like NDJSON (one object per line): put the rows in one array, separated by commas";
-    bad(
-        "{\"a\":[1]}\n{\"a\":2}",
-        &format!("{array} @ 1:1 0 | {ndjson}"),
-    );
+    let ndjson =
+        "this looks like NDJSON (one object per line): put the rows in one array, separated by commas";
+    bad("{\"a\":[1]}\n{\"a\":2}", &format!("{array} @ 1:1 0 | {ndjson}"));
     bad("{},{}", &format!("{array} @ 1:1 0 | {ndjson}"));
     let rows = "the rows must stand in one array: [{...}, {...}]";
     bad("{\"a\":1", &format!("{array} @ 1:1 0 | {rows}"));
@@ -217,60 +144,28 @@ fn the_usual_mistakes_get_advice() {
     bad("42", &format!("{array} @ 1:1 0 | {rows}"));
     bad("true", &format!("{array} @ 1:1 0 | {rows}"));
     let csv = "this looks like CSV or plain text: the rows must be JSON objects in one array";
-    bad(
-        "email,email_verified\n",
-        &format!("{array} @ 1:1 0 | {csv}"),
-    );
+    bad("email,email_verified\n", &format!("{array} @ 1:1 0 | {csv}"));
     bad("\"email\",\"x\"\n", &format!("{array} @ 1:1 0 | {csv}"));
     bad(
         "<html>",
-        &format!(
-            "{array} @ 1:1 0 | this looks like XML or HTML: the rows must be JSON objects in one array"
-        ),
+        &format!("{array} @ 1:1 0 | this looks like XML or HTML: the rows must be JSON objects in one array"),
     );
-    bad(
-        "// users\n[]",
-        &format!("{array} @ 1:1 0 | JSON has no comments: remove them"),
-    );
+    bad("// users\n[]", &format!("{array} @ 1:1 0 | JSON has no comments: remove them"));
 }
 
 #[test]
 fn a_file_cut_short_is_told_from_a_wrong_one() {
     let again = "the file seems to be cut short: upload it again";
     for text in ["", " \n", "\u{feff}"] {
-        assert_eq!(
-            scan(text.as_bytes()).unwrap_err().what,
-            "the file is empty",
-            "{text:?}"
-        );
+        assert_eq!(scan(text.as_bytes()).unwrap_err().what, "the file is empty", "{text:?}");
     }
-    bad(
-        "[",
-        &format!("the file ends before the closing ']' @ 1:2 1 | {again}"),
-    );
-    bad(
-        "[1,",
-        &format!("the file ends before the closing ']' @ 1:4 3 | {again}"),
-    );
-    bad(
-        "[1,[2]",
-        &format!("the file ends before the closing ']' @ 1:7 6 | {again}"),
-    );
-    let inside = [
-        "[1,{",
-        "[1,{\"",
-        "[1,{\"a\\",
-        "[1,\"\\u0",
-        "[1,tr",
-        "[1,-",
-        "[1,\"\u{e9}",
-    ];
+    bad("[", &format!("the file ends before the closing ']' @ 1:2 1 | {again}"));
+    bad("[1,", &format!("the file ends before the closing ']' @ 1:4 3 | {again}"));
+    bad("[1,[2]", &format!("the file ends before the closing ']' @ 1:7 6 | {again}"));
+    let inside = ["[1,{", "[1,{\"", "[1,{\"a\\", "[1,\"\\u0", "[1,tr", "[1,-", "[1,\"\u{e9}"];
     for text in inside {
         let fault = scan(text.as_bytes()).unwrap_err();
-        assert_eq!(
-            fault.what, "the file ends in the middle of row index 1",
-            "{text}"
-        );
+        assert_eq!(fault.what, "the file ends in the middle of row index 1", "{text}");
         assert_eq!(fault.hint.as_deref(), Some(again), "{text}");
     }
 }
@@ -283,18 +178,9 @@ fn other_encodings_and_packed_files_are_recognised() {
     bad(b"\xfe\xff\0[\0]", &format!("{json}{utf16}"));
     bad(b"\0[\0]", &format!("{json}{utf16}"));
     bad(b"[\0]\0", &format!("expected a value @ 1:2 1 | {utf16}"));
-    bad(
-        b"\x1f\x8b\x08\0",
-        &format!("{json}this looks like a gzip file: unpack it first"),
-    );
-    bad(
-        b"PK\x03\x04",
-        &format!("{json}this looks like a zip file: unpack it first"),
-    );
-    bad(
-        b"\xef\xbb[]",
-        "the file is not JSON text @ 1:3 2 | save the file as UTF-8",
-    );
+    bad(b"\x1f\x8b\x08\0", &format!("{json}this looks like a gzip file: unpack it first"));
+    bad(b"PK\x03\x04", &format!("{json}this looks like a zip file: unpack it first"));
+    bad(b"\xef\xbb[]", "the file is not JSON text @ 1:3 2 | save the file as UTF-8");
     bad(b"\xe4[]", &format!("{json}save the file as UTF-8"));
 }
 
@@ -319,10 +205,7 @@ fn texts_must_be_utf_8() {
         let fault = scan(&text).unwrap_err();
         assert_eq!(fault.what, "a text is not valid UTF-8", "{bytes:x?}");
         let valid_up_to = std::str::from_utf8(&text).unwrap_err().valid_up_to() as u64;
-        assert!(
-            valid_up_to <= fault.byte && fault.byte <= valid_up_to + 3,
-            "{bytes:x?}"
-        );
+        assert!(valid_up_to <= fault.byte && fault.byte <= valid_up_to + 3, "{bytes:x?}");
     }
 }
 
@@ -352,10 +235,7 @@ fn the_json_test_suite_agrees() {
             (Some("y"), true) => assert!(verdict.is_ok(), "{name}: {verdict:?}"),
             (Some("y"), false) => {
                 let what = verdict.unwrap_err().what;
-                assert!(
-                    what.starts_with("the file is not an array"),
-                    "{name}: {what}"
-                );
+                assert!(what.starts_with("the file is not an array"), "{name}: {what}");
             }
             (Some("n"), _) => assert!(verdict.is_err(), "{name}"),
             _ => {}

@@ -42,11 +42,7 @@ impl Scanner {
             partial = next;
             at += 1;
         }
-        self.state = if partial.is_whole() {
-            State::Text
-        } else {
-            State::Character(partial)
-        };
+        self.state = if partial.is_whole() { State::Text } else { State::Character(partial) };
         at
     }
 
@@ -70,11 +66,7 @@ impl Scanner {
         if !byte.is_ascii_hexdigit() {
             return self.refuse(at, "expected four hexadecimal digits after \\u", None);
         }
-        self.state = if missing == 1 {
-            State::Text
-        } else {
-            State::Hex(missing - 1)
-        };
+        self.state = if missing == 1 { State::Text } else { State::Hex(missing - 1) };
         at + 1
     }
 
@@ -96,11 +88,7 @@ impl Scanner {
 
     pub(super) fn literal(&mut self, rest: &'static [u8], bytes: &[u8], at: usize) -> usize {
         let ready = rest.len().min(bytes.len() - at);
-        let same = rest
-            .iter()
-            .zip(&bytes[at..])
-            .take_while(|(want, got)| want == got)
-            .count();
+        let same = rest.iter().zip(&bytes[at..]).take_while(|(want, got)| want == got).count();
         if same < ready {
             return self.refuse(at + same, "expected a value", opening::hint_for(b'a'));
         }
@@ -126,9 +114,7 @@ fn plain_run(bytes: &[u8]) -> usize {
         run += 8;
     }
     let rest = bytes[run..].iter();
-    run + rest
-        .take_while(|byte| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\'))
-        .count()
+    run + rest.take_while(|byte| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\')).count()
 }
 
 /// Sets the top bit of the first byte (the lowest) that is no plain text. Bytes above it may have

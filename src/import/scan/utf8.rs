@@ -36,11 +36,7 @@ impl Partial {
     #[inline]
     pub(super) fn next(self, byte: u8) -> Option<Self> {
         let fits = self.low <= byte && byte <= self.high;
-        fits.then_some(Self {
-            missing: self.missing - 1,
-            low: 0x80,
-            high: 0xbf,
-        })
+        fits.then_some(Self { missing: self.missing - 1, low: 0x80, high: 0xbf })
     }
 
     /// Whether no byte is missing.
