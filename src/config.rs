@@ -298,9 +298,7 @@ pub struct Address(pub Email);
 impl TryFrom<String> for Address {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Email::parse(&text)
-            .map(Self)
-            .map_err(|fault| format!("\"{text}\" is no e-mail address: {fault}"))
+        Email::parse(&text).map(Self).map_err(|fault| format!("\"{text}\" is no e-mail address: {fault}"))
     }
 }
 
@@ -394,9 +392,9 @@ impl ByteSize {
 impl FromStr for ByteSize {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unit = Self::UNITS.iter().find_map(|(name, factor)| {
-            text.strip_suffix(name).map(|number| (number.trim_end(), *factor))
-        });
+        let unit = Self::UNITS
+            .iter()
+            .find_map(|(name, factor)| text.strip_suffix(name).map(|number| (number.trim_end(), *factor)));
         let (number, factor) = unit.unwrap_or((text, 1));
         let digits_only = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let number = number.parse::<u64>().ok().filter(|_| digits_only);
@@ -410,8 +408,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole_units = Self::UNITS[..3].iter().rev();
-        let mut fitting =
-            whole_units.filter(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        let mut fitting = whole_units.filter(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match fitting.next() {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),
@@ -608,9 +605,8 @@ fn layer(content: &str, origin: &str) -> Result<Map<String, Value>, ConfigError>
 
 /// The message of a TOML fault less the lines it quotes, as they may hold a secret.
 fn without_excerpt(message: &str) -> String {
-    let is_quote = |line: &str| {
-        line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|')
-    };
+    let is_quote =
+        |line: &str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
     let kept: Vec<&str> = message.lines().filter(|line| !is_quote(line)).map(str::trim).collect();
     kept.join(": ")
 }
@@ -825,8 +821,7 @@ mod tests {
         assert_eq!(settings.import.max_file_size.bytes(), 2 << 20);
         assert_eq!(settings.import.active_jobs_limit(), Some(2));
         assert_eq!(settings.tenant.name.as_str(), "acme");
-        let owners: Vec<&str> =
-            settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
+        let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
         assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
         let url = settings.server.public_url.or_bound(settings.server.bind);
         assert_eq!(url, "https://users.acme.test");
@@ -835,18 +830,12 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_refused_by_name() {
         let file = [
-            (
-                "[server]\nbindd = \"x\"",
-                "there is no setting \"server.bindd\" (given by settings.toml)",
-            ),
+            ("[server]\nbindd = \"x\"", "there is no setting \"server.bindd\" (given by settings.toml)"),
             ("[serverr]\nbind = \"x\"", "there is no setting \"serverr.bind\""),
             ("bind = \"x\"", "there is no setting \"bind\""),
             ("server = 5", "setting \"server\" (given by settings.toml): expected a section"),
             ("[import.workers]\na = 1", "there is no setting \"import.workers.a\""),
-            (
-                "[server]\nbind = 3000",
-                "setting \"server.bind\" (given by settings.toml): invalid type",
-            ),
+            ("[server]\nbind = 3000", "setting \"server.bind\" (given by settings.toml): invalid type"),
             ("[server]\nbind = \"localhost\"", "setting \"server.bind\""),
             ("[server]\npublic_url = \"users.acme.test\"", "setting \"server.public_url\""),
             ("[server]\npublic_url = \"ftp://acme.test\"", "setting \"server.public_url\""),
@@ -862,10 +851,7 @@ mod tests {
             ("[storage]\nmin_free_disk = -1", "setting \"storage.min_free_disk\""),
             ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
             ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
-            (
-                "[import]\nworkers = 0",
-                "setting \"import.workers\" (given by settings.toml): must be at",
-            ),
+            ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),
             ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
             ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
             ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
@@ -881,10 +867,7 @@ mod tests {
             ("[[connections]]\nstrategy = \"auth0\"", "setting \"connections[0].name\""),
             ("[[connections]]\nname = \"a\"\nid = \"x\"", "setting \"connections[0].id\""),
             ("[[connections]]\nname = \"a\"\nnam = \"b\"", "unknown field `nam`"),
-            (
-                "[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"",
-                "\"a\" is declared twice",
-            ),
+            ("[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"", "\"a\" is declared twice"),
             ("[[clients]]\nclient_id = \"a\"", "setting \"clients[0]\""),
             ("[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", "fewer than 16"),
             ("[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"", "/no/such"),
@@ -909,11 +892,7 @@ mod tests {
             ("INTAKE_IMPORT_WORKERS", "0", "(given by INTAKE_IMPORT_WORKERS): must be at least 1"),
             ("INTAKE_SERVER_BIND", "x", "\"server.bind\" (given by INTAKE_SERVER_BIND)"),
             ("INTAKE_TENANT_OWNERS", "x", "\"tenant.owners[0]\" (given by INTAKE_TENANT_OWNERS)"),
-            (
-                "INTAKE_IMPORT_MAX_METADATA_SIZE",
-                "1GB",
-                "(given by INTAKE_IMPORT_MAX_METADATA_SIZE)",
-            ),
+            ("INTAKE_IMPORT_MAX_METADATA_SIZE", "1GB", "(given by INTAKE_IMPORT_MAX_METADATA_SIZE)"),
         ];
         for (name, text, expected) in variables {
             let message = refusal("", &[(name, text)]);
@@ -923,8 +902,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_broken_file_is_named() {
-        let error =
-            Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
+        let error = Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
         assert!(error.to_string().contains("/no/such.toml"));
         let message = refusal("[[clients]]\nclient_secret = \"hush-hush-hush", &[]);
         assert!(message.contains("line 2") && !message.contains("hush"), "{message}");
@@ -941,8 +919,7 @@ mod tests {
         check("512000B", Some(512_000));
         check("64MB", Some(64 << 20));
         check("1GiB", Some(1 << 30));
-        for wrong in
-            ["", "KB", "-1KB", "+1", "1.5MB", "1kb", "1TB", "99999999999999999999", "17179869184GB"]
+        for wrong in ["", "KB", "-1KB", "+1", "1.5MB", "1kb", "1TB", "99999999999999999999", "17179869184GB"]
         {
             check(wrong, None);
         }

@@ -110,8 +110,7 @@ impl Keys {
             SigningAlgorithm::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
         };
         let signing = signing.map_err(|_| malformed())?;
-        let mut public =
-            Jwk::from_decoding_key(&verifying, Some(algorithm)).map_err(|_| malformed())?;
+        let mut public = Jwk::from_decoding_key(&verifying, Some(algorithm)).map_err(|_| malformed())?;
         let id = public.thumbprint(ThumbprintHash::SHA256).map_err(|_| malformed())?;
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         public.common.key_id = Some(id.clone());
@@ -381,8 +380,7 @@ pub fn random_text(length: usize) -> io::Result<String> {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        let fair =
-            random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
+        let fair = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
         let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
         text.extend(letters.take(length - text.len()));
     }
@@ -443,8 +441,7 @@ mod tests {
     fn published_keys_show_the_public_half_only() {
         let members = |algorithm| {
             let jwks = Tokens::new(keys(algorithm), URL, DAY).jwks();
-            let mut names: Vec<String> =
-                jwks["keys"][0].as_object().unwrap().keys().cloned().collect();
+            let mut names: Vec<String> = jwks["keys"][0].as_object().unwrap().keys().cloned().collect();
             names.sort();
             names.join(" ")
         };

@@ -99,11 +99,7 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
 }
 
 fn is_atom_char(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
-    } else {
-        is_visible(c)
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { is_visible(c) }
 }
 
 fn is_visible(c: char) -> bool {

@@ -54,9 +54,7 @@ impl Body {
     /// All of it, in memory.
     pub(super) async fn read(&mut self) -> Result<Vec<u8>, PayloadError> {
         let mut all = Vec::new();
-        while let Some(bytes) =
-            patiently(self.next()).await.ok_or(PayloadError::Incomplete(None))?
-        {
+        while let Some(bytes) = patiently(self.next()).await.ok_or(PayloadError::Incomplete(None))? {
             all.extend_from_slice(&bytes?);
         }
         Ok(all)

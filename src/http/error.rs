@@ -141,9 +141,7 @@ impl ApiError {
                 "",
                 format!("Payload content length greater than maximum allowed: {most}"),
             ),
-            Self::Stalled => {
-                (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned())
-            }
+            Self::Stalled => (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned()),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
                 let which = property.map(|property| format!(" on property {property}"));
@@ -153,13 +151,9 @@ impl ApiError {
             Self::NoSuchConnection => {
                 (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
             }
-            Self::NoSuchUser => {
-                (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into())
-            }
+            Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
-            Self::NoSuchJobErrors => {
-                (S::NOT_FOUND, "inexistent_job", "The job does not exist".into())
-            }
+            Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
@@ -176,9 +170,7 @@ impl ApiError {
         let (code, message) = match self {
             Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
             Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
-            Self::NoConnectionId => {
-                ("invalid_body", "Must provide 'connection_id' as multipart part.")
-            }
+            Self::NoConnectionId => ("invalid_body", "Must provide 'connection_id' as multipart part."),
             Self::MalformedConnectionId => {
                 let pattern = ConnectionId::PATTERN;
                 let message = format!(
@@ -188,9 +180,7 @@ impl ApiError {
                 return (StatusCode::BAD_REQUEST, "invalid_body", message);
             }
             Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
-            Self::NoDatabase => {
-                ("operation_not_supported", "Connection must be a database connection.")
-            }
+            Self::NoDatabase => ("operation_not_supported", "Connection must be a database connection."),
             _ => ("operation_not_supported", "Connection must be enabled."),
         };
         (StatusCode::BAD_REQUEST, code, message.to_owned())
@@ -316,12 +306,11 @@ mod tests {
         let response = error.error_response();
         let content_type = response.headers().get(header::CONTENT_TYPE).unwrap();
         assert_eq!(content_type, "application/json; charset=utf-8");
-        let header = error.header().map(|(name, _)| {
-            format!("{name}: {}", response.headers().get(&name).unwrap().to_str().unwrap())
-        });
+        let header = error
+            .header()
+            .map(|(name, _)| format!("{name}: {}", response.headers().get(&name).unwrap().to_str().unwrap()));
         let status = response.status().as_u16();
-        let body: Value =
-            serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
         assert_eq!(body["statusCode"], status);
         (body, header)
     }

@@ -39,9 +39,8 @@ pub(super) async fn list(
     let params = Params::of(&request)?;
     let page = Page::of(&params)?;
     let filter = Filter::of(&params)?;
-    let found = state.store(move |store| {
-        store.jobs(&|job| filter.lets_pass(job), page.start, page.limit, page.totals)
-    });
+    let found = state
+        .store(move |store| store.jobs(&|job| filter.lets_pass(job), page.start, page.limit, page.totals));
     let (jobs, total) = found.await?;
     let jobs: Vec<_> = jobs.iter().map(|job| JobView::of(job, &state.engine)).collect();
     if !page.totals {
@@ -80,9 +79,8 @@ impl Filter {
     }
 
     fn lets_pass(&self, job: &Job) -> bool {
-        let is = |wanted: &Option<String>, given: Option<&str>| {
-            wanted.is_none() || wanted.as_deref() == given
-        };
+        let is =
+            |wanted: &Option<String>, given: Option<&str>| wanted.is_none() || wanted.as_deref() == given;
         is(&self.status, Some(status(job)))
             && is(&self.external_id, job.external_id.as_deref())
             && (is(&self.connection, Some(job.connection.as_str()))
@@ -185,12 +183,7 @@ mod tests {
 
     fn rows(indexes: std::ops::Range<u64>) -> Vec<FailedRow> {
         let faults = vec![Fault::of_row(Code::DuplicatedUser, "again")];
-        let row = |index| FailedRow {
-            index,
-            line: index + 1,
-            user: "{}".to_owned(),
-            faults: faults.clone(),
-        };
+        let row = |index| FailedRow { index, line: index + 1, user: "{}".to_owned(), faults: faults.clone() };
         indexes.map(row).collect()
     }
 

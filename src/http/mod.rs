@@ -103,9 +103,8 @@ pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
 
 /// All endpoints, and the answers to requests that meet none.
 pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
-    let headers = DefaultHeaders::new()
-        .add(("cache-control", "no-cache"))
-        .add(("x-content-type-options", "nosniff"));
+    let headers =
+        DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
     let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
     let all = web::scope("")
         .app_data(state)

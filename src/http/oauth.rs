@@ -113,8 +113,7 @@ fn basic(request: &HttpRequest) -> Option<(String, String)> {
 
 async fn authenticate(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
     let grant_type = asked.grant_type.as_deref();
-    let grant_type =
-        grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
+    let grant_type = grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
     let id = asked.client_id.clone().unwrap_or_default();
     let client = state.store(move |store| store.client(&id)).await?;
     let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
@@ -209,11 +208,9 @@ impl OauthError {
                 "unauthorized_client",
                 format!("Grant type '{name}' not allowed for the client."),
             ),
-            Self::Audience(name) => (
-                S::FORBIDDEN,
-                "access_denied",
-                format!("Client is not authorized to access \"{name}\"."),
-            ),
+            Self::Audience(name) => {
+                (S::FORBIDDEN, "access_denied", format!("Client is not authorized to access \"{name}\"."))
+            }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
         }
     }
@@ -259,7 +256,8 @@ mod tests {
         let body = "client_id=a&client_secret=b+c&audience=http%3A%2F%2Fx%2F&organization=";
         assert_eq!(read(form, body), expected);
         assert_eq!(read("", body), expected);
-        let body = r#"{"client_id":"a","client_secret":"b c","audience":"http://x/","organization":null,"x":1}"#;
+        let body =
+            r#"{"client_id":"a","client_secret":"b c","audience":"http://x/","organization":null,"x":1}"#;
         assert_eq!(read("application/json; charset=utf-8", body), expected);
         let body = r#"{"client_id":"a","client_secret":"b","audience":null}"#;
         assert_eq!(read("application/json", body).unwrap().2, None);

@@ -16,8 +16,7 @@ impl Params {
     /// Those of `request`.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let parsed = Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let parsed =
-            parsed.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), None))?;
+        let parsed = parsed.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), None))?;
         Ok(Self(parsed.into_inner()))
     }
 
@@ -192,10 +191,7 @@ mod tests {
                 "page=18446744073709551615",
                 "'Value 18446744073709551615 is greater than maximum 10000000' on property page.",
             ),
-            (
-                "include_totals=1",
-                "'Expected type boolean but found type string' on property include_totals.",
-            ),
+            ("include_totals=1", "'Expected type boolean but found type string' on property include_totals."),
         ];
         for (query, message) in refused {
             assert_eq!(page(query).unwrap_err(), format!("Query validation error: {message}"));

@@ -92,13 +92,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
-        Self::Users,
-        Self::ConnectionId,
-        Self::Upsert,
-        Self::ExternalId,
-        Self::SendCompletionEmail,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Users, Self::ConnectionId, Self::Upsert, Self::ExternalId, Self::SendCompletionEmail];
 
     const fn name(self) -> &'static str {
         match self {
@@ -203,11 +198,7 @@ mod tests {
     const ID: &str = "con_8dQ2xYz0aBcD1eFg";
 
     /// What is read of `body`, sent with this content type; the file comes second.
-    async fn read(
-        content_type: &str,
-        body: &[u8],
-        limit: u64,
-    ) -> (Result<Form, ApiError>, Vec<u8>) {
+    async fn read(content_type: &str, body: &[u8], limit: u64) -> (Result<Form, ApiError>, Vec<u8>) {
         let request = TestRequest::post().set_payload(Bytes::copy_from_slice(body));
         let (request, mut payload) = request.to_http_parts();
         let payload = Payload::from_request(&request, &mut payload).await.unwrap();
@@ -299,14 +290,8 @@ mod tests {
                 "Payload validation error: 'Expected type boolean but found type string' on \
                  property send_completion_email.",
             ),
-            (
-                &[users, users, id],
-                "Payload validation error: 'Part given twice' on property users.",
-            ),
-            (
-                &[users, id, id],
-                "Payload validation error: 'Part given twice' on property connection_id.",
-            ),
+            (&[users, users, id], "Payload validation error: 'Part given twice' on property users."),
+            (&[users, id, id], "Payload validation error: 'Part given twice' on property connection_id."),
             (
                 &[users, id, ("external_id", ""), ("external_id", "")],
                 "Payload validation error: 'Part given twice' on property external_id.",

@@ -267,8 +267,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_an_upload_has_the_fields_of_every_era() {
-        let view =
-            serde_json::to_string(&JobView::accepted(&job(Stage::Pending(Progress::default()))));
+        let view = serde_json::to_string(&JobView::accepted(&job(Stage::Pending(Progress::default()))));
         let expected = concat!(
             r#"{"type":"users_import","status":"pending","connection_id":"con_8dQ2xYz0aBcD1eFg","#,
             r#""connection":"staff-db","created_at":"2018-03-05T09:31:12.481Z","#,

@@ -5,9 +5,13 @@ use crate::domain::*;
 #[derive(Debug, Default)]
 pub struct Scanner;
 impl Scanner {
-    pub fn new() -> Self { Self }
+    pub fn new() -> Self {
+        Self
+    }
     /// Takes the next bytes. After a fault, further bytes are ignored.
     pub fn push(&mut self, bytes: &[u8]) {}
     /// The number of rows, or what is wrong with the file.
-    pub fn finish(self) -> Result<u64, FileFault> { Ok(0) }
+    pub fn finish(self) -> Result<u64, FileFault> {
+        Ok(0)
+    }
 }
