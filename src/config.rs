@@ -106,7 +106,7 @@ pub struct Import {
     pub max_file_size: ByteSize,
     /// Jobs that may wait or run at once; 0 is no limit.
     #[serde(deserialize_with = "whole")]
-    max_active_jobs: usize,
+    pub max_active_jobs: usize,
     /// Largest metadata of one user.
     pub max_metadata_size: ByteSize,
 }
@@ -118,7 +118,7 @@ impl Import {
     pub const MAX_METADATA_SIZE: ByteSize = ByteSize(96 << 10);
 
     /// Jobs that may wait or run at once, if that is limited.
-    pub fn max_active_jobs(&self) -> Option<usize> {
+    pub fn active_jobs_limit(&self) -> Option<usize> {
         (self.max_active_jobs > 0).then_some(self.max_active_jobs)
     }
 }
@@ -782,7 +782,7 @@ mod tests {
         assert_eq!(settings.storage.open_timeout, Duration::from_mins(10));
         assert_eq!(settings.import.workers.get(), 2);
         assert_eq!(settings.import.max_file_size.bytes(), 512_000);
-        assert_eq!(settings.import.max_active_jobs(), None);
+        assert_eq!(settings.import.active_jobs_limit(), None);
         assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
         assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
         assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
@@ -819,7 +819,7 @@ mod tests {
         let settings = load(file, &environment).unwrap();
         assert_eq!(settings.import.workers.get(), 3);
         assert_eq!(settings.import.max_file_size.bytes(), 2 << 20);
-        assert_eq!(settings.import.max_active_jobs(), Some(2));
+        assert_eq!(settings.import.active_jobs_limit(), Some(2));
         assert_eq!(settings.tenant.name.as_str(), "acme");
         let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
         assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);

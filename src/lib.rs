@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
 //! | [`cli`] | the command line; names clap | app, config, tokens, import (rules only), domain |
-//! | [`http`] | the API; names actix | jobs, store, tokens, domain |
+//! | [`http`] | the API; names actix | jobs, import (its scanner), store, tokens, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`store`] | everything on disk; names sled | domain |

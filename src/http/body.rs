@@ -17,6 +17,9 @@ use futures_util::stream::{Stream, StreamExt};
 
 /// What is read of an unwanted body at most, in bytes.
 const DRAINED_BYTES: usize = 8 << 20;
+/// How long a body that is wanted may pause. Without an end to that, silent clients would pile up
+/// half-written files.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long an unwanted body is read at most.
 const DRAINED_TIME: Duration = Duration::from_secs(2);
 
@@ -51,7 +54,7 @@ impl Body {
     /// All of it, in memory.
     pub(super) async fn read(&mut self) -> Result<Vec<u8>, PayloadError> {
         let mut all = Vec::new();
-        while let Some(bytes) = self.next().await {
+        while let Some(bytes) = patiently(self.next()).await.ok_or(PayloadError::Incomplete(None))? {
             all.extend_from_slice(&bytes?);
         }
         Ok(all)
@@ -91,6 +94,11 @@ impl Stream for Body {
         }
         next
     }
+}
+
+/// Waits for more of a body; `None` if the client has fallen silent.
+pub(super) async fn patiently<T>(more: impl Future<Output = T>) -> Option<T> {
+    timeout(LONGEST_PAUSE, more).await.ok()
 }
 
 /// The size a request gives for its body.

@@ -47,6 +47,8 @@ pub(super) enum ApiError {
     InsufficientScope(&'static [Scope]),
     /// The body is larger than this, in bytes.
     TooLarge(u64),
+    /// The body stopped coming.
+    Stalled,
     /// Something sent breaks a rule.
     Invalid {
         /// Where.
@@ -140,6 +142,7 @@ impl ApiError {
                 "",
                 format!("Payload content length greater than maximum allowed: {most}"),
             ),
+            Self::Stalled => (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned()),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
                 let which = property.map(|property| format!(" on property {property}"));

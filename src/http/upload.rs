@@ -8,7 +8,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::HeaderMap;
 use futures_util::StreamExt;
 
-use super::body::Body;
+use super::body::{Body, patiently};
 use super::error::{ApiError, Place};
 use crate::domain::ConnectionId;
 
@@ -119,7 +119,7 @@ pub(super) async fn receive(
 ) -> Result<Form, ApiError> {
     let mut fields = Multipart::new(headers, body.clone());
     let mut form = Form::default();
-    while let Some(field) = fields.next().await {
+    while let Some(field) = patiently(fields.next()).await.ok_or(ApiError::Stalled)? {
         let field = field.map_err(|fault| unreadable(body, &fault))?;
         let Some(part) = Part::of(&field) else {
             continue;
@@ -144,7 +144,7 @@ async fn pass_on(
 ) -> Result<u64, ApiError> {
     let mut length = 0;
     let mut batch = Vec::new();
-    while let Some(bytes) = field.next().await {
+    while let Some(bytes) = patiently(field.next()).await.ok_or(ApiError::Stalled)? {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
         length += bytes.len() as u64;
         batch.extend_from_slice(&bytes);
@@ -161,7 +161,7 @@ async fn pass_on(
 async fn text(part: Part, mut field: Field, body: &Body) -> Result<String, ApiError> {
     let refuse = |rule: String| ApiError::invalid(Place::Payload, rule, part.name());
     let mut text = Vec::new();
-    while let Some(bytes) = field.next().await {
+    while let Some(bytes) = patiently(field.next()).await.ok_or(ApiError::Stalled)? {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
         if text.len() + bytes.len() > LONGEST_TEXT {
             return Err(refuse(format!("String is too long, maximum {LONGEST_TEXT} bytes")));
