@@ -199,7 +199,7 @@ fn store_options(settings: &Settings) -> store::Options {
         path: settings.storage.path.clone(),
         cache_bytes: settings.storage.cache.bytes(),
         min_free_disk: settings.storage.min_free_disk.bytes(),
-        max_active_jobs: settings.import.max_active_jobs(),
+        max_active_jobs: settings.import.active_jobs_limit(),
         open_timeout: settings.storage.open_timeout,
     }
 }
