@@ -3,7 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::json;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Exit, Problem, Serve};
 use crate::app::{App, Until};
@@ -80,9 +84,13 @@ pub(super) fn introduce_client(app: &App) {
 
 /// Log lines go to stderr: text for people, JSON for machines.
 pub(super) fn start_log(settings: &Log) {
-    let builder = fmt().with_max_level(settings.level).with_writer(io::stderr);
+    // The framework tells of every start and stop of a worker.
+    let quiet = settings.level.min(LevelFilter::WARN);
+    let wanted = Targets::new().with_default(settings.level).with_target("actix_server", quiet);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(wanted);
     match settings.format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => registry.with(lines.json()).init(),
+        LogFormat::Text => registry.with(lines).init(),
     }
 }
