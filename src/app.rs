@@ -54,6 +54,13 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+impl StartError {
+    /// Whether another process has the data directory open.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Locked(_)))
+    }
+}
+
 /// A server that is ready to run: connections already queue at its port.
 pub struct App {
     address: Address,

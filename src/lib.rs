@@ -6,7 +6,7 @@
 //! | room | owns | may see |
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
-//! | [`cli`] | the command line; names clap | app, config, tokens, import (rules only), domain |
+//! | [`cli`] | the command line; names clap | app, config, import (rules only), domain |
 //! | [`http`] | the API; names actix | jobs, import (its scanner), store, tokens, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |

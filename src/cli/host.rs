@@ -11,7 +11,6 @@ use super::serve::introduce_client;
 use crate::app::{self, App, StartError, Until};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
-use crate::store::StoreError;
 
 /// What tokens of the command line are made out to.
 const CLIENT: &str = "intake-cli";
@@ -42,7 +41,7 @@ impl Host {
                 }
                 Self::start(app)
             }
-            Err(StartError::Store(StoreError::Locked(_))) => Self::find(&settings),
+            Err(error) if error.is_locked() => Self::find(&settings, &error),
             Err(error) => Err(error.into()),
         }
     }
@@ -55,9 +54,10 @@ impl Host {
         Ok(Self { url, token, own: Some(Own { stop, thread }) })
     }
 
-    fn find(settings: &Settings) -> Result<Self, Problem> {
+    /// Uses the server that holds the directory, if `error` comes from one.
+    fn find(settings: &Settings, error: &StartError) -> Result<Self, Problem> {
         let directory = &settings.storage.path;
-        let address = app::running(directory).ok_or_else(|| StoreError::Locked(directory.clone()))?;
+        let address = app::running(directory).ok_or_else(|| Problem::new(error.to_string()))?;
         let token = app::token_for(settings, CLIENT, Scope::ALL, None)?;
         eprintln!("using the server at {}, which has {} open", address.local_url, directory.display());
         Ok(Self { url: address.local_url, token, own: None })

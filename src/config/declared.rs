@@ -1,0 +1,82 @@
+//! Connections and clients that settings ask for.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::values::{ConnectionName, NonEmpty, Secret, text};
+use crate::domain::{ConnectionId, DATABASE_STRATEGY, Scope, UnknownScope};
+
+/// One of `[[connections]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredConnection {
+    /// Unique name.
+    #[serde(deserialize_with = "text")]
+    pub name: ConnectionName,
+    /// `auth0` for a database.
+    #[serde(default = "database_strategy", deserialize_with = "text")]
+    pub strategy: NonEmpty,
+    /// Id, if it shall be this one.
+    #[serde(default)]
+    pub id: Option<ConnectionId>,
+    /// Ids of the clients it is enabled for.
+    #[serde(default)]
+    pub clients: Vec<String>,
+}
+
+fn database_strategy() -> NonEmpty {
+    NonEmpty(DATABASE_STRATEGY.to_owned())
+}
+
+/// One of `[[clients]]`, its secret file read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "ClientEntry")]
+pub struct DeclaredClient {
+    /// Public id.
+    pub client_id: String,
+    /// Name for people.
+    pub name: String,
+    /// What it proves itself with.
+    pub secret: Secret,
+    /// What its tokens may do.
+    pub scopes: Vec<Scope>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientEntry {
+    client_id: String,
+    name: Option<String>,
+    client_secret: Option<Secret>,
+    client_secret_file: Option<PathBuf>,
+    scopes: Option<Vec<String>>,
+}
+
+impl TryFrom<ClientEntry> for DeclaredClient {
+    type Error = String;
+    fn try_from(entry: ClientEntry) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._~-".contains(c);
+        if !(1..=128).contains(&entry.client_id.len()) || !entry.client_id.chars().all(allowed) {
+            return Err("client_id: expected 1 to 128 letters, digits and . _ ~ -".to_owned());
+        }
+        let secret = match (entry.client_secret, entry.client_secret_file) {
+            (Some(secret), None) => secret,
+            (None, Some(path)) => Secret::from_file(&path)?,
+            _ => return Err("expected either client_secret or client_secret_file".to_owned()),
+        };
+        if secret.0.chars().count() < Secret::MIN_CHARS {
+            return Err(format!("the secret has fewer than {} characters", Secret::MIN_CHARS));
+        }
+        let scopes = match entry.scopes {
+            None => Ok(Scope::ALL.to_vec()),
+            Some(names) => names.iter().map(|name| name.parse()).collect(),
+        };
+        Ok(Self {
+            name: entry.name.unwrap_or_else(|| entry.client_id.clone()),
+            client_id: entry.client_id,
+            secret,
+            scopes: scopes.map_err(|fault: UnknownScope| fault.to_string())?,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! What settings promise.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use super::*;
+use crate::domain::Scope;
+
+fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.toml");
+    std::fs::write(&path, file).unwrap();
+    let pairs = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    Settings::load(Some(&path), pairs)
+}
+
+/// The message, with the name of the file made the same each time.
+fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
+    let message = load(file, environment).unwrap_err().to_string();
+    match (message.find("by /"), message.find("settings.toml")) {
+        (Some(from), Some(to)) => format!("{}by {}", &message[..from], &message[to..]),
+        _ => message,
+    }
+}
+
+#[test]
+fn defaults_are_what_the_manual_says() {
+    let settings = load("", &[]).unwrap();
+    assert_eq!(settings.server.bind.to_string(), "127.0.0.1:3000");
+    let address = settings.server.bind;
+    assert_eq!(settings.server.public_url.or_bound(address), "http://127.0.0.1:3000");
+    assert_eq!(settings.tenant.name.as_str(), "intake");
+    assert!(settings.tenant.owners.is_empty());
+    assert_eq!(settings.storage.path, Path::new("intake-data"));
+    assert_eq!(settings.storage.cache.bytes(), 64 << 20);
+    assert_eq!(settings.storage.min_free_disk.bytes(), 256 << 20);
+    assert_eq!(settings.storage.open_timeout, Duration::from_mins(10));
+    assert_eq!(settings.import.workers.get(), 2);
+    assert_eq!(settings.import.max_file_size.bytes(), 512_000);
+    assert_eq!(settings.import.active_jobs_limit(), None);
+    assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
+    assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
+    assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.log.level, LevelFilter::INFO);
+    assert!(settings.connections.is_empty() && settings.clients.is_empty());
+}
+
+#[test]
+fn the_commented_lists_of_the_manual_work_when_uncommented() {
+    let (_, lists) = DEFAULTS.split_once("# [[connections]]").unwrap();
+    let lists = format!("[[connections]]{}", lists.replace("\n# ", "\n"));
+    let lists = lists.replace("\n#", "\n");
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "0123456789abcdef\n").unwrap();
+    let lists = lists.replace("/run/secrets/importer", &secret.path().display().to_string());
+    let settings = load(&lists, &[]).unwrap();
+    assert_eq!(settings.connections[0].name.as_str(), "staff-db");
+    assert_eq!(settings.clients[0].secret.expose(), "0123456789abcdef");
+    assert_eq!(settings.clients[0].scopes.len(), 3);
+}
+
+#[test]
+fn a_file_wins_over_the_defaults_and_the_environment_over_the_file() {
+    let file = "[import]\nworkers = 3\nmax_file_size = \"1MB\"\n[tenant]\nname = \"acme\"";
+    let environment = [
+        ("INTAKE_IMPORT_MAX_FILE_SIZE", "2MB"),
+        ("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"),
+        ("INTAKE_TENANT_OWNERS", "Ann@acme.test, bob@acme.test"),
+        ("INTAKE_SERVER_PUBLIC_URL", "https://users.acme.test/"),
+        ("INTAKE", "not ours"),
+        ("HOME", "/root"),
+    ];
+    let settings = load(file, &environment).unwrap();
+    assert_eq!(settings.import.workers.get(), 3);
+    assert_eq!(settings.import.max_file_size.bytes(), 2 << 20);
+    assert_eq!(settings.import.active_jobs_limit(), Some(2));
+    assert_eq!(settings.tenant.name.as_str(), "acme");
+    let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
+    assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
+    let url = settings.server.public_url.or_bound(settings.server.bind);
+    assert_eq!(url, "https://users.acme.test");
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_by_name() {
+    let file = [
+        ("[server]\nbindd = \"x\"", "there is no setting \"server.bindd\" (given by settings.toml)"),
+        ("[serverr]\nbind = \"x\"", "there is no setting \"serverr.bind\""),
+        ("bind = \"x\"", "there is no setting \"bind\""),
+        ("server = 5", "setting \"server\" (given by settings.toml): expected a section"),
+        ("[import.workers]\na = 1", "there is no setting \"import.workers.a\""),
+        ("[server]\nbind = 3000", "setting \"server.bind\" (given by settings.toml): invalid type"),
+        ("[server]\nbind = \"localhost\"", "setting \"server.bind\""),
+        ("[server]\npublic_url = \"users.acme.test\"", "setting \"server.public_url\""),
+        ("[server]\npublic_url = \"ftp://acme.test\"", "setting \"server.public_url\""),
+        ("[server]\npublic_url = \"https://\"", "setting \"server.public_url\""),
+        ("[server]\npublic_url = \"https://a b\"", "setting \"server.public_url\""),
+        ("[server]\npublic_url = \"https://a?x\"", "setting \"server.public_url\""),
+        ("[tenant]\nname = 5", "setting \"tenant.name\""),
+        ("[tenant]\nname = \" \"", "setting \"tenant.name\" (given by settings.toml): may not"),
+        ("[tenant]\nowners = [\"ann\"]", "setting \"tenant.owners[0]\""),
+        ("[storage]\npath = \"\"", "setting \"storage.path\""),
+        ("[storage]\ncache = \"64 megs\"", "setting \"storage.cache\""),
+        ("[storage]\ncache = true", "setting \"storage.cache\""),
+        ("[storage]\nmin_free_disk = -1", "setting \"storage.min_free_disk\""),
+        ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
+        ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
+        ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),
+        ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
+        ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
+        ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
+        ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
+        ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
+        ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
+        ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
+        ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
+        ("[log]\nformat = \"xml\"", "setting \"log.format\""),
+        ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
+        ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),
+        ("[[connections]]\nname = \"-a\"", "setting \"connections[0].name\""),
+        ("[[connections]]\nstrategy = \"auth0\"", "setting \"connections[0].name\""),
+        ("[[connections]]\nname = \"a\"\nid = \"x\"", "setting \"connections[0].id\""),
+        ("[[connections]]\nname = \"a\"\nnam = \"b\"", "unknown field `nam`"),
+        ("[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"", "\"a\" is declared twice"),
+        ("[[clients]]\nclient_id = \"a\"", "setting \"clients[0]\""),
+        ("[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", "fewer than 16"),
+        ("[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"", "/no/such"),
+        ("[[clients]]\nclient_id = \"a:b\"\nclient_secret = \"0123456789abcdef\"", "client_id"),
+        (
+            "[[clients]]\nclient_id = \"a\"\nclient_secret = \"0123456789abcdef\"\nscopes = [\"x\"]",
+            "there is no scope \"x\"",
+        ),
+    ];
+    for (file, expected) in file {
+        let message = refusal(file, &[]);
+        assert!(message.contains(expected), "{file}\n  said: {message}\n  not:  {expected}");
+    }
+}
+
+#[test]
+fn a_variable_that_makes_no_sense_is_refused_by_name() {
+    let variables = [
+        ("INTAKE_SERVER_BINDD", "x", "there is no setting \"INTAKE_SERVER_BINDD\""),
+        ("INTAKE_CONNECTIONS", "x", "there is no setting \"INTAKE_CONNECTIONS\""),
+        ("INTAKE_IMPORT_WORKERS", "two", "(given by INTAKE_IMPORT_WORKERS): expected a whole"),
+        ("INTAKE_IMPORT_WORKERS", "0", "(given by INTAKE_IMPORT_WORKERS): must be at least 1"),
+        ("INTAKE_SERVER_BIND", "x", "\"server.bind\" (given by INTAKE_SERVER_BIND)"),
+        ("INTAKE_TENANT_OWNERS", "x", "\"tenant.owners[0]\" (given by INTAKE_TENANT_OWNERS)"),
+        ("INTAKE_IMPORT_MAX_METADATA_SIZE", "1GB", "(given by INTAKE_IMPORT_MAX_METADATA_SIZE)"),
+    ];
+    for (name, text, expected) in variables {
+        let message = refusal("", &[(name, text)]);
+        assert!(message.contains(expected), "{name}={text}\n  said: {message}");
+    }
+}
+
+#[test]
+fn a_missing_or_broken_file_is_named() {
+    let error = Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
+    assert!(error.to_string().contains("/no/such.toml"));
+    let message = refusal("[[clients]]\nclient_secret = \"hush-hush-hush", &[]);
+    assert!(message.contains("line 2") && !message.contains("hush"), "{message}");
+}
+
+#[test]
+fn sizes_read_and_write() {
+    let check = |text: &str, bytes: Option<u64>| {
+        assert_eq!(text.parse().ok().map(ByteSize::bytes), bytes, "{text}");
+    };
+    check("500KB", Some(512_000));
+    check("500 KiB", Some(512_000));
+    check("512000", Some(512_000));
+    check("512000B", Some(512_000));
+    check("64MB", Some(64 << 20));
+    check("1GiB", Some(1 << 30));
+    for wrong in ["", "KB", "-1KB", "+1", "1.5MB", "1kb", "1TB", "99999999999999999999", "17179869184GB"] {
+        check(wrong, None);
+    }
+    for text in ["500KB", "64MB", "2GB", "1B", "0B", "1025B"] {
+        assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn secrets_stay_out_of_debug_output() {
+    let client = "[[clients]]\nclient_id = \"a\"\nclient_secret = \"hush-hush-hush-hush\"";
+    let settings = load(client, &[]).unwrap();
+    assert_eq!(settings.clients[0].scopes.len(), Scope::ALL.len());
+    assert!(!format!("{settings:?}").contains("hush"));
+}

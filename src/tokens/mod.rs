@@ -1,0 +1,225 @@
+//! The server's signing key and the access tokens made with it; the JWT and crypto crates are
+//! named here and nowhere else.
+//!
+//! **Invariants:** a token is taken for what it says only if its algorithm is the key's, its
+//! signature is ours, issuer and audience are this server, and it is neither too old nor too new;
+//! there is no leeway, as the same clock writes and reads. The private key leaves the process only
+//! into its file, which nobody else may read.
+//!
+//! Deliberately absent: revocation. Tokens end by expiring, or all at once by deleting the key
+//! file.
+
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, digest, rand};
+use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::domain::{Scope, SigningAlgorithm, Timestamp};
+pub use keys::{KEY_FILE, KeyError, Keys};
+
+/// Makes and checks access tokens.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    keys: Arc<Keys>,
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+    validation: Arc<Validation>,
+}
+
+/// What a token that was found good allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Whose token it is, e.g. `<client_id>@clients`.
+    pub subject: String,
+    /// What it may do; scopes this server does not know are left out.
+    pub scopes: Vec<Scope>,
+}
+
+impl Grant {
+    /// Whether it has at least one of these scopes.
+    pub fn has_any(&self, wanted: &[Scope]) -> bool {
+        wanted.iter().any(|scope| self.scopes.contains(scope))
+    }
+}
+
+/// Why a token was not found good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TokenFault {
+    /// No token of this server: malformed, too long, or by or for somebody else.
+    #[error("Invalid token")]
+    Invalid,
+    /// Not signed with our key.
+    #[error("Invalid signature received for JSON Web Token validation")]
+    Signature,
+    /// Too old.
+    #[error("Expired token received for JSON Web Token validation")]
+    Expired,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: OneOrMany,
+    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<String>,
+    iat: u64,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
+    #[serde(default)]
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gty: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Tokens {
+    /// Longest token looked at, in bytes.
+    pub const MAX_BYTES: usize = 8 << 10;
+
+    /// Tokens of the server that clients reach by `public_url` (no slash at its end), valid for
+    /// `lifetime` unless said otherwise.
+    pub fn new(keys: Keys, public_url: &str, lifetime: Duration) -> Self {
+        let issuer = format!("{public_url}/");
+        let audience = format!("{public_url}/api/v2/");
+        let mut validation = Validation::new(keys.algorithm);
+        validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+        validation.set_issuer(&[&issuer]);
+        validation.set_audience(&[&audience]);
+        // Times are checked in `verify`, against the clock it is given.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Self { keys: Arc::new(keys), issuer, audience, lifetime, validation: Arc::new(validation) }
+    }
+
+    /// The issuer: the public URL and a slash.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The audience: the URL of the API.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// How long tokens are valid by default.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Makes a token for a client.
+    pub fn mint(
+        &self,
+        client_id: &str,
+        scopes: &[Scope],
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: OneOrMany::One(self.audience.clone()),
+            sub: format!("{client_id}@clients"),
+            azp: Some(client_id.to_owned()),
+            iat: now.seconds(),
+            exp: now.seconds().saturating_add(lifetime.as_secs()),
+            nbf: None,
+            scope: join(scopes),
+            gty: Some("client-credentials".to_owned()),
+        };
+        let mut header = Header::new(self.keys.algorithm);
+        header.kid = Some(self.keys.id.clone());
+        let token = jsonwebtoken::encode(&header, &claims, &self.keys.signing);
+        token.map_err(|_| KeyError::Crypto("no token was signed"))
+    }
+
+    /// What `token` allows at the time `now`.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Grant, TokenFault> {
+        if token.len() > Self::MAX_BYTES {
+            return Err(TokenFault::Invalid);
+        }
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
+        let claims = decoded.map_err(|error| fault_of(&error))?.claims;
+        if claims.exp <= now.seconds() {
+            return Err(TokenFault::Expired);
+        }
+        if claims.nbf.is_some_and(|from| now.seconds() < from) {
+            return Err(TokenFault::Invalid);
+        }
+        let scopes = claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect();
+        Ok(Grant { subject: claims.sub, scopes })
+    }
+
+    /// The public key as others need it to check our tokens.
+    pub fn jwks(&self) -> serde_json::Value {
+        serde_json::json!({ "keys": [self.keys.public] })
+    }
+
+    /// Name of the signing algorithm.
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        match self.keys.algorithm {
+            Algorithm::RS256 => SigningAlgorithm::Rs256,
+            _ => SigningAlgorithm::Es256,
+        }
+    }
+}
+
+fn fault_of(error: &JwtError) -> TokenFault {
+    match error.kind() {
+        ErrorKind::InvalidSignature => TokenFault::Signature,
+        _ => TokenFault::Invalid,
+    }
+}
+
+/// Scopes as they stand in tokens and answers.
+pub fn join(scopes: &[Scope]) -> String {
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
+    names.join(" ")
+}
+
+/// The hash under which a client's secret is kept.
+pub fn secret_hash(secret: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
+    hash
+}
+
+/// Whether two hashes are the same, in a time that does not tell where they differ.
+pub fn same_hash(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    constant_time::verify_slices_are_equal(one, other).is_ok()
+}
+
+/// Random bytes.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    Ok(bytes)
+}
+
+/// A random text of letters and digits, each as likely as the others.
+pub fn random_text(length: usize) -> io::Result<String> {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        let fair = random::<64>()?.into_iter().filter(|byte| usize::from(*byte) < 4 * ALPHABET.len());
+        let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+        text.extend(letters.take(length - text.len()));
+    }
+    Ok(text)
+}
