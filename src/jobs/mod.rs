@@ -9,6 +9,8 @@
 //! - A panic, a missing file and a job that keeps killing the process end that job, not the others.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};

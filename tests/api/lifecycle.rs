@@ -140,3 +140,22 @@ fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
     server.wait(second.json()["id"].as_str().unwrap());
     assert_eq!(server.upload(&Form::import(&connection, &rows(1), false)).status, 202);
 }
+
+#[test]
+fn a_small_job_does_not_wait_for_large_ones_to_end() {
+    let server = Server::ephemeral_with(&[("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB")]);
+    let connection = server.connection_id();
+    let large = rows(300_000);
+    let large = [0, 1, 2].map(|_| server.upload(&Form::import(&connection, &large, true)).json());
+    let small = json!([{ "email": "small@example.test", "email_verified": true }]).to_string();
+    let small = server.upload(&Form::import(&connection, &small, false)).json();
+    let small = server.wait(small["id"].as_str().unwrap());
+    assert_eq!(small["summary"]["inserted"], 1);
+    let pending = server.get("/api/v2/jobs?status=pending").json();
+    assert!(!pending.as_array().unwrap().is_empty(), "every large job has ended before the small one");
+    for job in large {
+        let job = server.wait(job["id"].as_str().unwrap());
+        assert_eq!(job["summary"]["total"], 300_000);
+        assert_eq!(job["summary"]["failed"], 0, "two jobs may both change a user: {job}");
+    }
+}
