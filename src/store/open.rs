@@ -251,6 +251,9 @@ impl Rebuild<'_> {
     fn add(&self, keys: &Keys, place: Place) -> Result<()> {
         for key in keys.each() {
             for other in self.shards.insert_and_tell(self.hasher.hash(key), place) {
+                if other == place {
+                    continue; // another key of the same user, with the same hash
+                }
                 let block = BLOCKS
                     .get_bytes(
                         self.tree,
