@@ -89,11 +89,17 @@ impl Store {
     /// Takes about as long as a start, and holds up all writing meanwhile.
     pub fn check(&self) -> Result<Vec<String>> {
         let core = self.core()?;
-        let _writer = core.writer.lock();
+        let writer = core.writer.lock();
         let mut findings = Vec::new();
         for connection in core.connections.read().iter() {
             let again = Directory::default();
-            rebuild(&core.database, &core.hasher, &again, connection)?;
+            let tail = rebuild(&core.database, &core.hasher, &again, connection)?;
+            if tail != writer.tails.get(&connection.number).copied().unwrap_or_default() {
+                findings.push(format!(
+                    "the open block of connection {} in memory is not its last on disk",
+                    connection.name
+                ));
+            }
             let (live, disk) = (
                 core.directory.connection(connection.number),
                 again.connection(connection.number),
