@@ -379,7 +379,10 @@ fn expected_progress(core: &Core, job: &Job, chunk: &Chunk) -> Result<Progress> 
 
 fn chunk_follows(chunk: &Chunk, progress: Progress) -> bool {
     let first = chunk.rows.first().map_or(chunk.end.row, |row| row.index);
-    first == progress.next.row && chunk.end.row == first + chunk.rows.len() as u64
+    let consecutive = (first..)
+        .zip(&chunk.rows)
+        .all(|(index, row)| row.index == index);
+    first == progress.next.row && consecutive && chunk.end.row == first + chunk.rows.len() as u64
 }
 
 fn connection_number(core: &Core, job: &Job) -> Result<u32> {
