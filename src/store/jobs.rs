@@ -214,9 +214,10 @@ impl Store {
     pub fn try_again(&self, job: &Job) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
+        let (job, _) = current(&core, job)?;
         let job = Job {
             attempts: job.attempts + 1,
-            ..job.clone()
+            ..(*job).clone()
         };
         let mut change = Change::default();
         JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job)?;
@@ -237,13 +238,14 @@ impl Store {
     ) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let progress = expected_progress(&core, job, chunk)?;
-        let connection = connection_number(&core, job)?;
+        let (job, progress) = current(&core, job)?;
+        check_follows(chunk, &job, progress)?;
+        let connection = connection_number(&core, &job)?;
         let tail = writer.tails.get(&connection).copied().unwrap_or_default();
         let unfinished = core.active.lock().jobs.keys().copied().collect();
         let mut rows = Rows::new(
             Edit::new(&core, connection, tail),
-            job,
+            &job,
             progress.claims,
             unfinished,
             now,
@@ -281,7 +283,7 @@ impl Store {
         let job = Job {
             stage,
             attempts: 0,
-            ..job.clone()
+            ..(*job).clone()
         };
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
@@ -296,7 +298,7 @@ impl Store {
     pub fn fail(&self, job: &Job, reason: String, now: Timestamp) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let progress = job.progress().unwrap_or_default();
+        let (job, progress) = current(&core, job)?;
         let stage = Stage::Failed {
             reason,
             summary: progress.summary,
@@ -304,7 +306,7 @@ impl Store {
         };
         let job = Job {
             stage,
-            ..job.clone()
+            ..(*job).clone()
         };
         let mut change = Change::default();
         put_job(&mut change, &job)?;
@@ -358,31 +360,32 @@ fn active_job(core: &Core, id: &JobId) -> Option<Arc<Job>> {
     active.jobs.get(active.tickets.get(id)?).cloned()
 }
 
-/// How far the job is, if the chunk is really its next one.
-fn expected_progress(core: &Core, job: &Job, chunk: &Chunk) -> Result<Progress> {
-    let known = core
-        .active
-        .lock()
-        .jobs
-        .get(&job.ticket)
-        .and_then(|known| known.progress());
-    match (known, job.progress()) {
-        (Some(known), Some(progress)) if known == progress && chunk_follows(chunk, progress) => {
-            Ok(progress)
-        }
-        _ => Err(StoreError::Corrupt(format!(
-            "a chunk of job {} is not the next one",
-            job.id
-        ))),
-    }
+/// The unfinished job as it is, and how far, unless the caller's view of that is out of date.
+fn current(core: &Core, job: &Job) -> Result<(Arc<Job>, Progress)> {
+    let known = core.active.lock().jobs.get(&job.ticket).cloned();
+    known
+        .and_then(|known| Some((known.progress()?, known)))
+        .filter(|(progress, _)| Some(*progress) == job.progress())
+        .map(|(progress, known)| (known, progress))
+        .ok_or_else(|| {
+            StoreError::Corrupt(format!("job {} is not where it is thought to be", job.id))
+        })
 }
 
-fn chunk_follows(chunk: &Chunk, progress: Progress) -> bool {
-    let first = chunk.rows.first().map_or(chunk.end.row, |row| row.index);
-    let consecutive = (first..)
+/// A chunk that does not begin where the job is, or has a hole, would lose rows or take them twice.
+fn check_follows(chunk: &Chunk, job: &Job, progress: Progress) -> Result<()> {
+    let next = progress.next.row;
+    let consecutive = (next..)
         .zip(&chunk.rows)
         .all(|(index, row)| row.index == index);
-    first == progress.next.row && consecutive && chunk.end.row == first + chunk.rows.len() as u64
+    if consecutive && chunk.end.row == next + chunk.rows.len() as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt(format!(
+            "a chunk of job {} is not the next one",
+            job.id
+        )))
+    }
 }
 
 fn connection_number(core: &Core, job: &Job) -> Result<u32> {
