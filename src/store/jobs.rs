@@ -95,7 +95,7 @@ impl Store {
     /// Accepts a job: its file and the job itself are on disk when this returns.
     pub fn enqueue(&self, new: NewJob, upload: Upload) -> Result<Arc<Job>> {
         let core = self.core()?;
-        let _entering = self.enter(&core)?;
+        let entering = self.enter(&core)?;
         upload.sync()?;
         self.spool.sync()?;
         let job = Job {
@@ -122,18 +122,12 @@ impl Store {
         upload.keep();
         core.commit_with_others(change)?;
         let job = Arc::new(job);
-        core.active.lock().put(job.clone());
+        entering.done(job.clone());
         Ok(job)
     }
 
     /// Takes one of the places for unfinished jobs while a job is being accepted.
-    fn enter<'a>(&self, core: &'a Core) -> Result<impl Drop + use<'a>> {
-        struct Entering<'a>(&'a Core);
-        impl Drop for Entering<'_> {
-            fn drop(&mut self) {
-                self.0.active.lock().entering -= 1;
-            }
-        }
+    fn enter<'a>(&self, core: &'a Core) -> Result<Entering<'a>> {
         let mut active = core.active.lock();
         self.check_active(active.jobs.len() + active.entering)?;
         active.entering += 1;
@@ -352,6 +346,25 @@ impl Store {
             from = CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
         }
         Ok(())
+    }
+}
+
+/// A place among the unfinished jobs, given back when dropped.
+struct Entering<'a>(&'a Core);
+
+impl Entering<'_> {
+    /// The job takes the place; at no moment it counts twice or not at all.
+    fn done(self, job: Arc<Job>) {
+        let mut active = self.0.active.lock();
+        active.put(job);
+        active.entering -= 1;
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.0.active.lock().entering -= 1;
     }
 }
 
