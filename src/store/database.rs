@@ -89,16 +89,14 @@ impl Database {
         patience: Duration,
     ) -> Result<(Self, Head)> {
         let path = directory.join("database");
-        let fresh = !path.join("conf").exists();
         remove_cut_snapshots(&path)?;
         let db = open_watched(&path, cache_bytes, patience)?;
-        if fresh {
-            sync_new_files(&path, directory)?;
-        }
         let log = OpenOptions::new()
             .read(true)
             .write(true)
             .open(path.join("db"))?;
+        // What a process wrote that died before it could sync is about to be shown and witnessed.
+        log.sync_data()?;
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
         let witness = Witness::open(
@@ -108,6 +106,7 @@ impl Database {
                 crc: head.crc,
             },
         )?;
+        sync_names(&path, directory)?;
         #[cfg(test)]
         let database = Self {
             db,
@@ -147,9 +146,9 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Apply)?;
         self.db.apply_batch(batch)?;
+        self.db.flush()?;
         #[cfg(test)]
         self.faults.strike(faults::At::Sync)?;
-        self.db.flush()?;
         self.log.sync_data()?;
         self.witness.record(Seal {
             commit: next.commit,
@@ -157,6 +156,8 @@ impl Database {
         })?;
         #[cfg(test)]
         self.faults.strike(faults::At::Publish)?;
+        #[cfg(test)]
+        self.faults.strike(faults::At::Panic)?;
         *head = next;
         Ok(())
     }
@@ -223,8 +224,9 @@ fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     }
 }
 
-/// sled syncs neither its configuration nor the directories it makes.
-fn sync_new_files(path: &Path, directory: &Path) -> Result<()> {
+/// sled syncs neither its configuration nor the directories it makes, and the process that made
+/// them may have died before we could.
+fn sync_names(path: &Path, directory: &Path) -> Result<()> {
     File::open(path.join("conf"))?.sync_all()?;
     for folder in [path, directory] {
         File::open(folder)?.sync_all()?;
@@ -260,6 +262,8 @@ pub(super) mod faults {
         Apply = 1,
         Sync = 2,
         Publish = 3,
+        /// Where `Publish` is, but as a panic.
+        Panic = 4,
     }
 
     #[derive(Debug, Default)]
@@ -276,6 +280,7 @@ pub(super) mod faults {
                 .0
                 .compare_exchange(at as u8, 0, Ordering::SeqCst, Ordering::SeqCst)
             {
+                Ok(_) if at == At::Panic => panic!("a panic on demand"),
                 Ok(_) => Err(StoreError::Io(std::io::Error::other("a fault on demand"))),
                 Err(_) => Ok(()),
             }
