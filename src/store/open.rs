@@ -94,7 +94,13 @@ impl Store {
         for connection in core.connections.read().iter() {
             let again = Directory::default();
             let tail = rebuild(&core.database, &core.hasher, &again, connection)?;
-            if tail != writer.tails.get(&connection.number).copied().unwrap_or_default() {
+            if tail
+                != writer
+                    .tails
+                    .get(&connection.number)
+                    .copied()
+                    .unwrap_or_default()
+            {
                 findings.push(format!(
                     "the open block of connection {} in memory is not its last on disk",
                     connection.name
