@@ -25,8 +25,8 @@ pub(super) const LAYOUT: u32 = 1;
 /// into the database when it is made.
 const SEGMENT_BYTES: usize = 8 << 20;
 
-/// sled holds its lock a few milliseconds longer than its handle.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for a lock: sled holds its own a few milliseconds longer than its handle.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The part of the store that every commit moves on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 
 use super::block::{Block, SLOTS};
 use super::commit::{Core, Writer};
-use super::database::{Database, blobs};
+use super::database::{Database, LOCK_PATIENCE, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
@@ -126,7 +126,7 @@ impl Store {
     }
 }
 
-/// One process per data directory.
+/// One process per data directory; the next one waits a moment for the last one to be gone.
 #[derive(Debug)]
 pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
 
@@ -137,10 +137,18 @@ impl DirectoryLock {
             .truncate(false)
             .write(true)
             .open(directory.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(directory.to_owned())),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked(directory.to_owned()));
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
         }
     }
 }

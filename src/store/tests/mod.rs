@@ -7,7 +7,10 @@
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
-    clippy::print_stderr,
+    clippy::type_complexity,
+    clippy::useless_vec,
+    clippy::needless_for_each,
+    clippy::similar_names,
     reason = "tests"
 )]
 
@@ -156,7 +159,7 @@ fn options(path: &Path) -> Options {
         cache_bytes: 16 << 20,
         min_free_disk: 0,
         max_active_jobs: None,
-        open_timeout: Duration::from_secs(60),
+        open_timeout: Duration::from_mins(1),
     }
 }
 
