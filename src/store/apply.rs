@@ -42,8 +42,10 @@ pub(super) struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Begins an edit; `tail` is the connection's open block.
-    pub(super) fn new(core: &'a Core, connection: u32, tail: u32) -> Self {
+    /// Begins an edit of about this many users; `tail` is the connection's open block.
+    pub(super) fn new(core: &'a Core, connection: u32, tail: u32, users: usize) -> Self {
+        let mut added = Places::default();
+        added.reserve(3 * users);
         Self {
             core,
             connection,
@@ -51,7 +53,7 @@ impl<'a> Edit<'a> {
             blocks: BTreeMap::new(),
             changed: BTreeSet::new(),
             tail,
-            added: Places::default(),
+            added,
             removed: Vec::new(),
         }
     }

@@ -238,7 +238,7 @@ impl Store {
         let tail = writer.tails.get(&connection).copied().unwrap_or_default();
         let unfinished = core.active.lock().jobs.keys().copied().collect();
         let mut rows = Rows::new(
-            Edit::new(&core, connection, tail),
+            Edit::new(&core, connection, tail, chunk.rows.len()),
             &job,
             progress.claims,
             unfinished,
