@@ -126,7 +126,7 @@ impl Model {
     }
 }
 
-const EMAILS: u64 = 14;
+const EMAILS: u64 = 10;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -146,7 +146,7 @@ fn a_metadata() -> impl Strategy<Value = Option<String>> {
     prop_oneof![
         4 => Just(None),
         4 => (0..1000_u64).prop_map(|number| Some(format!("{{\"a\":{number}.0}}"))),
-        1 => (any::<u64>(), 10_000..40_000_usize).prop_map(|(seed, size)| Some(Dice(seed).noise(size))),
+        2 => (any::<u64>(), 20_000..60_000_usize).prop_map(|(seed, size)| Some(Dice(seed).noise(size))),
     ]
 }
 
@@ -154,7 +154,7 @@ fn a_row() -> impl Strategy<Value = Row> {
     (
         a_text("u", "U"),
         any::<bool>(),
-        proptest::option::of(a_text("n", "N")),
+        proptest::option::weighted(0.7, a_text("n", "N")),
         a_metadata(),
         a_metadata(),
         prop::bool::weighted(0.05),

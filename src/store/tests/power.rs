@@ -463,6 +463,14 @@ fn after_a_power_cut_at_any_moment_all_that_was_promised_is_there() {
                 workload::assert_kept(&store, &rounds, promise);
             }
         }
+        for ticket in store.unfinished().unwrap() {
+            let job = store.unfinished_job(ticket).unwrap().unwrap();
+            let file = std::io::read_to_string(store.file(&job).unwrap()).unwrap();
+            assert_eq!(
+                file, "[]",
+                "cut {cut} at line {line}: the file of job {ticket}"
+            );
+        }
         workload::run(&store, &rounds, |_| {});
         let end = workload::holdings(&store, &rounds);
         assert!(end == wanted, "cut {cut} at line {line}");
