@@ -20,11 +20,7 @@ pub(crate) fn email_verified(i: u64) -> bool {
 /// The `app_metadata` of row `i`.
 pub(crate) fn app_metadata(i: u64) -> String {
     let plan = ["free", "team", "enterprise"][mixed(i) as usize % 3];
-    format!(
-        r#"{{"plan":"{plan}","seats":{},"legacy_id":"{:016x}"}}"#,
-        i % 40,
-        mixed(i)
-    )
+    format!(r#"{{"plan":"{plan}","seats":{},"legacy_id":"{:016x}"}}"#, i % 40, mixed(i))
 }
 
 /// The `user_metadata` of row `i`.

@@ -17,8 +17,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use intake::domain::{
-    Candidate, Connection, ConnectionId, DATABASE_STRATEGY, Email, IdSeries, Job, JobId, Position,
-    Timestamp, Username,
+    Candidate, Connection, ConnectionId, DATABASE_STRATEGY, Email, IdSeries, Job, JobId, Position, Timestamp,
+    Username,
 };
 use intake::store::{Chunk, ChunkRow, NewJob, Options, Store};
 
@@ -33,14 +33,8 @@ const CHUNKS: [usize; 5] = [512, 512, 1024, 2048, 4096];
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn main() {
-    let numbers: Vec<u64> = std::env::args()
-        .filter_map(|argument| argument.parse().ok())
-        .collect();
-    let numbers = if numbers.is_empty() {
-        vec![2_000, 100_000]
-    } else {
-        numbers
-    };
+    let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let numbers = if numbers.is_empty() { vec![2_000, 100_000] } else { numbers };
     println!("      rows      job     rows/s   draft  commit    disk/user   memory/user");
     for rows in numbers {
         run(rows);
@@ -128,11 +122,7 @@ fn import(
         draft = drafting.join().unwrap();
     });
     assert!(job.progress().is_none());
-    Spent {
-        total: begun.elapsed(),
-        draft,
-        apply,
-    }
+    Spent { total: begun.elapsed(), draft, apply }
 }
 
 fn chunk(store: &Store, ids: IdSeries, first: usize, candidates: &[Candidate]) -> Chunk {
@@ -144,20 +134,11 @@ fn chunk(store: &Store, ids: IdSeries, first: usize, candidates: &[Candidate]) -
         })
         .collect();
     let row = (first + candidates.len()) as u64;
-    Chunk {
-        rows,
-        end: Position {
-            row,
-            byte: row,
-            line: row,
-        },
-    }
+    Chunk { rows, end: Position { row, byte: row, line: row } }
 }
 
 fn applied(store: &Store, job: &Job, chunk: &Chunk) -> std::sync::Arc<Job> {
-    store
-        .apply(job, chunk, NOW, &|_, faults| panic!("{faults:?}"))
-        .unwrap()
+    store.apply(job, chunk, NOW, &|_, faults| panic!("{faults:?}")).unwrap()
 }
 
 fn candidate(i: u64) -> Candidate<'static> {

@@ -51,17 +51,9 @@ impl Email {
         if !is_domain_name(domain) && !is_address_literal(domain) {
             return Err(EmailFault::DomainMalformed);
         }
-        let lower = if raw.is_ascii() {
-            raw.to_ascii_lowercase()
-        } else {
-            raw.to_lowercase()
-        };
+        let lower = if raw.is_ascii() { raw.to_ascii_lowercase() } else { raw.to_lowercase() };
         // A few letters grow when lower-cased; the limit holds for what is stored, too.
-        if lower.len() > Self::MAX_BYTES {
-            Err(EmailFault::TooLong)
-        } else {
-            Ok(Self(lower))
-        }
+        if lower.len() > Self::MAX_BYTES { Err(EmailFault::TooLong) } else { Ok(Self(lower)) }
     }
 
     /// The address, in lower case.
@@ -94,14 +86,9 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
 }
 
 fn check_local(local: &str) -> Result<(), EmailFault> {
-    let well_formed = match local
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
+    let well_formed = match local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => !quoted.is_empty() && quoted.chars().all(|c| c == ' ' || is_visible(c)),
-        None => local
-            .split('.')
-            .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
+        None => local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
     };
     match local.len() {
         0 => Err(EmailFault::LocalEmpty),
@@ -112,11 +99,7 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
 }
 
 fn is_atom_char(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
-    } else {
-        is_visible(c)
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { is_visible(c) }
 }
 
 fn is_visible(c: char) -> bool {
@@ -130,19 +113,14 @@ fn is_domain_name(domain: &str) -> bool {
     }
     domain.split('.').all(|label| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     })
 }
 
 fn is_address_literal(domain: &str) -> bool {
-    let Some(inner) = domain
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    else {
+    let Some(inner) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         return false;
     };
     match inner.get(..5) {

@@ -57,32 +57,20 @@ pub struct Fault {
 impl Fault {
     /// A fault of the whole row.
     pub fn of_row(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            path: None,
-            duplicate_of: None,
-            hint: None,
-        }
+        Self { code, message: message.into(), path: None, duplicate_of: None, hint: None }
     }
 
     /// A fault of one property, worded `Error in <path> property - <rule>`.
     pub fn of_property(code: Code, path: impl Into<String>, rule: impl fmt::Display) -> Self {
         let path = path.into();
         let message = format!("Error in {path} property - {rule}");
-        Self {
-            path: Some(path),
-            ..Self::of_row(code, message)
-        }
+        Self { path: Some(path), ..Self::of_row(code, message) }
     }
 
     /// The same fault with advice.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 

@@ -105,14 +105,12 @@ impl UserId {
 
     /// The 24 hex digits, without the prefix.
     pub fn hex(&self) -> String {
-        self.0
-            .iter()
-            .fold(String::with_capacity(24), |mut text, byte| {
-                for digit in [byte >> 4, byte & 15] {
-                    text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-                }
-                text
-            })
+        self.0.iter().fold(String::with_capacity(24), |mut text, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+            text
+        })
     }
 }
 
@@ -158,15 +156,9 @@ impl IdSeries {
     pub fn new(time: Timestamp, entropy: [u8; 8]) -> Self {
         // 24 low bits are left to the row number; a longer file carries on into the random ones.
         const RANDOM_BITS: u64 = !0xff_ffff;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "an id has room for four bytes of time"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "an id has room for four bytes of time")]
         let seconds = time.seconds() as u32;
-        Self {
-            seconds,
-            base: u64::from_be_bytes(entropy) & RANDOM_BITS,
-        }
+        Self { seconds, base: u64::from_be_bytes(entropy) & RANDOM_BITS }
     }
 
     /// The id for the row with this number.

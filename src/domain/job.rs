@@ -95,11 +95,7 @@ pub struct Position {
 
 impl Default for Position {
     fn default() -> Self {
-        Self {
-            row: 0,
-            byte: 0,
-            line: 1,
-        }
+        Self { row: 0, byte: 0, line: 1 }
     }
 }
 

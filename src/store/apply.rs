@@ -62,11 +62,9 @@ impl<'a> Edit<'a> {
     fn block(&mut self, number: u32) -> Result<&mut Block> {
         match self.blocks.entry(number) {
             std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::btree_map::Entry::Vacant(entry) => Ok(entry.insert(
-                self.core
-                    .block(self.connection, number)?
-                    .unwrap_or_default(),
-            )),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                Ok(entry.insert(self.core.block(self.connection, number)?.unwrap_or_default()))
+            }
         }
     }
 
@@ -86,10 +84,7 @@ impl<'a> Edit<'a> {
     }
 
     fn record(&mut self, place: Place) -> Result<Vec<u8>> {
-        let record = self
-            .block(place.block())?
-            .record(place.slot())
-            .map(<[u8]>::to_vec);
+        let record = self.block(place.block())?.record(place.slot()).map(<[u8]>::to_vec);
         record.ok_or_else(|| StoreError::Corrupt("a key leads to a deleted user".to_owned()))
     }
 
@@ -105,9 +100,8 @@ impl<'a> Edit<'a> {
             tail += 1;
         }
         let slot = self.block(tail)?.push(record);
-        let place = Place::new(tail, slot).ok_or_else(|| {
-            StoreError::Corrupt("the connection has no room for further users".to_owned())
-        })?;
+        let place = Place::new(tail, slot)
+            .ok_or_else(|| StoreError::Corrupt("the connection has no room for further users".to_owned()))?;
         self.tail = tail;
         self.changed.insert(tail);
         hashes.for_each(|hash| self.added.insert(hash, place));
@@ -123,8 +117,7 @@ impl<'a> Edit<'a> {
         self.block(place.block())?.delete(place.slot());
         let keys = Keys::decode(record)?;
         let hashes: Vec<u64> = keys.each().map(|key| self.core.hasher.hash(key)).collect();
-        self.removed
-            .extend(hashes.iter().map(|hash| (*hash, place)));
+        self.removed.extend(hashes.iter().map(|hash| (*hash, place)));
         self.append(record, hashes.into_iter())
     }
 
@@ -140,12 +133,8 @@ impl<'a> Edit<'a> {
 
     /// Makes the directory follow, after the commit. Returns the new open block.
     pub(super) fn publish(self) -> u32 {
-        self.added
-            .iter()
-            .for_each(|(hash, place)| self.shards.insert(hash, place));
-        self.removed
-            .iter()
-            .for_each(|(hash, place)| self.shards.remove(*hash, *place));
+        self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
+        self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
         self.tail
     }
 }
@@ -176,14 +165,7 @@ impl<'a> Rows<'a> {
         unfinished: BTreeSet<Ticket>,
         now: Timestamp,
     ) -> Self {
-        Self {
-            edit,
-            job,
-            now,
-            unfinished,
-            claims_before,
-            claims: HashMap::new(),
-        }
+        Self { edit, job, now, unfinished, claims_before, claims: HashMap::new() }
     }
 
     /// Places one row.
@@ -215,26 +197,14 @@ impl<'a> Rows<'a> {
         };
         let record = self.edit.record(place)?;
         let given_by = self.row_behind(&record, row, |_| true)?;
-        Ok(Some(Holder {
-            place,
-            record,
-            given_by,
-        }))
+        Ok(Some(Holder { place, record, given_by }))
     }
 
     /// The row of this job, before `row`, that made the user or that changed it in a way that counts.
-    fn row_behind(
-        &self,
-        record: &[u8],
-        row: u64,
-        counts: impl Fn(&Touch) -> bool,
-    ) -> Result<Option<u64>> {
+    fn row_behind(&self, record: &[u8], row: u64, counts: impl Fn(&Touch) -> bool) -> Result<Option<u64>> {
         let record = Record::decode(record)?;
         let made = self.job.ids.row_of(record.keys.id, row);
-        let touch = record
-            .touches
-            .iter()
-            .find(|touch| touch.ticket == self.job.ticket && counts(touch));
+        let touch = record.touches.iter().find(|touch| touch.ticket == self.job.ticket && counts(touch));
         Ok(made.or(touch.map(|touch| touch.row)))
     }
 
@@ -269,10 +239,9 @@ impl<'a> Rows<'a> {
     fn claimed(&self, name: &str) -> Result<Option<u64>> {
         match self.claims.get(name) {
             Some(row) => Ok(Some(*row)),
-            None if self.claims_before > 0 => CLAIMS.get(
-                self.edit.core.database.tree(),
-                &[&self.job.ticket.to_be_bytes(), name.as_bytes()],
-            ),
+            None if self.claims_before > 0 => {
+                CLAIMS.get(self.edit.core.database.tree(), &[&self.job.ticket.to_be_bytes(), name.as_bytes()])
+            }
             None => Ok(None),
         }
     }
@@ -298,14 +267,8 @@ impl<'a> Rows<'a> {
         record.app_metadata = given.app_metadata.or(record.app_metadata);
         record.user_metadata = given.user_metadata.or(record.user_metadata);
         record.updated_at = self.now.millis();
-        record
-            .touches
-            .retain(|touch| self.unfinished.contains(&touch.ticket));
-        record.touches.push(Touch {
-            ticket: self.job.ticket,
-            row,
-            named,
-        });
+        record.touches.retain(|touch| self.unfinished.contains(&touch.ticket));
+        record.touches.push(Touch { ticket: self.job.ticket, row, named });
         self.edit.replace(holder.place, &record.encode()?)?;
         Ok(Outcome::Updated)
     }
@@ -314,27 +277,17 @@ impl<'a> Rows<'a> {
     pub(super) fn write(self, change: &mut Change) -> Result<(Edit<'a>, u64)> {
         self.edit.write(change);
         for (name, row) in &self.claims {
-            CLAIMS.put(
-                change,
-                &[&self.job.ticket.to_be_bytes(), name.as_bytes()],
-                row,
-            )?;
+            CLAIMS.put(change, &[&self.job.ticket.to_be_bytes(), name.as_bytes()], row)?;
         }
         Ok((self.edit, self.claims_before + self.claims.len() as u64))
     }
 }
 
 fn exists() -> Fault {
-    Fault::of_row(
-        Code::DuplicatedUser,
-        "The user already exist and upsert parameter is false",
-    )
+    Fault::of_row(Code::DuplicatedUser, "The user already exist and upsert parameter is false")
 }
 
 fn given_before(key: &str, first: u64) -> Fault {
     let message = format!("A user with this {key} was already provided.");
-    Fault {
-        duplicate_of: Some(first),
-        ..Fault::of_row(Code::DuplicatedUser, message)
-    }
+    Fault { duplicate_of: Some(first), ..Fault::of_row(Code::DuplicatedUser, message) }
 }

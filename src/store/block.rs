@@ -32,8 +32,7 @@ impl Block {
     /// The record in a slot, unless it is deleted or was never used.
     pub(super) fn record(&self, slot: u32) -> Option<&[u8]> {
         let slot = usize::try_from(slot).ok()?;
-        let record =
-            &self.records[self.start(slot)..usize::try_from(*self.ends.get(slot)?).ok()?];
+        let record = &self.records[self.start(slot)..usize::try_from(*self.ends.get(slot)?).ok()?];
         (!record.is_empty()).then_some(record)
     }
 
@@ -53,12 +52,10 @@ impl Block {
             // The others will be about as long.
             let slots = SLOTS as usize;
             self.ends.reserve_exact(slots);
-            self.records
-                .reserve_exact((record.len() * slots * 5 / 4).min(FULL_BYTES.max(record.len())));
+            self.records.reserve_exact((record.len() * slots * 5 / 4).min(FULL_BYTES.max(record.len())));
         }
         self.records.extend_from_slice(record);
-        self.ends
-            .push(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+        self.ends.push(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
         self.len() - 1
     }
 
@@ -74,8 +71,7 @@ impl Block {
         }
         self.records.splice(start..end, record.iter().copied());
         for later in &mut self.ends[slot..] {
-            *later =
-                u32::try_from(*later as usize - (end - start) + record.len()).unwrap_or(u32::MAX);
+            *later = u32::try_from(*later as usize - (end - start) + record.len()).unwrap_or(u32::MAX);
         }
         true
     }
@@ -86,17 +82,12 @@ impl Block {
     }
 
     fn start(&self, slot: usize) -> usize {
-        slot.checked_sub(1)
-            .map_or(0, |before| self.ends[before] as usize)
+        slot.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut raw = Vec::with_capacity(2 + 4 * self.ends.len() + self.records.len());
-        raw.extend(
-            u16::try_from(self.ends.len())
-                .unwrap_or(u16::MAX)
-                .to_le_bytes(),
-        );
+        raw.extend(u16::try_from(self.ends.len()).unwrap_or(u16::MAX).to_le_bytes());
         raw.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
         raw.extend_from_slice(&self.records);
         compress(&raw)
@@ -105,21 +96,12 @@ impl Block {
     pub(super) fn decode(value: &[u8]) -> Result<Self> {
         let raw = decompress(value)?;
         let (count, rest) = raw.split_first_chunk::<2>().ok_or_else(damaged)?;
-        let (ends, records) = rest
-            .split_at_checked(4 * usize::from(u16::from_le_bytes(*count)))
-            .ok_or_else(damaged)?;
-        let ends: Vec<u32> = ends
-            .as_chunks()
-            .0
-            .iter()
-            .map(|end| u32::from_le_bytes(*end))
-            .collect();
+        let (ends, records) =
+            rest.split_at_checked(4 * usize::from(u16::from_le_bytes(*count))).ok_or_else(damaged)?;
+        let ends: Vec<u32> = ends.as_chunks().0.iter().map(|end| u32::from_le_bytes(*end)).collect();
         let whole = ends.last().map_or(0, |end| *end as usize) == records.len();
         if ends.len() <= SLOTS as usize && ends.is_sorted() && whole {
-            Ok(Self {
-                ends,
-                records: records.to_vec(),
-            })
+            Ok(Self { ends, records: records.to_vec() })
         } else {
             Err(damaged())
         }
@@ -146,11 +128,7 @@ pub(super) fn decompress(value: &[u8]) -> Result<Vec<u8>> {
         return Err(damaged());
     }
     let raw = lz4_flex::block::decompress(packed, size).map_err(|_| damaged())?;
-    if raw.len() == size {
-        Ok(raw)
-    } else {
-        Err(damaged())
-    }
+    if raw.len() == size { Ok(raw) } else { Err(damaged()) }
 }
 
 fn damaged() -> StoreError {
@@ -169,9 +147,7 @@ mod tests {
     fn sixteen_of_the_largest_users_come_back() {
         let mut block = Block::default();
         for user in 0..SLOTS {
-            let record: Vec<u8> = (0..6 << 10)
-                .map(|at: u32| (at * (user + 7) % 251) as u8)
-                .collect();
+            let record: Vec<u8> = (0..6 << 10).map(|at: u32| (at * (user + 7) % 251) as u8).collect();
             assert_eq!(block.push(&record), user);
         }
         assert_eq!(Block::decode(&block.encode()).unwrap(), block);
@@ -187,14 +163,8 @@ mod tests {
         block.delete(1);
         assert!(block.replace(0, b"annabel"));
         let block = Block::decode(&block.encode()).unwrap();
-        assert_eq!(
-            block.records().collect::<Vec<_>>(),
-            [(0, b"annabel".as_slice()), (2, b"cy")]
-        );
-        assert_eq!(
-            (block.len(), block.record(1), block.record(3)),
-            (3, None, None)
-        );
+        assert_eq!(block.records().collect::<Vec<_>>(), [(0, b"annabel".as_slice()), (2, b"cy")]);
+        assert_eq!((block.len(), block.record(1), block.record(3)), (3, None, None));
     }
 
     #[test]
@@ -218,10 +188,7 @@ mod tests {
         block.push(b"somebody");
         let good = block.encode();
         for cut in 0..good.len() {
-            assert!(
-                Block::decode(&good[..cut]).is_err(),
-                "cut after {cut} bytes"
-            );
+            assert!(Block::decode(&good[..cut]).is_err(), "cut after {cut} bytes");
         }
         let mut other_tag = good.clone();
         other_tag[0] = 9;

@@ -114,18 +114,11 @@ impl Core {
     /// A block of users as it is on disk.
     pub(super) fn block(&self, connection: u32, number: u32) -> Result<Option<Block>> {
         let key = [&connection.to_be_bytes()[..], &number.to_be_bytes()];
-        BLOCKS
-            .get_bytes(self.database.tree(), &key)?
-            .map(|value| Block::decode(&value))
-            .transpose()
+        BLOCKS.get_bytes(self.database.tree(), &key)?.map(|value| Block::decode(&value)).transpose()
     }
 
     /// Makes a change durable. The caller brings memory up to date and then says so.
-    pub(super) fn commit(
-        &self,
-        writer: &mut MutexGuard<Writer>,
-        change: Change,
-    ) -> Result<Unpublished<'_>> {
+    pub(super) fn commit(&self, writer: &mut MutexGuard<Writer>, change: Change) -> Result<Unpublished<'_>> {
         if self.is_poisoned() {
             return Err(StoreError::Unavailable);
         }
@@ -138,10 +131,7 @@ impl Core {
     /// Makes a change durable together with those of everybody else who waits for the writer.
     pub(super) fn commit_with_others(&self, change: Change) -> Result<()> {
         let outcome = Arc::new(Mutex::new(None));
-        self.waiting.lock().push(Waiting {
-            change,
-            outcome: outcome.clone(),
-        });
+        self.waiting.lock().push(Waiting { change, outcome: outcome.clone() });
         let mut writer = self.writer.lock();
         let done = *outcome.lock();
         match done {

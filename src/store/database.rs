@@ -83,37 +83,19 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
-    pub(super) fn open(
-        directory: &Path,
-        cache_bytes: u64,
-        patience: Duration,
-    ) -> Result<(Self, Head)> {
+    pub(super) fn open(directory: &Path, cache_bytes: u64, patience: Duration) -> Result<(Self, Head)> {
         let path = directory.join("database");
         remove_cut_snapshots(&path)?;
         let db = open_watched(&path, cache_bytes, patience)?;
-        let log = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path.join("db"))?;
+        let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         // What a process wrote that died before it could sync is about to be shown and witnessed.
         log.sync_data()?;
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
-        let witness = Witness::open(
-            &directory.join("witness"),
-            Seal {
-                commit: head.commit,
-                crc: head.crc,
-            },
-        )?;
+        let witness = Witness::open(&directory.join("witness"), Seal { commit: head.commit, crc: head.crc })?;
         sync_names(&path, directory)?;
         #[cfg(test)]
-        let database = Self {
-            db,
-            log,
-            witness,
-            faults: faults::Faults::default(),
-        };
+        let database = Self { db, log, witness, faults: faults::Faults::default() };
         #[cfg(not(test))]
         let database = Self { db, log, witness };
         Ok((database, head))
@@ -127,11 +109,7 @@ impl Database {
     /// Makes `change` durable and moves `head` on. After an error it is unknown whether the change
     /// happened: the database must be reopened.
     pub(super) fn commit(&self, head: &mut Head, mut change: Change) -> Result<()> {
-        let next = Head {
-            commit: head.commit + 1,
-            crc: change.crc(),
-            ..*head
-        };
+        let next = Head { commit: head.commit + 1, crc: change.crc(), ..*head };
         HEAD.put(&mut change, &[], &next)?;
         if head.commit == 0 {
             VERSION.put(&mut change, &[], &LAYOUT)?;
@@ -150,10 +128,7 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Sync)?;
         self.log.sync_data()?;
-        self.witness.record(Seal {
-            commit: next.commit,
-            crc: next.crc,
-        })?;
+        self.witness.record(Seal { commit: next.commit, crc: next.crc })?;
         #[cfg(test)]
         self.faults.strike(faults::At::Publish)?;
         #[cfg(test)]
@@ -180,22 +155,17 @@ fn remove_cut_snapshots(path: &Path) -> Result<()> {
 
 /// Opens sled on a thread of its own, because its recovery can panic or hang on a damaged log.
 fn open_watched(path: &Path, cache_bytes: u64, patience: Duration) -> Result<sled::Db> {
-    let unopenable = |why: &str| StoreError::Unopenable {
-        path: path.to_owned(),
-        why: why.to_owned(),
-    };
+    let unopenable = |why: &str| StoreError::Unopenable { path: path.to_owned(), why: why.to_owned() };
     let (sender, receiver) = mpsc::channel();
     let config = sled::Config::new()
         .path(path)
         .cache_capacity(cache_bytes)
         .flush_every_ms(None)
         .segment_size(SEGMENT_BYTES);
-    thread::Builder::new()
-        .name("recovery".to_owned())
-        .spawn(move || {
-            // The receiver is gone only if we took too long; then nobody wants the answer.
-            let _ = sender.send(open_when_unlocked(&config));
-        })?;
+    thread::Builder::new().name("recovery".to_owned()).spawn(move || {
+        // The receiver is gone only if we took too long; then nobody wants the answer.
+        let _ = sender.send(open_when_unlocked(&config));
+    })?;
     match receiver.recv_timeout(patience) {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(sled::Error::Io(error))) => Err(error.into()),
@@ -238,10 +208,7 @@ fn check_version(db: &sled::Db, head: Head) -> Result<()> {
     match VERSION.get(db, &[])? {
         Some(LAYOUT) => Ok(()),
         None if head.commit == 0 && db.is_empty() => Ok(()),
-        found => Err(StoreError::Version {
-            found: found.unwrap_or_default(),
-            known: LAYOUT,
-        }),
+        found => Err(StoreError::Version { found: found.unwrap_or_default(), known: LAYOUT }),
     }
 }
 
@@ -276,10 +243,7 @@ pub(super) mod faults {
         }
 
         pub(super) fn strike(&self, at: At) -> Result<()> {
-            match self
-                .0
-                .compare_exchange(at as u8, 0, Ordering::SeqCst, Ordering::SeqCst)
-            {
+            match self.0.compare_exchange(at as u8, 0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) if at == At::Panic => panic!("a panic on demand"),
                 Ok(_) => Err(StoreError::Io(std::io::Error::other("a fault on demand"))),
                 Err(_) => Ok(()),

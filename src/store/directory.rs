@@ -34,10 +34,7 @@ pub(super) struct KeyHasher {
 impl KeyHasher {
     /// `mask` is all ones but in tests that want collisions.
     pub(super) fn new(mask: u64) -> Self {
-        Self {
-            state: RandomState::new(),
-            mask,
-        }
+        Self { state: RandomState::new(), mask }
     }
 
     pub(super) fn hash(&self, key: Key) -> u64 {
@@ -82,10 +79,7 @@ struct Entry {
 impl Entry {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of a hash")]
     fn new(hash: u64, place: Place) -> Self {
-        Self {
-            hash: [(hash >> 32) as u32, hash as u32],
-            place,
-        }
+        Self { hash: [(hash >> 32) as u32, hash as u32], place }
     }
 
     fn hash(&self) -> u64 {
@@ -99,8 +93,7 @@ pub(super) struct Places(HashTable<Entry>);
 
 impl Places {
     pub(super) fn insert(&mut self, hash: u64, place: Place) {
-        self.0
-            .insert_unique(hash, Entry::new(hash, place), Entry::hash);
+        self.0.insert_unique(hash, Entry::new(hash, place), Entry::hash);
     }
 
     pub(super) fn remove(&mut self, hash: u64, place: Place) {
@@ -112,10 +105,7 @@ impl Places {
 
     /// Every place the hash may lead to.
     pub(super) fn candidates(&self, hash: u64) -> impl Iterator<Item = Place> {
-        self.0
-            .iter_hash(hash)
-            .filter(move |entry| entry.hash() == hash)
-            .map(|entry| entry.place)
+        self.0.iter_hash(hash).filter(move |entry| entry.hash() == hash).map(|entry| entry.place)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Place)> {
@@ -164,18 +154,13 @@ impl Shards {
 
     /// Makes room for this many more keys, spread evenly.
     pub(super) fn reserve(&self, keys: usize) {
-        self.0
-            .iter()
-            .for_each(|shard| shard.write().reserve(keys / SHARDS));
+        self.0.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
     }
 
     /// Everything in it, sorted.
     pub(super) fn sorted(&self) -> Vec<(u64, Place)> {
-        let mut all: Vec<_> = self
-            .0
-            .iter()
-            .flat_map(|shard| shard.read().iter().collect::<Vec<_>>())
-            .collect();
+        let mut all: Vec<_> =
+            self.0.iter().flat_map(|shard| shard.read().iter().collect::<Vec<_>>()).collect();
         all.sort_unstable();
         all
     }

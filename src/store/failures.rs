@@ -19,9 +19,8 @@ pub(super) fn put<'a>(
     let mut page = Vec::new();
     let mut first = 0;
     for row in rows {
-        let bytes = postcard::to_allocvec(row).map_err(|error| {
-            StoreError::Corrupt(format!("a failed row does not encode: {error}"))
-        })?;
+        let bytes = postcard::to_allocvec(row)
+            .map_err(|error| StoreError::Corrupt(format!("a failed row does not encode: {error}")))?;
         if !page.is_empty() && page.len() + bytes.len() > PAGE_BYTES {
             put_page(change, ticket, first, &page);
             page.clear();
@@ -38,38 +37,25 @@ pub(super) fn put<'a>(
 }
 
 fn put_page(change: &mut Change, ticket: Ticket, first: u64, page: &[u8]) {
-    FAILURES.put_bytes(
-        change,
-        &[&ticket.to_be_bytes(), &first.to_be_bytes()],
-        compress(page),
-    );
+    FAILURES.put_bytes(change, &[&ticket.to_be_bytes(), &first.to_be_bytes()], compress(page));
 }
 
 /// The first page that starts at row `from` or later, and where the one after it starts.
-pub(super) fn page(
-    tree: &sled::Tree,
-    ticket: Ticket,
-    from: u64,
-) -> Result<(Vec<FailedRow>, Option<u64>)> {
+pub(super) fn page(tree: &sled::Tree, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
     let last = FAILURES.key(&[&ticket.to_be_bytes(), &u64::MAX.to_be_bytes()]);
     let mut pages = tree.range(FAILURES.key(&[&ticket.to_be_bytes(), &from.to_be_bytes()])..=last);
     let Some((_, value)) = pages.next().transpose()? else {
         return Ok((Vec::new(), None));
     };
-    let next = pages
-        .next()
-        .transpose()?
-        .map(|(key, _)| trailing_u64(&key))
-        .transpose()?;
+    let next = pages.next().transpose()?.map(|(key, _)| trailing_u64(&key)).transpose()?;
     Ok((decode(&decompress(&value)?)?, next))
 }
 
 fn decode(mut page: &[u8]) -> Result<Vec<FailedRow>> {
     let mut rows = Vec::new();
     while !page.is_empty() {
-        let (row, rest) = postcard::take_from_bytes(page).map_err(|error| {
-            StoreError::Corrupt(format!("a failed row does not decode: {error}"))
-        })?;
+        let (row, rest) = postcard::take_from_bytes(page)
+            .map_err(|error| StoreError::Corrupt(format!("a failed row does not decode: {error}")))?;
         rows.push(row);
         page = rest;
     }

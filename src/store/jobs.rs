@@ -14,8 +14,8 @@ use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
 use super::{Draft, Store, Upload};
 use crate::domain::{
-    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage,
-    Ticket, Timestamp,
+    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage, Ticket,
+    Timestamp,
 };
 
 /// What an upload asks for.
@@ -187,10 +187,7 @@ impl Store {
                 break;
             }
         }
-        Ok(Page {
-            jobs,
-            total: counted.then_some(matches),
-        })
+        Ok(Page { jobs, total: counted.then_some(matches) })
     }
 
     /// A page of a job's failed rows in file order, beginning at row `from` or later; and where the
@@ -209,10 +206,7 @@ impl Store {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let (job, _) = current(&core, job)?;
-        let job = Job {
-            attempts: job.attempts + 1,
-            ..(*job).clone()
-        };
+        let job = Job { attempts: job.attempts + 1, ..(*job).clone() };
         let mut change = Change::default();
         JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job)?;
         let unpublished = core.commit(&mut writer, change)?;
@@ -268,17 +262,9 @@ impl Store {
         let stage = if job.rows == Ok(chunk.end.row) {
             Stage::Completed { summary, at: now }
         } else {
-            Stage::Pending(Progress {
-                next: chunk.end,
-                summary,
-                claims,
-            })
+            Stage::Pending(Progress { next: chunk.end, summary, claims })
         };
-        let job = Job {
-            stage,
-            attempts: 0,
-            ..(*job).clone()
-        };
+        let job = Job { stage, attempts: 0, ..(*job).clone() };
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
         writer.tails.insert(connection, edit.publish());
@@ -293,15 +279,8 @@ impl Store {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let (job, progress) = current(&core, job)?;
-        let stage = Stage::Failed {
-            reason,
-            summary: progress.summary,
-            at: now,
-        };
-        let job = Job {
-            stage,
-            ..(*job).clone()
-        };
+        let stage = Stage::Failed { reason, summary: progress.summary, at: now };
+        let job = Job { stage, ..(*job).clone() };
         let mut change = Change::default();
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
@@ -328,17 +307,9 @@ impl Store {
     pub(super) fn drop_stale_claims(&self) -> Result<()> {
         let core = self.core()?;
         let mut from = CLAIMS.key(&[]);
-        while let Some(entry) = core
-            .database
-            .tree()
-            .range(from..CLAIMS.key(&[&[u8::MAX; 8]]))
-            .next()
-        {
+        while let Some(entry) = core.database.tree().range(from..CLAIMS.key(&[&[u8::MAX; 8]])).next() {
             let key = entry?.0;
-            let ticket = *key
-                .get(1..)
-                .and_then(<[u8]>::first_chunk)
-                .unwrap_or(&[u8::MAX; 8]);
+            let ticket = *key.get(1..).and_then(<[u8]>::first_chunk).unwrap_or(&[u8::MAX; 8]);
             let ticket = Ticket::from_be_bytes(ticket);
             if !core.active.lock().jobs.contains_key(&ticket) {
                 drop_claims(&core, ticket)?;
@@ -380,38 +351,24 @@ fn current(core: &Core, job: &Job) -> Result<(Arc<Job>, Progress)> {
         .and_then(|known| Some((known.progress()?, known)))
         .filter(|(progress, _)| Some(*progress) == job.progress())
         .map(|(progress, known)| (known, progress))
-        .ok_or_else(|| {
-            StoreError::Corrupt(format!("job {} is not where it is thought to be", job.id))
-        })
+        .ok_or_else(|| StoreError::Corrupt(format!("job {} is not where it is thought to be", job.id)))
 }
 
 /// A chunk that does not begin where the job is, or has a hole, would lose rows or take them twice.
 fn check_follows(chunk: &Chunk, job: &Job, progress: Progress) -> Result<()> {
     let next = progress.next.row;
-    let consecutive = (next..)
-        .zip(&chunk.rows)
-        .all(|(index, row)| row.index == index);
+    let consecutive = (next..).zip(&chunk.rows).all(|(index, row)| row.index == index);
     if consecutive && chunk.end.row == next + chunk.rows.len() as u64 {
         Ok(())
     } else {
-        Err(StoreError::Corrupt(format!(
-            "a chunk of job {} is not the next one",
-            job.id
-        )))
+        Err(StoreError::Corrupt(format!("a chunk of job {} is not the next one", job.id)))
     }
 }
 
 fn connection_number(core: &Core, job: &Job) -> Result<u32> {
     let connections = core.connections.read();
-    let connection = connections
-        .iter()
-        .find(|connection| connection.id == job.connection);
-    let vanished = || {
-        StoreError::Corrupt(format!(
-            "connection {} of job {} is gone",
-            job.connection, job.id
-        ))
-    };
+    let connection = connections.iter().find(|connection| connection.id == job.connection);
+    let vanished = || StoreError::Corrupt(format!("connection {} of job {} is gone", job.connection, job.id));
     Ok(connection.ok_or_else(vanished)?.number)
 }
 
@@ -440,15 +397,8 @@ fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
 fn drop_claims(core: &Core, ticket: Ticket) -> Result<()> {
     const STEP: usize = 1000;
     loop {
-        let range =
-            CLAIMS.key(&[&ticket.to_be_bytes()])..CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
-        let keys = core
-            .database
-            .tree()
-            .range(range)
-            .keys()
-            .take(STEP)
-            .collect::<sled::Result<Vec<_>>>()?;
+        let range = CLAIMS.key(&[&ticket.to_be_bytes()])..CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
+        let keys = core.database.tree().range(range).keys().take(STEP).collect::<sled::Result<Vec<_>>>()?;
         if keys.is_empty() {
             return Ok(());
         }

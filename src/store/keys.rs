@@ -51,10 +51,7 @@ pub(super) const CLAIMS: Keyspace<u64> = Keyspace::new(b't');
 
 impl<V> Keyspace<V> {
     const fn new(prefix: u8) -> Self {
-        Self {
-            prefix,
-            value: PhantomData,
-        }
+        Self { prefix, value: PhantomData }
     }
 
     /// The key whose parts are these.
@@ -81,17 +78,12 @@ impl<V> Keyspace<V> {
 
 impl<V: Serialize + DeserializeOwned> Keyspace<V> {
     pub(super) fn get(&self, tree: &sled::Tree, parts: &[&[u8]]) -> Result<Option<V>> {
-        tree.get(self.key(parts))?
-            .map(|value| self.decode(&value))
-            .transpose()
+        tree.get(self.key(parts))?.map(|value| self.decode(&value)).transpose()
     }
 
     pub(super) fn put(&self, change: &mut Change, parts: &[&[u8]], value: &V) -> Result<()> {
         let bytes = postcard::to_allocvec(value).map_err(|error| {
-            StoreError::Corrupt(format!(
-                "a value of family {} does not encode: {error}",
-                self.name()
-            ))
+            StoreError::Corrupt(format!("a value of family {} does not encode: {error}", self.name()))
         })?;
         change.put(self.key(parts), bytes);
         Ok(())
@@ -99,17 +91,12 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
 
     /// Every value of the family, in the order of the keys.
     pub(super) fn values(&self, tree: &sled::Tree) -> impl DoubleEndedIterator<Item = Result<V>> {
-        tree.scan_prefix([self.prefix])
-            .values()
-            .map(|value| self.decode(&value?))
+        tree.scan_prefix([self.prefix]).values().map(|value| self.decode(&value?))
     }
 
     fn decode(&self, value: &[u8]) -> Result<V> {
         postcard::from_bytes(value).map_err(|error| {
-            StoreError::Corrupt(format!(
-                "a value of family {} does not decode: {error}",
-                self.name()
-            ))
+            StoreError::Corrupt(format!("a value of family {} does not decode: {error}", self.name()))
         })
     }
 
@@ -119,11 +106,7 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
 }
 
 impl Keyspace<Bytes> {
-    pub(super) fn get_bytes(
-        &self,
-        tree: &sled::Tree,
-        parts: &[&[u8]],
-    ) -> Result<Option<sled::IVec>> {
+    pub(super) fn get_bytes(&self, tree: &sled::Tree, parts: &[&[u8]]) -> Result<Option<sled::IVec>> {
         Ok(tree.get(self.key(parts))?)
     }
 
@@ -134,16 +117,12 @@ impl Keyspace<Bytes> {
 
 /// The last eight bytes of a key, as the number they are.
 pub(super) fn trailing_u64(key: &[u8]) -> Result<u64> {
-    let bytes = key
-        .last_chunk()
-        .ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
+    let bytes = key.last_chunk().ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
     Ok(u64::from_be_bytes(*bytes))
 }
 
 /// The last four bytes of a key, as the number they are.
 pub(super) fn trailing_u32(key: &[u8]) -> Result<u32> {
-    let bytes = key
-        .last_chunk()
-        .ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
+    let bytes = key.last_chunk().ok_or_else(|| StoreError::Corrupt("a key is too short".to_owned()))?;
     Ok(u32::from_be_bytes(*bytes))
 }

@@ -87,30 +87,17 @@ impl Store {
 
     /// The connection with this id.
     pub fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>> {
-        Ok(self
-            .core()?
-            .connections
-            .read()
-            .iter()
-            .find(|connection| connection.id == *id)
-            .cloned())
+        Ok(self.core()?.connections.read().iter().find(|connection| connection.id == *id).cloned())
     }
 
     /// Adds a connection; its number is given here.
     pub fn create_connection(&self, connection: Connection) -> Result<Connection> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let connection = Connection {
-            number: writer.head.next_connection,
-            ..connection
-        };
+        let connection = Connection { number: writer.head.next_connection, ..connection };
         writer.head.next_connection += 1;
         let mut change = database::Change::default();
-        CONNECTIONS.put(
-            &mut change,
-            &[&connection.number.to_be_bytes()],
-            &connection,
-        )?;
+        CONNECTIONS.put(&mut change, &[&connection.number.to_be_bytes()], &connection)?;
         let published = core.commit(&mut writer, change)?;
         core.connections.write().push(connection.clone());
         published.done();

@@ -32,10 +32,7 @@ impl Store {
     }
 
     pub(super) fn open_hashing(options: Options, hasher: KeyHasher) -> Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&options.path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&options.path)?;
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
         let core = open_core(&options, &hasher)?;
@@ -43,13 +40,7 @@ impl Store {
             let active = core.active.lock();
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
         }
-        let store = Self {
-            options,
-            hasher,
-            spool,
-            core: RwLock::new(Some(Arc::new(core))),
-            _lock: lock,
-        };
+        let store = Self { options, hasher, spool, core: RwLock::new(Some(Arc::new(core))), _lock: lock };
         store.drop_stale_claims()?;
         Ok(store)
     }
@@ -78,10 +69,7 @@ impl Store {
     pub(super) fn core(&self) -> Result<Arc<Core>> {
         // Only a reopening takes the lock for itself.
         let slot = self.core.try_read().ok_or(StoreError::Unavailable)?;
-        slot.as_ref()
-            .filter(|core| !core.is_poisoned())
-            .cloned()
-            .ok_or(StoreError::Unavailable)
+        slot.as_ref().filter(|core| !core.is_poisoned()).cloned().ok_or(StoreError::Unavailable)
     }
 
     /// Compares the directory with what a rebuild from disk gives; tells what differs.
@@ -94,22 +82,14 @@ impl Store {
         for connection in core.connections.read().iter() {
             let again = Directory::default();
             let tail = rebuild(&core.database, &core.hasher, &again, connection)?;
-            if tail
-                != writer
-                    .tails
-                    .get(&connection.number)
-                    .copied()
-                    .unwrap_or_default()
-            {
+            if tail != writer.tails.get(&connection.number).copied().unwrap_or_default() {
                 findings.push(format!(
                     "the open block of connection {} in memory is not its last on disk",
                     connection.name
                 ));
             }
-            let (live, disk) = (
-                core.directory.connection(connection.number),
-                again.connection(connection.number),
-            );
+            let (live, disk) =
+                (core.directory.connection(connection.number), again.connection(connection.number));
             if live.sorted() != disk.sorted() {
                 findings.push(format!(
                     "the keys of connection {} in memory are not those on disk",
@@ -118,9 +98,7 @@ impl Store {
             }
         }
         if fs::read_dir(blobs(&self.options.path)).is_ok_and(|mut files| files.next().is_some()) {
-            findings.push(
-                "the database keeps values outside its log, where they are not synced".to_owned(),
-            );
+            findings.push("the database keeps values outside its log, where they are not synced".to_owned());
         }
         Ok(findings)
     }
@@ -132,11 +110,7 @@ pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] 
 
 impl DirectoryLock {
     fn take(directory: &Path) -> Result<Self> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(directory.join("lock"))?;
+        let file = File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             match file.try_lock() {
@@ -170,28 +144,15 @@ fn release(mut core: Arc<Core>) -> Result<()> {
 }
 
 fn open_core(options: &Options, hasher: &KeyHasher) -> Result<Core> {
-    let (database, head) =
-        Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
-    let connections = CONNECTIONS
-        .values(database.tree())
-        .collect::<Result<Vec<_>>>()?;
+    let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
+    let connections = CONNECTIONS.values(database.tree()).collect::<Result<Vec<_>>>()?;
     let directory = Directory::default();
     let mut tails = HashMap::new();
     for connection in &connections {
-        tails.insert(
-            connection.number,
-            rebuild(&database, hasher, &directory, connection)?,
-        );
+        tails.insert(connection.number, rebuild(&database, hasher, &directory, connection)?);
     }
     let jobs = unfinished_jobs(&database)?;
-    Ok(Core::new(
-        database,
-        directory,
-        hasher.clone(),
-        connections,
-        jobs,
-        Writer { head, tails },
-    ))
+    Ok(Core::new(database, directory, hasher.clone(), connections, jobs, Writer { head, tails }))
 }
 
 fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
@@ -200,9 +161,7 @@ fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
         .map(|entry| {
             let ticket = trailing_u64(&entry?.0)?;
             let job = JOBS.get(tree, &[&ticket.to_be_bytes()])?;
-            job.ok_or_else(|| {
-                StoreError::Corrupt(format!("job number {ticket} is queued but not there"))
-            })
+            job.ok_or_else(|| StoreError::Corrupt(format!("job number {ticket} is queued but not there")))
         })
         .collect()
 }
@@ -221,21 +180,13 @@ fn rebuild(
     let last = trailing_u32(&last.0)?;
     let shards = directory.connection(connection.number);
     shards.reserve(2 * last as usize * SLOTS as usize);
-    let rebuild = Rebuild {
-        tree: database.tree(),
-        hasher,
-        shards: &shards,
-        connection,
-    };
+    let rebuild = Rebuild { tree: database.tree(), hasher, shards: &shards, connection };
     let middle = last / 2;
     thread::scope(|scope| {
         let low = scope.spawn(|| rebuild.blocks(0, middle));
         rebuild.blocks(middle + 1, last)?;
-        low.join().unwrap_or_else(|_| {
-            Err(StoreError::Corrupt(
-                "the rebuild of the directory panicked".to_owned(),
-            ))
-        })
+        low.join()
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("the rebuild of the directory panicked".to_owned())))
     })?;
     Ok(last)
 }
@@ -249,8 +200,7 @@ struct Rebuild<'a> {
 
 impl Rebuild<'_> {
     fn blocks(&self, first: u32, last: u32) -> Result<()> {
-        let key =
-            |block: u32| BLOCKS.key(&[&self.connection.number.to_be_bytes(), &block.to_be_bytes()]);
+        let key = |block: u32| BLOCKS.key(&[&self.connection.number.to_be_bytes(), &block.to_be_bytes()]);
         if last < first {
             return Ok(());
         }
@@ -277,10 +227,7 @@ impl Rebuild<'_> {
                 let block = BLOCKS
                     .get_bytes(
                         self.tree,
-                        &[
-                            &self.connection.number.to_be_bytes(),
-                            &other.block().to_be_bytes(),
-                        ],
+                        &[&self.connection.number.to_be_bytes(), &other.block().to_be_bytes()],
                     )?
                     .map(|value| Block::decode(&value))
                     .transpose()?

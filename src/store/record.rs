@@ -18,20 +18,14 @@ pub(super) struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Reads the keys and leaves the rest alone.
     pub(super) fn decode(record: &'a [u8]) -> Result<Self> {
-        postcard::take_from_bytes(record)
-            .map(|(keys, _)| keys)
-            .map_err(|error| undecodable(&error))
+        postcard::take_from_bytes(record).map(|(keys, _)| keys).map_err(|error| undecodable(&error))
     }
 
     /// The keys, each with its kind.
     pub(super) fn each(&'a self) -> impl Iterator<Item = Key<'a>> {
-        [
-            Some(Key::Email(self.email)),
-            self.username.map(Key::Username),
-            Some(Key::Id(self.id)),
-        ]
-        .into_iter()
-        .flatten()
+        [Some(Key::Email(self.email)), self.username.map(Key::Username), Some(Key::Id(self.id))]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -101,12 +95,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(
-        hasher: &KeyHasher,
-        candidate: &Candidate,
-        id: UserId,
-        now: Timestamp,
-    ) -> Result<Self> {
+    pub(super) fn new(hasher: &KeyHasher, candidate: &Candidate, id: UserId, now: Timestamp) -> Result<Self> {
         let keys = Keys {
             email: candidate.email.as_str(),
             email_verified: candidate.email_verified,

@@ -31,17 +31,8 @@ impl Spool {
 
     pub(super) fn create(&self, id: &JobId) -> Result<Upload> {
         let path = self.path(id);
-        let file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        Ok(Upload {
-            file,
-            path,
-            bytes: 0,
-            kept: false,
-        })
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Upload { file, path, bytes: 0, kept: false })
     }
 
     /// The file of an unfinished job.

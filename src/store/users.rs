@@ -41,11 +41,7 @@ impl Store {
     /// Shows every user of a connection to `see`, in the order they were stored.
     pub fn scan(&self, connection: &Connection, mut see: impl FnMut(User)) -> Result<()> {
         let core = self.core()?;
-        for entry in core
-            .database
-            .tree()
-            .range(BLOCKS.below(&[&connection.number.to_be_bytes()]))
-        {
+        for entry in core.database.tree().range(BLOCKS.below(&[&connection.number.to_be_bytes()])) {
             for (_, record) in Block::decode(&entry?.1)?.records() {
                 see(Record::decode(record)?.to_user());
             }

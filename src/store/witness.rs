@@ -26,18 +26,12 @@ const SLOT_DISTANCE: u64 = 512;
 impl Witness {
     /// Opens the file and refuses a database that ends before the last acknowledged commit.
     pub(super) fn open(path: &Path, found: Seal) -> Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let witness = Self(file);
         match witness.last() {
-            Some(seen) if seen.commit > found.commit => Err(StoreError::Lost {
-                found: found.commit,
-                acknowledged: seen.commit,
-            }),
+            Some(seen) if seen.commit > found.commit => {
+                Err(StoreError::Lost { found: found.commit, acknowledged: seen.commit })
+            }
             Some(seen) if seen.commit == found.commit && seen.crc != found.crc => {
                 Err(StoreError::Corrupt(format!(
                     "the database and its witness disagree about commit {}: they are not from one data directory",
@@ -53,26 +47,20 @@ impl Witness {
 
     /// Remembers `seal`, durably.
     pub(super) fn record(&self, seal: Seal) -> Result<()> {
-        self.0
-            .write_all_at(&encode(seal), seal.commit % 2 * SLOT_DISTANCE)?;
+        self.0.write_all_at(&encode(seal), seal.commit % 2 * SLOT_DISTANCE)?;
         Ok(self.0.sync_data()?)
     }
 
     fn last(&self) -> Option<Seal> {
-        [0, SLOT_DISTANCE]
-            .into_iter()
-            .filter_map(|at| self.slot(at))
-            .max_by_key(|seal| seal.commit)
+        [0, SLOT_DISTANCE].into_iter().filter_map(|at| self.slot(at)).max_by_key(|seal| seal.commit)
     }
 
     fn slot(&self, at: u64) -> Option<Seal> {
         let mut bytes = [0; SLOT_BYTES];
         self.0.read_exact_at(&mut bytes, at).ok()?;
         let (commit, rest) = bytes.split_first_chunk()?;
-        let seal = Seal {
-            commit: u64::from_be_bytes(*commit),
-            crc: u32::from_be_bytes(*rest.first_chunk()?),
-        };
+        let seal =
+            Seal { commit: u64::from_be_bytes(*commit), crc: u32::from_be_bytes(*rest.first_chunk()?) };
         (encode(seal) == bytes).then_some(seal)
     }
 }

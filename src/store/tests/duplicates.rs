@@ -7,29 +7,20 @@ use super::*;
 /// What a file does, whatever the chunks it is written in and wherever the process restarts.
 #[track_caller]
 fn check(before: &[Row], upsert: bool, rows: &[Row], failures: &[(u64, Code, Option<u64>)]) {
-    for (chunk, restarting, mask) in [
-        (usize::MAX, false, u64::MAX),
-        (1, false, u64::MAX),
-        (2, false, 0xff),
-        (1, true, u64::MAX),
-    ] {
+    for (chunk, restarting, mask) in
+        [(usize::MAX, false, u64::MAX), (1, false, u64::MAX), (2, false, 0xff), (1, true, u64::MAX)]
+    {
         let mut store = TestStore::hashing(mask);
         store.import(&Import::insert(1, before.to_vec()));
-        let import = Import {
-            number: 2,
-            upsert,
-            rows: rows.to_vec(),
-        };
+        let import = Import { number: 2, upsert, rows: rows.to_vec() };
         store.enqueue(&import);
         while import.step(&store, chunk).unwrap().progress().is_some() {
             if restarting {
                 store.restart();
             }
         }
-        let wanted: Vec<_> = failures
-            .iter()
-            .map(|(row, code, first)| (*row, vec![(*code, *first)]))
-            .collect();
+        let wanted: Vec<_> =
+            failures.iter().map(|(row, code, first)| (*row, vec![(*code, *first)])).collect();
         assert_eq!(store.failures(&import), wanted, "in chunks of {chunk}");
         let job = store.job(&import.id()).unwrap().unwrap();
         assert_eq!(counts(&job)[2], failures.len() as u64);
@@ -42,12 +33,7 @@ fn the_second_row_with_an_address_names_the_first() {
         check(
             &[],
             upsert,
-            &rows![
-                "ann@acme.test",
-                "bob@acme.test",
-                "ann@acme.test",
-                "ann@acme.test"
-            ],
+            &rows!["ann@acme.test", "bob@acme.test", "ann@acme.test", "ann@acme.test"],
             &[(2, DuplicatedUser, Some(0)), (3, DuplicatedUser, Some(0))],
         );
     }
@@ -84,16 +70,8 @@ fn an_existing_user_fails_an_insert_once_for_both_keys() {
     check(
         &rows![("ann@acme.test", "ann")],
         false,
-        &rows![
-            ("ann@acme.test", "ann"),
-            ("other@acme.test", "ann"),
-            ("ann@acme.test", "new")
-        ],
-        &[
-            (0, DuplicatedUser, None),
-            (1, DuplicatedUser, None),
-            (2, DuplicatedUser, None),
-        ],
+        &rows![("ann@acme.test", "ann"), ("other@acme.test", "ann"), ("ann@acme.test", "new")],
+        &[(0, DuplicatedUser, None), (1, DuplicatedUser, None), (2, DuplicatedUser, None)],
     );
 }
 
@@ -111,16 +89,8 @@ fn a_row_that_fails_provides_nothing() {
         ],
         &[(0, DuplicatedUser, None), (2, DuplicatedUser, None)],
     );
-    let malformed = Row {
-        malformed: true,
-        ..Row::from("dan@acme.test")
-    };
-    check(
-        &[],
-        true,
-        &[malformed, Row::from("dan@acme.test")],
-        &[(0, Code::InvalidFormat, None)],
-    );
+    let malformed = Row { malformed: true, ..Row::from("dan@acme.test") };
+    check(&[], true, &[malformed, Row::from("dan@acme.test")], &[(0, Code::InvalidFormat, None)]);
 }
 
 #[test]
@@ -138,12 +108,7 @@ fn names_swapped_between_existing_users_stay_where_they_are() {
     let swapped = rows![("ann@acme.test", "bob"), ("bob@acme.test", "ann")];
     let before = rows![("ann@acme.test", "ann"), ("bob@acme.test", "bob")];
     check(&before, true, &swapped, &[]);
-    check(
-        &before,
-        false,
-        &swapped,
-        &[(0, DuplicatedUser, None), (1, DuplicatedUser, None)],
-    );
+    check(&before, false, &swapped, &[(0, DuplicatedUser, None), (1, DuplicatedUser, None)]);
     let store = TestStore::new();
     store.import(&Import::insert(1, before));
     store.import(&Import::upsert(2, swapped));
@@ -189,20 +154,10 @@ fn both_keys_can_be_duplicates_of_different_rows() {
     let store = TestStore::new();
     let import = Import::insert(
         1,
-        rows![
-            ("ann@acme.test", "ann"),
-            ("bob@acme.test", "bob"),
-            ("ann@acme.test", "bob")
-        ],
+        rows![("ann@acme.test", "ann"), ("bob@acme.test", "bob"), ("ann@acme.test", "bob")],
     );
     store.import_in_chunks(&import, 1);
-    assert_eq!(
-        store.failures(&import),
-        [(
-            2,
-            vec![(DuplicatedUser, Some(0)), (DuplicatedUser, Some(1))]
-        )]
-    );
+    assert_eq!(store.failures(&import), [(2, vec![(DuplicatedUser, Some(0)), (DuplicatedUser, Some(1))])]);
 }
 
 #[test]
@@ -248,16 +203,11 @@ fn a_touch_is_kept_while_its_job_runs_and_not_longer() {
     }
     store.restart();
     slow.finish(&store, 1);
-    assert_eq!(
-        store.failures(&slow),
-        [(2, vec![(DuplicatedUser, Some(0))])]
-    );
+    assert_eq!(store.failures(&slow), [(2, vec![(DuplicatedUser, Some(0))])]);
     store.import(&Import::upsert(6, rows!["ann@acme.test"]));
     let core = store.core().unwrap();
     let block = core.block(store.connection.number, 0).unwrap().unwrap();
-    let touches = record::Record::decode(block.record(0).unwrap())
-        .unwrap()
-        .touches;
+    let touches = record::Record::decode(block.record(0).unwrap()).unwrap().touches;
     assert_eq!(touches.len(), 1, "{touches:?}");
 }
 
@@ -266,21 +216,11 @@ fn an_upsert_replaces_the_metadata_it_has_and_keeps_what_it_has_not() {
     let store = TestStore::new();
     store.import(&Import::insert(
         1,
-        vec![
-            Row::from(("ann@acme.test", "ann"))
-                .app(r#"{"a":1.50}"#)
-                .user("{}"),
-        ],
+        vec![Row::from(("ann@acme.test", "ann")).app(r#"{"a":1.50}"#).user("{}")],
     ));
     let made = store.by_email("ann@acme.test").unwrap();
-    let verified = Row {
-        verified: true,
-        ..Row::from("ann@acme.test")
-    };
-    store.import(&Import::upsert(
-        2,
-        vec![verified.user(r#"{"b":12345678901234567890}"#)],
-    ));
+    let verified = Row { verified: true, ..Row::from("ann@acme.test") };
+    store.import(&Import::upsert(2, vec![verified.user(r#"{"b":12345678901234567890}"#)]));
     let user = store.by_email("ann@acme.test").unwrap();
     assert_eq!(
         user,
@@ -299,9 +239,7 @@ fn two_jobs_racing_give_each_address_to_one_of_them() {
         let file = |number| Import {
             number,
             upsert,
-            rows: (0..600)
-                .map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}"))))
-                .collect(),
+            rows: (0..600).map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}")))).collect(),
         };
         let imports = [file(1), file(2)];
         imports.iter().for_each(|import| {
@@ -312,9 +250,7 @@ fn two_jobs_racing_give_each_address_to_one_of_them() {
                 scope.spawn(|| import.finish(&store, 7));
             }
         });
-        let jobs = imports
-            .each_ref()
-            .map(|import| counts(&store.job(&import.id()).unwrap().unwrap()));
+        let jobs = imports.each_ref().map(|import| counts(&store.job(&import.id()).unwrap().unwrap()));
         assert_eq!(jobs[0][0] + jobs[1][0], 600, "{jobs:?}");
         let others = jobs[0][1] + jobs[1][1] + jobs[0][2] + jobs[1][2];
         assert_eq!(others, 600, "{jobs:?}");
@@ -322,11 +258,7 @@ fn two_jobs_racing_give_each_address_to_one_of_them() {
         assert_eq!(store.users().len(), 600);
         for import in &imports {
             let failures = store.failures(import);
-            assert!(
-                failures
-                    .iter()
-                    .all(|(_, faults)| faults == &[(DuplicatedUser, None)])
-            );
+            assert!(failures.iter().all(|(_, faults)| faults == &[(DuplicatedUser, None)]));
         }
     }
 }
@@ -334,31 +266,18 @@ fn two_jobs_racing_give_each_address_to_one_of_them() {
 #[test]
 fn users_whose_keys_collide_are_told_apart() {
     let mut store = TestStore::hashing(0xff);
-    let rows: Vec<Row> = (0..1000)
-        .map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}"))))
-        .collect();
+    let rows: Vec<Row> =
+        (0..1000).map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}")))).collect();
     let import = Import::insert(1, rows.clone());
     assert_eq!(counts(&store.import_in_chunks(&import, 300)), [1000, 0, 0]);
-    assert_eq!(
-        counts(&store.import_in_chunks(&Import::insert(2, rows[..20].to_vec()), 7)),
-        [0, 0, 20]
-    );
-    let large: Vec<Row> = rows[..20]
-        .iter()
-        .map(|row| row.clone().app(&Dice(1).noise(30 << 10)))
-        .collect();
-    assert_eq!(
-        counts(&store.import_in_chunks(&Import::upsert(3, large), 7)),
-        [0, 20, 0]
-    );
+    assert_eq!(counts(&store.import_in_chunks(&Import::insert(2, rows[..20].to_vec()), 7)), [0, 0, 20]);
+    let large: Vec<Row> = rows[..20].iter().map(|row| row.clone().app(&Dice(1).noise(30 << 10))).collect();
+    assert_eq!(counts(&store.import_in_chunks(&Import::upsert(3, large), 7)), [0, 20, 0]);
     for restarted in [false, true] {
         for at in (0..1000).step_by(37).chain(0..20) {
             let by_email = store.by_email(&format!("u{at}@acme.test")).unwrap();
             assert_eq!(by_email.id, import.ids().id(at), "restarted: {restarted}");
-            assert_eq!(
-                store.by_username(&format!("n{at}")).as_ref(),
-                Some(&by_email)
-            );
+            assert_eq!(store.by_username(&format!("n{at}")).as_ref(), Some(&by_email));
             assert_eq!(store.user(by_email.id).unwrap().unwrap().0, by_email);
         }
         assert_eq!(store.by_email("u1000@acme.test"), None);

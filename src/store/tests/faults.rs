@@ -18,27 +18,16 @@ fn strike<T>(store: &Store, at: At, call: impl FnOnce() -> Result<T>) {
     let outcome = catch_unwind(AssertUnwindSafe(call));
     assert!(!matches!(outcome, Ok(Ok(_))), "no fault at {at:?}");
     assert!(!store.is_available());
-    assert!(matches!(
-        store.users_by_email("ann@acme.test"),
-        Err(StoreError::Unavailable)
-    ));
-    assert!(matches!(
-        store.create_connection(connection(9)),
-        Err(StoreError::Unavailable)
-    ));
+    assert!(matches!(store.users_by_email("ann@acme.test"), Err(StoreError::Unavailable)));
+    assert!(matches!(store.create_connection(connection(9)), Err(StoreError::Unavailable)));
     store.reopen().unwrap();
     assert!(store.is_available());
 }
 
 fn file(number: u8, upsert: bool) -> Import {
-    let rows = (0..40)
-        .map(|at| Row::from((&*format!("u{}@acme.test", at % 37), &*format!("n{at}"))))
-        .collect();
-    Import {
-        number,
-        upsert,
-        rows,
-    }
+    let rows =
+        (0..40).map(|at| Row::from((&*format!("u{}@acme.test", at % 37), &*format!("n{at}")))).collect();
+    Import { number, upsert, rows }
 }
 
 #[test]
@@ -71,10 +60,7 @@ fn after_a_fault_at_any_step_of_any_chunk_the_job_ends_exactly_right() {
                 assert_eq!(store.check().unwrap(), Vec::<String>::new());
             }
             let job = store.job(&file.id()).unwrap().unwrap();
-            assert_eq!(
-                (&job.stage, &failed_rows(&store, file)),
-                (&wanted.0, &wanted.1)
-            );
+            assert_eq!((&job.stage, &failed_rows(&store, file)), (&wanted.0, &wanted.1));
         }
         assert_eq!(store.users(), undisturbed.users(), "{at:?}");
         assert!(store.unfinished().unwrap().is_empty());
@@ -89,10 +75,7 @@ fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
         strike(&store, at, || file.enqueue(&store, &store.connection));
         let known = store.job(&file.id()).unwrap();
         assert_eq!(known.is_some(), at != At::Apply);
-        assert_eq!(
-            store.unfinished().unwrap().len(),
-            usize::from(known.is_some())
-        );
+        assert_eq!(store.unfinished().unwrap().len(), usize::from(known.is_some()));
         store.restart();
         if known.is_none() {
             store.enqueue(&file);
@@ -107,12 +90,7 @@ fn a_fault_while_a_connection_is_made_gives_no_number_twice() {
         let store = TestStore::new();
         strike(&store, at, || store.create_connection(connection(2)));
         let third = store.create_connection(connection(3)).unwrap();
-        let mut numbers: Vec<u32> = store
-            .connections()
-            .unwrap()
-            .iter()
-            .map(|c| c.number)
-            .collect();
+        let mut numbers: Vec<u32> = store.connections().unwrap().iter().map(|c| c.number).collect();
         assert_eq!(numbers.last(), Some(&third.number));
         numbers.dedup();
         assert_eq!(numbers.len(), if at == At::Apply { 2 } else { 3 });
@@ -166,20 +144,11 @@ fn the_same_chunk_twice_is_refused() {
     let chunk = import.chunk(&store, &stale, 2);
     let fresh = import.apply(&store, &stale, &chunk).unwrap();
     assert!(import.apply(&store, &stale, &chunk).is_err(), "a stale job");
-    assert!(
-        import.apply(&store, &fresh, &chunk).is_err(),
-        "a stale chunk"
-    );
+    assert!(import.apply(&store, &fresh, &chunk).is_err(), "a stale chunk");
     store.restart();
-    assert!(
-        import.apply(&store, &stale, &chunk).is_err(),
-        "after a restart"
-    );
+    assert!(import.apply(&store, &stale, &chunk).is_err(), "after a restart");
     let done = import.finish(&store, 1);
-    assert!(
-        import.apply(&store, &fresh, &chunk).is_err(),
-        "an ended job"
-    );
+    assert!(import.apply(&store, &fresh, &chunk).is_err(), "an ended job");
     assert_eq!(counts(&done), [3, 0, 0]);
     assert!(store.is_available());
 }
@@ -237,11 +206,7 @@ fn a_failed_job_keeps_its_rows_and_loses_its_file() {
     let failed = store.fail(&job, "it cannot go on".to_owned(), NOW).unwrap();
     assert_eq!(counts(&failed), [1, 0, 0]);
     assert!(store.file(&failed).is_err());
-    assert!(
-        import
-            .apply(&store, &job, &import.chunk(&store, &job, 1))
-            .is_err()
-    );
+    assert!(import.apply(&store, &job, &import.chunk(&store, &job, 1)).is_err());
     store.restart();
     assert_eq!(store.job(&import.id()).unwrap(), Some(failed));
     assert_eq!(store.users().len(), 1);

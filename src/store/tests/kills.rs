@@ -71,11 +71,7 @@ fn killed_at_random_moments_the_store_ends_as_if_undisturbed() {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         // Every third process dies while it opens, or about then; the others while they import.
         let early = dice.below(3) == 0;
-        let mut promises = if early {
-            Vec::new()
-        } else {
-            self::promises(&mut out, true)
-        };
+        let mut promises = if early { Vec::new() } else { self::promises(&mut out, true) };
         let most = usual.as_micros() as u64 / if early { 3 } else { 4 };
         std::thread::sleep(Duration::from_micros(dice.below(most + 1)));
         child.kill().unwrap();
@@ -90,10 +86,7 @@ fn killed_at_random_moments_the_store_ends_as_if_undisturbed() {
         }
         if finished || dice.below(12) == 0 {
             workload::run(&store, &rounds, |_| {});
-            assert!(
-                workload::holdings(&store, &rounds) == wanted,
-                "seed {seed}, kill {kills}"
-            );
+            assert!(workload::holdings(&store, &rounds) == wanted, "seed {seed}, kill {kills}");
             drop(store);
             runs += 1;
             directory = tempfile::tempdir().unwrap();
@@ -102,8 +95,5 @@ fn killed_at_random_moments_the_store_ends_as_if_undisturbed() {
     let store = Store::open(options(directory.path())).unwrap();
     workload::run(&store, &rounds, |_| {});
     assert!(workload::holdings(&store, &rounds) == wanted, "seed {seed}");
-    println!(
-        "{kills} kills, {unheard} before the first promise, {} runs",
-        runs + 1
-    );
+    println!("{kills} kills, {unheard} before the first promise, {} runs", runs + 1);
 }

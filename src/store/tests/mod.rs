@@ -33,8 +33,8 @@ use std::time::Duration;
 use super::directory::KeyHasher;
 use super::*;
 use crate::domain::{
-    Code, DATABASE_STRATEGY, Email, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position,
-    Stage, Summary, Ticket, User, Username,
+    Code, DATABASE_STRATEGY, Email, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Stage,
+    Summary, Ticket, User, Username,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -62,23 +62,15 @@ impl TestStore {
 
     fn limited_to(active_jobs: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options {
-            max_active_jobs: Some(active_jobs),
-            ..options(&directory.path().join("data"))
-        };
+        let options =
+            Options { max_active_jobs: Some(active_jobs), ..options(&directory.path().join("data")) };
         Self::with(options, directory, u64::MAX)
     }
 
     fn with(options: Options, directory: tempfile::TempDir, mask: u64) -> Self {
         let store = Store::open_hashing(options.clone(), KeyHasher::new(mask)).unwrap();
         let connection = store.create_connection(connection(1)).unwrap();
-        Self {
-            store: Some(store),
-            connection,
-            options,
-            mask,
-            _directory: directory,
-        }
+        Self { store: Some(store), connection, options, mask, _directory: directory }
     }
 
     /// Closes the store and opens it again, as a restart does.
@@ -113,24 +105,15 @@ impl TestStore {
 
     /// Code and `duplicate_of` of each fault of each failed row.
     fn failures(&self, import: &Import) -> Vec<(u64, Vec<(Code, Option<u64>)>)> {
-        failed_rows(self, import)
-            .into_iter()
-            .map(|row| (row.index, verdicts(&row)))
-            .collect()
+        failed_rows(self, import).into_iter().map(|row| (row.index, verdicts(&row))).collect()
     }
 
     fn by_email(&self, email: &str) -> Option<User> {
-        self.users_by_email(email)
-            .unwrap()
-            .pop()
-            .map(|(user, _)| user)
+        self.users_by_email(email).unwrap().pop().map(|(user, _)| user)
     }
 
     fn by_username(&self, name: &str) -> Option<User> {
-        self.users_by_username(name)
-            .unwrap()
-            .pop()
-            .map(|(user, _)| user)
+        self.users_by_username(name).unwrap().pop().map(|(user, _)| user)
     }
 
     fn users(&self) -> Vec<User> {
@@ -180,10 +163,7 @@ fn scan(store: &Store, connection: &Connection) -> Vec<User> {
 }
 
 fn verdicts(row: &FailedRow) -> Vec<(Code, Option<u64>)> {
-    row.faults
-        .iter()
-        .map(|fault| (fault.code, fault.duplicate_of))
-        .collect()
+    row.faults.iter().map(|fault| (fault.code, fault.duplicate_of)).collect()
 }
 
 /// All pages of a job's failed rows.
@@ -211,10 +191,7 @@ fn summary(job: &Job) -> Summary {
 /// Inserted, updated, failed.
 fn counts(job: &Job) -> [u64; 3] {
     let summary = summary(job);
-    assert_eq!(
-        summary.total,
-        summary.inserted + summary.updated + summary.failed
-    );
+    assert_eq!(summary.total, summary.inserted + summary.updated + summary.failed);
     [summary.inserted, summary.updated, summary.failed]
 }
 
@@ -232,57 +209,37 @@ struct Row {
 
 impl From<&str> for Row {
     fn from(email: &str) -> Self {
-        Self {
-            email: email.to_owned(),
-            ..Self::default()
-        }
+        Self { email: email.to_owned(), ..Self::default() }
     }
 }
 
 impl From<(&str, &str)> for Row {
     fn from((email, username): (&str, &str)) -> Self {
-        Self {
-            username: Some(username.to_owned()),
-            ..Self::from(email)
-        }
+        Self { username: Some(username.to_owned()), ..Self::from(email) }
     }
 }
 
 impl Row {
     fn app(self, json: &str) -> Self {
-        Self {
-            app_metadata: Some(json.to_owned()),
-            ..self
-        }
+        Self { app_metadata: Some(json.to_owned()), ..self }
     }
 
     fn user(self, json: &str) -> Self {
-        Self {
-            user_metadata: Some(json.to_owned()),
-            ..self
-        }
+        Self { user_metadata: Some(json.to_owned()), ..self }
     }
 
     fn candidate(&self) -> Candidate<'_> {
         Candidate {
             email: Email::parse(&self.email).unwrap(),
             email_verified: self.verified,
-            username: self
-                .username
-                .as_ref()
-                .map(|name| Username::parse(name).unwrap()),
+            username: self.username.as_ref().map(|name| Username::parse(name).unwrap()),
             app_metadata: self.app_metadata.as_deref().map(Into::into),
             user_metadata: self.user_metadata.as_deref().map(Into::into),
         }
     }
 
     fn report(&self, index: u64, faults: Vec<Fault>) -> FailedRow {
-        FailedRow {
-            index,
-            line: index + 1,
-            user: format!("{{\"email\":\"{}\"}}", self.email),
-            faults,
-        }
+        FailedRow { index, line: index + 1, user: format!("{{\"email\":\"{}\"}}", self.email), faults }
     }
 }
 
@@ -302,18 +259,11 @@ struct Import {
 
 impl Import {
     fn insert(number: u8, rows: Vec<Row>) -> Self {
-        Self {
-            number,
-            upsert: false,
-            rows,
-        }
+        Self { number, upsert: false, rows }
     }
 
     fn upsert(number: u8, rows: Vec<Row>) -> Self {
-        Self {
-            upsert: true,
-            ..Self::insert(number, rows)
-        }
+        Self { upsert: true, ..Self::insert(number, rows) }
     }
 
     fn id(&self) -> JobId {
@@ -355,17 +305,11 @@ impl Import {
                     let fault = Fault::of_row(Code::InvalidFormat, "malformed");
                     Err(row.report(index, vec![fault]))
                 } else {
-                    Ok(store
-                        .draft(&row.candidate(), self.ids().id(index), NOW)
-                        .unwrap())
+                    Ok(store.draft(&row.candidate(), self.ids().id(index), NOW).unwrap())
                 },
             })
             .collect();
-        let end = Position {
-            row: end as u64,
-            byte: end as u64 * 100,
-            line: end as u64 + 1,
-        };
+        let end = Position { row: end as u64, byte: end as u64 * 100, line: end as u64 + 1 };
         Chunk { rows, end }
     }
 
@@ -410,11 +354,9 @@ impl Dice {
 
     /// A JSON object of about this many bytes that does not compress.
     fn noise(&mut self, bytes: usize) -> String {
-        const LETTERS: &[u8; 64] =
-            b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
-        let text: String = (0..bytes.saturating_sub(8))
-            .map(|_| char::from(LETTERS[self.below(64) as usize]))
-            .collect();
+        const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
+        let text: String =
+            (0..bytes.saturating_sub(8)).map(|_| char::from(LETTERS[self.below(64) as usize])).collect();
         format!("{{\"n\":\"{text}\"}}")
     }
 }

@@ -29,9 +29,7 @@ impl Model {
         let row = &import.rows[index as usize];
         let given = self.given.entry(import.number).or_default();
         if row.malformed {
-            given
-                .failed
-                .push((index, vec![(Code::InvalidFormat, None)]));
+            given.failed.push((index, vec![(Code::InvalidFormat, None)]));
             return;
         }
         let email = row.email.to_lowercase();
@@ -45,10 +43,7 @@ impl Model {
             None => {}
         }
         if let Some(name) = &name {
-            let held = self
-                .users
-                .values()
-                .any(|user| user.username.as_ref() == Some(name));
+            let held = self.users.values().any(|user| user.username.as_ref() == Some(name));
             let known = self.users.contains_key(&email);
             let fault = match given.names.get(name) {
                 Some(first) => Some((Code::DuplicatedUser, Some(*first))),
@@ -103,14 +98,8 @@ impl Model {
         }
         for at in 0..EMAILS {
             let (email, name) = (format!("u{at}@acme.test"), format!("n{at}"));
-            assert_eq!(
-                store.by_email(&email).is_some(),
-                self.users.contains_key(&email)
-            );
-            let held = self
-                .users
-                .values()
-                .any(|user| user.username.as_ref() == Some(&name));
+            assert_eq!(store.by_email(&email).is_some(), self.users.contains_key(&email));
+            let held = self.users.values().any(|user| user.username.as_ref() == Some(&name));
             assert_eq!(store.by_username(&name).is_some(), held);
         }
         let nothing = Given::default();
@@ -118,10 +107,7 @@ impl Model {
             let given = self.given.get(&import.number).unwrap_or(&nothing);
             assert_eq!(store.failures(import), given.failed);
             let job = store.job(&import.id()).unwrap().unwrap();
-            assert_eq!(
-                counts(&job),
-                [given.inserted, given.updated, given.failed.len() as u64]
-            );
+            assert_eq!(counts(&job), [given.inserted, given.updated, given.failed.len() as u64]);
         }
     }
 }
@@ -138,8 +124,7 @@ enum Step {
 }
 
 fn a_text(prefix: &'static str, upper: &'static str) -> impl Strategy<Value = String> {
-    (0..EMAILS, any::<bool>())
-        .prop_map(move |(at, up)| format!("{}{at}", if up { upper } else { prefix }))
+    (0..EMAILS, any::<bool>()).prop_map(move |(at, up)| format!("{}{at}", if up { upper } else { prefix }))
 }
 
 fn a_metadata() -> impl Strategy<Value = Option<String>> {
@@ -159,29 +144,21 @@ fn a_row() -> impl Strategy<Value = Row> {
         a_metadata(),
         prop::bool::weighted(0.05),
     )
-        .prop_map(
-            |(local, verified, username, app_metadata, user_metadata, malformed)| Row {
-                email: format!("{local}@Acme.test"),
-                verified,
-                username,
-                app_metadata,
-                user_metadata,
-                malformed,
-            },
-        )
+        .prop_map(|(local, verified, username, app_metadata, user_metadata, malformed)| Row {
+            email: format!("{local}@Acme.test"),
+            verified,
+            username,
+            app_metadata,
+            user_metadata,
+            malformed,
+        })
 }
 
 fn some_imports() -> impl Strategy<Value = Vec<Import>> {
     let import = (any::<bool>(), prop::collection::vec(a_row(), 0..30));
     prop::collection::vec(import, 1..5).prop_map(|imports| {
         let numbered = (1..).zip(imports);
-        numbered
-            .map(|(number, (upsert, rows))| Import {
-                number,
-                upsert,
-                rows,
-            })
-            .collect()
+        numbered.map(|(number, (upsert, rows))| Import { number, upsert, rows }).collect()
     })
 }
 

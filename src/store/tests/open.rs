@@ -7,10 +7,7 @@ use super::*;
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (path, target) = (
-            entry.as_ref().unwrap().path(),
-            to.join(entry.unwrap().file_name()),
-        );
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
         if path.is_dir() {
             copy(&path, &target);
         } else {
@@ -49,11 +46,7 @@ fn two_stores_in_one_process_do_not_meet() {
     for (number, store) in (1..).zip(&stores) {
         assert_eq!(store.users().len(), 500);
         assert!(store.by_email(&format!("u7-{number}@acme.test")).is_some());
-        assert!(
-            store
-                .by_email(&format!("u7-{}@acme.test", 3 - number))
-                .is_none()
-        );
+        assert!(store.by_email(&format!("u7-{}@acme.test", 3 - number)).is_none());
     }
 }
 
@@ -72,10 +65,7 @@ fn an_older_database_under_a_newer_witness_is_refused() {
     let mut store = TestStore::new();
     store.import(&Import::insert(1, rows!["ann@acme.test"]));
     store.close();
-    let (database, old) = (
-        store.options.path.join("database"),
-        store.options.path.join("old"),
-    );
+    let (database, old) = (store.options.path.join("database"), store.options.path.join("old"));
     copy(&database, &old);
     store.open().unwrap();
     store.import(&Import::insert(2, rows!["bob@acme.test"]));
@@ -83,21 +73,9 @@ fn an_older_database_under_a_newer_witness_is_refused() {
     let new = store.options.path.join("new");
     copy(&database, &new);
     put_back(&old, &database);
-    assert!(matches!(
-        store.open(),
-        Err(StoreError::Lost {
-            found: 3,
-            acknowledged: 5
-        })
-    ));
+    assert!(matches!(store.open(), Err(StoreError::Lost { found: 3, acknowledged: 5 })));
     fs::remove_dir_all(&database).unwrap();
-    assert!(matches!(
-        store.open(),
-        Err(StoreError::Lost {
-            found: 0,
-            acknowledged: 5
-        })
-    ));
+    assert!(matches!(store.open(), Err(StoreError::Lost { found: 0, acknowledged: 5 })));
     put_back(&new, &database);
     store.open().unwrap();
     assert_eq!(store.users().len(), 2);
@@ -112,10 +90,7 @@ fn a_database_from_elsewhere_is_refused() {
         store
     });
     let [mut one, other] = stores;
-    put_back(
-        &other.options.path.join("database"),
-        &one.options.path.join("database"),
-    );
+    put_back(&other.options.path.join("database"), &one.options.path.join("database"));
     let error = one.open().unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
     assert!(error.to_string().contains("witness"), "{error}");
@@ -154,15 +129,9 @@ fn an_unknown_layout_is_refused_and_left_alone() {
     store.close();
     let witness = fs::read(store.options.path.join("witness")).unwrap();
     let error = store.open().unwrap_err();
-    assert!(
-        matches!(error, StoreError::Version { found: 2, known: 1 }),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Version { found: 2, known: 1 }), "{error}");
     assert!(stray.exists());
-    assert_eq!(
-        fs::read(store.options.path.join("witness")).unwrap(),
-        witness
-    );
+    assert_eq!(fs::read(store.options.path.join("witness")).unwrap(), witness);
 }
 
 #[test]
@@ -170,10 +139,7 @@ fn a_snapshot_that_was_cut_short_heals() {
     let mut store = TestStore::new();
     store.import(&Import::insert(1, rows!["ann@acme.test"]));
     store.close();
-    let cut = store
-        .options
-        .path
-        .join("database/snap.00000000FFFFFFFF.generating");
+    let cut = store.options.path.join("database/snap.00000000FFFFFFFF.generating");
     fs::write(&cut, b"half").unwrap();
     store.restart();
     assert!(!cut.exists());
@@ -183,8 +149,7 @@ fn a_snapshot_that_was_cut_short_heals() {
 #[test]
 fn a_log_that_was_cut_off_is_never_taken_for_whole() {
     let mut store = TestStore::new();
-    let rows =
-        (0..2000).map(|at| Row::from(&*format!("u{at}@acme.test")).app(&Dice(at).noise(200)));
+    let rows = (0..2000).map(|at| Row::from(&*format!("u{at}@acme.test")).app(&Dice(at).noise(200)));
     store.import_in_chunks(&Import::insert(1, rows.collect()), 100);
     store.close();
     let log = store.options.path.join("database/db");
@@ -195,9 +160,7 @@ fn a_log_that_was_cut_off_is_never_taken_for_whole() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.to_string_lossy().contains("snap."))
         .collect();
-    snapshots
-        .iter()
-        .for_each(|path| fs::remove_file(path).unwrap());
+    snapshots.iter().for_each(|path| fs::remove_file(path).unwrap());
     for at in [end / 3, end / 2, end - 5000, end - 100] {
         let mut damaged = whole.clone();
         damaged[at..].fill(0);

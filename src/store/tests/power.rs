@@ -78,11 +78,7 @@ enum What {
     Create(String, usize),
     Rename(String, String),
     Unlink(String),
-    Write {
-        file: usize,
-        at: usize,
-        bytes: Vec<u8>,
-    },
+    Write { file: usize, at: usize, bytes: Vec<u8> },
     Truncate(usize, usize),
     Sync(usize),
     SyncDirectory(String),
@@ -100,17 +96,9 @@ struct Record {
 /// Runs the process and reads what strace saw; `None` without strace.
 fn record() -> Option<Record> {
     let directory = tempfile::tempdir().unwrap();
-    let (data, trace) = (
-        directory.path().join("data"),
-        directory.path().join("trace"),
-    );
+    let (data, trace) = (directory.path().join("data"), directory.path().join("trace"));
     fs::create_dir(&data).unwrap();
-    if Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status()
-        .is_err()
-    {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         println!("skipped: strace is not installed");
         return None;
     }
@@ -135,26 +123,13 @@ fn recorded(data: &Path, trace: &Path) -> Command {
     let process = kills::rerun(test, DIRECTORY, data);
     let mut command = Command::new("strace");
     command
-        .args([
-            "-f",
-            "-y",
-            "-xx",
-            "-s",
-            "100000000",
-            "-e",
-            "signal=none",
-            "-e",
-        ])
+        .args(["-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e"])
         .arg("trace=openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,unlink,mkdir")
         .arg("-o")
         .arg(trace)
         .arg(process.get_program())
         .args(process.get_args())
-        .envs(
-            process
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .envs(process.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .stdin(Stdio::null());
     command
 }
@@ -199,11 +174,7 @@ impl Recorder {
                 continue;
             }
             if let Some(what) = self.what(text) {
-                self.record.deeds.push(Deed {
-                    begin,
-                    end: number,
-                    what,
-                });
+                self.record.deeds.push(Deed { begin, end: number, what });
             }
         }
         self.record.log = self.names["database/db"];
@@ -214,11 +185,8 @@ impl Recorder {
     /// The call as a deed, if it is about the data directory or a promise.
     fn what(&mut self, call: &str) -> Option<What> {
         let (name, arguments) = call.split_once('(')?;
-        let texts: Vec<Vec<u8>> = arguments
-            .split(['"', '<', '>'])
-            .filter(|text| text.starts_with("\\x"))
-            .map(unhex)
-            .collect();
+        let texts: Vec<Vec<u8>> =
+            arguments.split(['"', '<', '>']).filter(|text| text.starts_with("\\x")).map(unhex).collect();
         let path = |at: usize| -> Option<String> {
             let text = String::from_utf8(texts.get(at)?.clone()).ok()?;
             if format!("{text}/") == self.prefix {
@@ -226,16 +194,8 @@ impl Recorder {
             }
             Some(text.strip_prefix(&self.prefix)?.to_owned())
         };
-        let last_number = || {
-            arguments
-                .trim_end_matches(')')
-                .split(')')
-                .next()?
-                .rsplit(", ")
-                .next()?
-                .parse()
-                .ok()
-        };
+        let last_number =
+            || arguments.trim_end_matches(')').split(')').next()?.rsplit(", ").next()?.parse().ok();
         match name {
             "mkdir" => Some(What::Directory(path(0)?)),
             "unlink" => {
@@ -250,12 +210,7 @@ impl Recorder {
             }
             // The working directory comes first.
             "openat" if arguments.contains("O_CREAT") => {
-                let path =
-                    path(
-                        texts
-                            .len()
-                            .checked_sub(if call.contains(" = ") { 2 } else { 1 })?,
-                    )?;
+                let path = path(texts.len().checked_sub(if call.contains(" = ") { 2 } else { 1 })?)?;
                 self.positions.insert(path.clone(), 0);
                 if self.names.contains_key(&path) {
                     return None;
@@ -264,19 +219,15 @@ impl Recorder {
                 self.names.insert(path.clone(), self.files);
                 Some(What::Create(path, self.files))
             }
-            "write" if texts.last()?.starts_with(b"ack ") => Some(What::Promise(
-                String::from_utf8(texts.last()?.clone()).ok()?,
-            )),
+            "write" if texts.last()?.starts_with(b"ack ") => {
+                Some(What::Promise(String::from_utf8(texts.last()?.clone()).ok()?))
+            }
             "write" => {
                 let path = path(0)?;
                 let file = *self.names.get(&path)?;
                 let at = self.positions.entry(path).or_default();
                 let bytes = texts.get(1)?.clone();
-                let deed = What::Write {
-                    file,
-                    at: *at,
-                    bytes: bytes.clone(),
-                };
+                let deed = What::Write { file, at: *at, bytes: bytes.clone() };
                 *at += bytes.len();
                 Some(deed)
             }
@@ -298,9 +249,7 @@ impl Recorder {
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits = text.split("\\x").skip(1);
-    digits
-        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-        .collect()
+    digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
 impl Record {
@@ -334,15 +283,10 @@ impl Record {
         let past: Vec<&Deed> = self.deeds.iter().filter(|deed| deed.begin < line).collect();
         let is_name = |deed: &Deed| {
             use What::{Create, Directory, Rename, Unlink};
-            matches!(
-                deed.what,
-                Create(..) | Directory(_) | Rename(..) | Unlink(_)
-            )
+            matches!(deed.what, Create(..) | Directory(_) | Rename(..) | Unlink(_))
         };
         let named: Vec<&Deed> = past.iter().copied().filter(|deed| is_name(deed)).collect();
-        let safe = named
-            .iter()
-            .rposition(|deed| self.name_is_synced(deed, line));
+        let safe = named.iter().rposition(|deed| self.name_is_synced(deed, line));
         let safe = safe.map_or(0, |last| last + 1);
         let kept = safe + dice.below((named.len() - safe) as u64 + 1) as usize;
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
@@ -376,10 +320,8 @@ impl Record {
     }
 
     fn name_is_synced(&self, deed: &Deed, until: usize) -> bool {
-        let (What::Create(path, _)
-        | What::Directory(path)
-        | What::Rename(_, path)
-        | What::Unlink(path)) = &deed.what
+        let (What::Create(path, _) | What::Directory(path) | What::Rename(_, path) | What::Unlink(path)) =
+            &deed.what
         else {
             return false;
         };
@@ -423,10 +365,7 @@ fn nothing_is_promised_or_witnessed_before_the_log_is_synced() {
             _ => {}
         }
     }
-    assert!(
-        promises > 50 && sealed > 40,
-        "{promises} promises, {sealed} seals"
-    );
+    assert!(promises > 50 && sealed > 40, "{promises} promises, {sealed} seals");
     let files: BTreeSet<&String> = record
         .deeds
         .iter()
@@ -437,11 +376,7 @@ fn nothing_is_promised_or_witnessed_before_the_log_is_synced() {
         })
         .collect();
     let safe = |path: &&String| !path.contains("snap.") && *path != "lock";
-    assert_eq!(
-        files.into_iter().find(safe),
-        None,
-        "a file whose name is never synced"
-    );
+    assert_eq!(files.into_iter().find(safe), None, "a file whose name is never synced");
 }
 
 #[test]
@@ -466,10 +401,7 @@ fn after_a_power_cut_at_any_moment_all_that_was_promised_is_there() {
         for ticket in store.unfinished().unwrap() {
             let job = store.unfinished_job(ticket).unwrap().unwrap();
             let file = std::io::read_to_string(store.file(&job).unwrap()).unwrap();
-            assert_eq!(
-                file, "[]",
-                "cut {cut} at line {line}: the file of job {ticket}"
-            );
+            assert_eq!(file, "[]", "cut {cut} at line {line}: the file of job {ticket}");
         }
         workload::run(&store, &rounds, |_| {});
         let end = workload::holdings(&store, &rounds);

@@ -7,9 +7,8 @@ use super::*;
 #[test]
 fn a_user_that_moves_is_found_at_every_moment() {
     let store = TestStore::new();
-    let rows: Vec<Row> = (0..64)
-        .map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}"))))
-        .collect();
+    let rows: Vec<Row> =
+        (0..64).map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}")))).collect();
     let import = Import::insert(1, rows.clone());
     store.import(&import);
     let done = AtomicBool::new(false);
@@ -23,14 +22,8 @@ fn a_user_that_moves_is_found_at_every_moment() {
                     let by_email = store.by_email(&format!("u{at}@acme.test")).unwrap();
                     let by_name = store.by_username(&format!("n{at}")).unwrap();
                     let by_id = store.user(import.ids().id(at)).unwrap().unwrap().0;
-                    assert_eq!(
-                        [by_email.id, by_name.id, by_id.id],
-                        [import.ids().id(at); 3]
-                    );
-                    assert!(
-                        store.users().len() >= 64,
-                        "a scan may see a user twice, never not at all"
-                    );
+                    assert_eq!([by_email.id, by_name.id, by_id.id], [import.ids().id(at); 3]);
+                    assert!(store.users().len() >= 64, "a scan may see a user twice, never not at all");
                 }
             });
         }
@@ -60,12 +53,7 @@ fn whoever_asks_for_a_job_never_sees_it_go_backwards() {
                     let total = summary(&job).total;
                     assert!(last <= total);
                     // What the job counts is there.
-                    assert!(
-                        total == 0
-                            || store
-                                .by_email(&format!("u{}@acme.test", total - 1))
-                                .is_some()
-                    );
+                    assert!(total == 0 || store.by_email(&format!("u{}@acme.test", total - 1)).is_some());
                     last = total;
                     if job.progress().is_none() {
                         break;

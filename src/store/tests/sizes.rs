@@ -16,42 +16,30 @@ fn the_largest_users_stay_in_the_log() {
     let mut store = TestStore::new();
     let mut dice = Dice(3);
     let mut rows = |count, bytes| -> Vec<Row> {
-        (0..count)
-            .map(|at| Row::from(&*format!("u{at}@acme.test")).app(&dice.noise(bytes)))
-            .collect()
+        (0..count).map(|at| Row::from(&*format!("u{at}@acme.test")).app(&dice.noise(bytes))).collect()
     };
     let large = rows(100, LARGEST);
-    assert_eq!(
-        counts(&store.import_in_chunks(&Import::insert(1, large), 40)),
-        [100, 0, 0]
-    );
+    assert_eq!(counts(&store.import_in_chunks(&Import::insert(1, large), 40)), [100, 0, 0]);
     let again = rows(100, LARGEST);
     let upsert = Import::upsert(2, again.clone());
     assert_eq!(counts(&store.import_in_chunks(&upsert, 40)), [0, 100, 0]);
     store.restart();
     for row in again.iter().step_by(9) {
-        assert_eq!(
-            store.by_email(&row.email).unwrap().app_metadata,
-            row.app_metadata
-        );
+        assert_eq!(store.by_email(&row.email).unwrap().app_metadata, row.app_metadata);
     }
 }
 
 #[test]
 fn users_that_outgrow_their_block_move_and_keep_their_keys() {
     let mut store = TestStore::new();
-    let rows: Vec<Row> = (0..160)
-        .map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}"))))
-        .collect();
+    let rows: Vec<Row> =
+        (0..160).map(|at| Row::from((&*format!("u{at}@acme.test"), &*format!("n{at}")))).collect();
     let import = Import::insert(1, rows.clone());
     store.import(&import);
     assert_eq!(blocks(&store), 10);
     let mut dice = Dice(5);
     for (number, bytes) in [(2, 5 << 10), (3, 20 << 10), (4, LARGEST)] {
-        let large: Vec<Row> = rows
-            .iter()
-            .map(|row| row.clone().app(&dice.noise(bytes)))
-            .collect();
+        let large: Vec<Row> = rows.iter().map(|row| row.clone().app(&dice.noise(bytes))).collect();
         let upsert = Import::upsert(number, large.clone());
         assert_eq!(counts(&store.import_in_chunks(&upsert, 40)), [0, 160, 0]);
         assert_eq!(store.users().len(), 160);
@@ -90,11 +78,7 @@ fn the_largest_failed_rows_stay_in_the_log_and_come_back() {
     store.restart();
     let rows = failed_rows(&store, &import);
     assert_eq!(rows.len(), reports.len());
-    assert!(
-        rows.iter()
-            .zip(&reports)
-            .all(|(row, report)| row.user == *report)
-    );
+    assert!(rows.iter().zip(&reports).all(|(row, report)| row.user == *report));
     let (page, _) = store.failed_rows(job.ticket, 100).unwrap();
     assert_eq!(page[0].index, 100);
 }
@@ -105,21 +89,14 @@ fn small_failed_rows_share_pages() {
     let import = Import::insert(1, vec![Row::from("ann@acme.test"); 5000]);
     store.import(&import);
     assert_eq!(failed_rows(&store, &import).len(), 4999);
-    let pages = store
-        .core()
-        .unwrap()
-        .database
-        .tree()
-        .scan_prefix(b"x")
-        .count();
+    let pages = store.core().unwrap().database.tree().scan_prefix(b"x").count();
     assert!(pages < 20, "{pages} pages");
 }
 
 #[test]
 fn single_inserts_fill_the_open_block() {
     let mut store = TestStore::new();
-    let rows =
-        (0..1000).map(|at| Row::from(&*format!("u{at}@acme.test")).app(r#"{"plan":"free"}"#));
+    let rows = (0..1000).map(|at| Row::from(&*format!("u{at}@acme.test")).app(r#"{"plan":"free"}"#));
     let import = Import::insert(1, rows.collect());
     store.enqueue(&import);
     for row in 0..1000 {

@@ -17,33 +17,19 @@ pub(super) struct Holdings {
 pub(super) fn rounds(rows: u64) -> [Vec<Import>; 2] {
     let file = |number: u8, upsert, first: u64| {
         let mut dice = Dice(number.into());
-        let rows = (0..rows)
-            .map(|at| row(&mut dice, first + at, upsert))
-            .collect();
-        Import {
-            number,
-            upsert,
-            rows,
-        }
+        let rows = (0..rows).map(|at| row(&mut dice, first + at, upsert)).collect();
+        Import { number, upsert, rows }
     };
     [
         vec![file(1, false, 0), file(2, false, rows / 2)],
-        vec![
-            file(3, true, rows / 4),
-            file(4, false, rows),
-            file(5, true, rows / 3),
-        ],
+        vec![file(3, true, rows / 4), file(4, false, rows), file(5, true, rows / 3)],
     ]
 }
 
 fn row(dice: &mut Dice, at: u64, upsert: bool) -> Row {
     // Some rows repeat an earlier one.
     let at = if dice.below(20) == 0 { at / 2 } else { at };
-    let size = if upsert && dice.below(10) == 0 {
-        6000
-    } else {
-        80
-    };
+    let size = if upsert && dice.below(10) == 0 { 6000 } else { 80 };
     Row {
         verified: dice.below(2) == 0,
         username: (dice.below(2) == 0).then(|| format!("n{}", at / (1 + dice.below(2)))),
@@ -54,19 +40,13 @@ fn row(dice: &mut Dice, at: u64, upsert: bool) -> Row {
 }
 
 /// Does what is next; `false` if all is done. Tells `acknowledged` what the store has promised.
-pub(super) fn step(
-    store: &Store,
-    rounds: &[Vec<Import>],
-    acknowledged: &mut impl FnMut(&Job),
-) -> bool {
+pub(super) fn step(store: &Store, rounds: &[Vec<Import>], acknowledged: &mut impl FnMut(&Job)) -> bool {
     let connection = match store.connections().unwrap().into_iter().next() {
         Some(connection) => connection,
         None => store.create_connection(connection(1)).unwrap(),
     };
     for round in rounds {
-        let missing = round
-            .iter()
-            .find(|import| store.job(&import.id()).unwrap().is_none());
+        let missing = round.iter().find(|import| store.job(&import.id()).unwrap().is_none());
         if let Some(import) = missing {
             acknowledged(&import.enqueue(store, &connection).unwrap());
             return true;
@@ -100,18 +80,8 @@ pub(super) fn holdings(store: &Store, rounds: &[Vec<Import>]) -> Holdings {
         .map(|job| (job.ticket, job.stage))
         .collect();
     jobs.reverse();
-    let failed = rounds
-        .iter()
-        .flatten()
-        .map(|import| failed_rows(store, import))
-        .collect();
-    Holdings {
-        users: connections
-            .first()
-            .map_or_else(Vec::new, |first| scan(store, first)),
-        jobs,
-        failed,
-    }
+    let failed = rounds.iter().flatten().map(|import| failed_rows(store, import)).collect();
+    Holdings { users: connections.first().map_or_else(Vec::new, |first| scan(store, first)), jobs, failed }
 }
 
 /// What an undisturbed run leaves.
@@ -125,19 +95,14 @@ pub(super) fn undisturbed(rounds: &[Vec<Import>]) -> Holdings {
 
 /// A promise as a line of text: the job's number, and the rows it has behind it.
 pub(super) fn promise(job: &Job) -> String {
-    let row = job
-        .progress()
-        .map_or(u64::MAX, |progress| progress.next.row);
+    let row = job.progress().map_or(u64::MAX, |progress| progress.next.row);
     format!("ack {} {row}\n", job.ticket)
 }
 
 /// Whether the store keeps a promise made in an earlier life.
 #[track_caller]
 pub(super) fn assert_kept(store: &Store, rounds: &[Vec<Import>], promise: &str) {
-    let mut words = promise
-        .split_whitespace()
-        .skip(1)
-        .map(|word| word.parse::<u64>().unwrap());
+    let mut words = promise.split_whitespace().skip(1).map(|word| word.parse::<u64>().unwrap());
     let (ticket, row) = (words.next().unwrap(), words.next().unwrap());
     let job = rounds
         .iter()
@@ -145,8 +110,6 @@ pub(super) fn assert_kept(store: &Store, rounds: &[Vec<Import>], promise: &str) 
         .filter_map(|import| store.job(&import.id()).unwrap())
         .find(|job| job.ticket == ticket);
     let job = job.unwrap_or_else(|| panic!("job {ticket} is gone"));
-    let now = job
-        .progress()
-        .map_or(u64::MAX, |progress| progress.next.row);
+    let now = job.progress().map_or(u64::MAX, |progress| progress.next.row);
     assert!(row <= now, "job {ticket} is at row {now}, and was at {row}");
 }
