@@ -99,6 +99,11 @@ pub struct FailedRow {
 }
 
 impl FailedRow {
+    /// Bytes of text in it, about.
+    pub fn bytes(&self) -> usize {
+        self.user.len() + self.faults.iter().map(Fault::bytes).sum::<usize>()
+    }
+
     /// Most bytes of text in a row's faults; further ones are only counted.
     pub const MAX_FAULT_BYTES: usize = 24 << 10;
 

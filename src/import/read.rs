@@ -1,7 +1,7 @@
 //! Cuts a file known to be good into chunks of rows.
 //!
-//! **Invariant:** a chunk's [`end`](RawChunk::end) is a place to go on from: rows read from there
-//! are the rows that would have come next. Memory is bounded whatever the file holds; a row too
+//! **Invariant:** a row's [`end`](RawRow::end) is a place to go on from: rows read from there are
+//! the rows that would have come next. Memory is bounded whatever the file holds; a row too
 //! long to be anybody's profile is stepped over without being kept.
 
 #[cfg(test)]
@@ -31,8 +31,6 @@ pub struct RawChunk {
     pub text: String,
     /// The rows; never none.
     pub rows: Vec<RawRow>,
-    /// Where the next chunk begins.
-    pub end: Position,
 }
 
 /// One row, not yet judged.
@@ -42,6 +40,8 @@ pub struct RawRow {
     pub index: u64,
     /// Line of the file it starts on, from 1.
     pub line: u64,
+    /// Where to go on after it.
+    pub end: Position,
     /// Where its text is in the chunk's; `None` if it has more than [`MAX_ROW_BYTES`].
     pub span: Option<Range<usize>>,
 }
@@ -189,7 +189,6 @@ fn invalid(fault: FileFault) -> io::Error {
 struct Draft {
     text: Vec<u8>,
     rows: Vec<RawRow>,
-    end: Position,
 }
 
 impl Draft {
@@ -200,7 +199,6 @@ impl Draft {
     }
 
     fn add(&mut self, span: RowSpan, parts: Option<[&[u8]; 2]>) {
-        self.end = span.position_after();
         let span_in_text = parts.map(|parts| {
             let start = self.text.len();
             for part in parts {
@@ -208,7 +206,8 @@ impl Draft {
             }
             start..self.text.len()
         });
-        self.rows.push(RawRow { index: span.index, line: span.line, span: span_in_text });
+        let end = span.position_after();
+        self.rows.push(RawRow { index: span.index, line: span.line, end, span: span_in_text });
     }
 
     fn finish(self) -> io::Result<Option<RawChunk>> {
@@ -217,6 +216,6 @@ impl Draft {
         }
         let text = String::from_utf8(self.text)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Some(RawChunk { text, rows: self.rows, end: self.end }))
+        Ok(Some(RawChunk { text, rows: self.rows }))
     }
 }

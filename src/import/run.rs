@@ -13,7 +13,7 @@ use super::check::{Limits, judge_read};
 use super::read::{RawChunk, Rows};
 use super::report::reported;
 use crate::domain::{FailedRow, Fault, Job, Progress, Timestamp};
-use crate::store::{Chunk, ChunkRow, Store, StoreError};
+use crate::store::{ChunkRow, Store, StoreError};
 
 /// Chunks read ahead of the writer.
 const AHEAD: usize = 2;
@@ -36,7 +36,7 @@ pub enum RunError {
 /// A chunk ready to be written, and the text it was made of.
 struct Prepared {
     raw: RawChunk,
-    chunk: Chunk,
+    rows: Vec<ChunkRow>,
 }
 
 /// Works on a job from where it stands until it has ended, or `pause` says so after a chunk.
@@ -54,8 +54,7 @@ pub fn run(
         return Ok(job.clone());
     };
     if job.rows == Ok(0) {
-        let nothing = Chunk { rows: Vec::new(), end: progress.next };
-        return Ok(store.apply(job, &nothing, now(), &unreported)?);
+        return Ok(store.apply(job, &[], now(), &|_, faults| FailedRow::new(0, 1, reported(None), faults))?);
     }
     let file = store.file(job)?;
     let (sender, receiver) = sync_channel(AHEAD);
@@ -64,9 +63,9 @@ pub fn run(
         let ids = job.clone();
         scope.spawn(move || prepare_all(store, &ids, progress, file, limits, now, &sender));
         for prepared in receiver {
-            let Prepared { raw, chunk } = prepared?;
+            let Prepared { raw, rows } = prepared?;
             let fail = |at: usize, faults| failed_row(&raw, at, faults);
-            job = store.apply(&job, &chunk, now(), &fail)?;
+            job = store.apply(&job, &rows, now(), &fail)?;
             if job.progress().is_none() || pause() {
                 return Ok(job);
             }
@@ -123,18 +122,12 @@ fn prepare(
             Ok(candidate) => Ok(store.draft(&candidate, job.ids.id(row.index), now)?),
             Err(faults) => Err(failed_row(&raw, at, faults)),
         };
-        rows.push(ChunkRow { index: row.index, verdict });
+        rows.push(ChunkRow { index: row.index, end: row.end, verdict });
     }
-    let chunk = Chunk { rows, end: raw.end };
-    Ok(Prepared { raw, chunk })
+    Ok(Prepared { raw, rows })
 }
 
 fn failed_row(raw: &RawChunk, at: usize, faults: Vec<Fault>) -> FailedRow {
     let row = &raw.rows[at];
     FailedRow::new(row.index, row.line, reported(raw.text_of(row)), faults)
-}
-
-/// For a chunk without rows.
-fn unreported(_: usize, faults: Vec<Fault>) -> FailedRow {
-    FailedRow::new(0, 1, reported(None), faults)
 }

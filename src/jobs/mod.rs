@@ -30,8 +30,8 @@ pub const MAX_ATTEMPTS: u32 = 5;
 
 /// How long a job is worked on while others wait.
 const TURN: Duration = Duration::from_millis(250);
-/// Pause before a store that could not be reopened is tried again.
-const MEND_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a fault of the store, before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of file per second, before anything was measured.
 const FIRST_GUESS: u64 = 20 << 20;
 
@@ -102,14 +102,11 @@ impl Drop for Engine {
 impl Shared {
     fn work(&self) {
         while let Some(ticket) = self.queue.next(|| self.mend()) {
-            match self.take_turn(ticket) {
-                Ok(ended) => self.queue.give_back(ticket, ended),
-                Err(error) => {
-                    let ended = self.give_up(ticket, &error);
-                    self.queue.give_back(ticket, ended);
-                    self.mend();
-                }
-            }
+            let ended = self.take_turn(ticket).unwrap_or_else(|error| {
+                self.mend();
+                self.give_up(ticket, &error)
+            });
+            self.queue.give_back(ticket, ended);
         }
     }
 
@@ -159,11 +156,12 @@ impl Shared {
         }
     }
 
-    /// Ends a job that the store cannot go on with, and leaves one alone that only the store's own
-    /// fault has interrupted. Returns whether the job has ended.
+    /// Ends a job that the store cannot go on with; one that only a fault of the store itself has
+    /// interrupted is left alone, to go on after a pause. Returns whether the job has ended.
     fn give_up(&self, ticket: Ticket, error: &StoreError) -> bool {
         tracing::error!("job number {ticket} was interrupted: {error}");
         if !matches!(error, StoreError::Corrupt(_)) {
+            thread::sleep(PAUSE);
             return false;
         }
         let failed = self.store.unfinished_job(ticket).and_then(|job| match job {
@@ -196,9 +194,9 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::error!("the store cannot be reopened, trying again: {error}");
+                    thread::sleep(PAUSE);
                 }
             }
-            thread::sleep(MEND_PAUSE);
         }
     }
 

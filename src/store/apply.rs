@@ -9,142 +9,127 @@
 //! a user that the job changed carries a [`Touch`]; and a user name that a row gave to a user who
 //! keeps another one is remembered as a *claim* until the job ends.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::Core;
-use super::block::Block;
+use parking_lot::MutexGuard;
+
+use super::commit::Core;
 use super::database::Change;
-use super::directory::{Key, Place, Places, Shards};
+use super::directory::{Key, Place};
+use super::edit::Edit;
 use super::error::{Result, StoreError};
-use super::keys::{BLOCKS, CLAIMS};
+use super::jobs::{current, publish_job, put_job};
+use super::keys::CLAIMS;
 use super::record::{Draft, Keys, Record, Touch};
-use crate::domain::{Code, Fault, Job, Ticket, Timestamp, UserId};
+use super::{Store, failures};
+use crate::domain::{Code, FailedRow, Fault, Job, Position, Progress, Stage, Ticket, Timestamp, UserId};
 
-/// What became of a row.
-pub(super) enum Outcome {
-    Inserted,
-    Updated,
-    Failed(Vec<Fault>),
+/// A commit takes no further row above this many bytes of users and failed rows: well below a
+/// segment of the log, with room for what the database adds.
+const COMMIT_BYTES: usize = 2 << 20;
+
+/// A row, judged.
+#[derive(Debug)]
+pub struct ChunkRow {
+    /// Place in the file's array, from 0.
+    pub index: u64,
+    /// Where to go on after it.
+    pub end: Position,
+    /// What is to be written, or what is wrong with it.
+    pub verdict: std::result::Result<Draft, FailedRow>,
 }
 
-/// The blocks of one connection as they will be after the commit in hand.
-pub(super) struct Edit<'a> {
-    core: &'a Core,
-    connection: u32,
-    shards: std::sync::Arc<Shards>,
-    /// Blocks read or made so far.
-    blocks: BTreeMap<u32, Block>,
-    changed: BTreeSet<u32>,
-    /// The open block, which takes the next new user.
-    tail: u32,
-    added: Places,
-    removed: Vec<(u64, Place)>,
+impl Store {
+    /// Writes a chunk of a job's rows, moves the job on, and ends it after the last row.
+    ///
+    /// That is one commit, unless the chunk is large. `fail` makes the report of a row (by its place
+    /// in the chunk) that meets users it cannot be reconciled with. A file without rows is ended by
+    /// an empty chunk.
+    pub fn apply(
+        &self,
+        job: &Job,
+        chunk: &[ChunkRow],
+        now: Timestamp,
+        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
+    ) -> Result<Arc<Job>> {
+        let (mut job, mut written) = self.commit_rows(job, chunk, now, fail)?;
+        while written < chunk.len() {
+            let skipped = written;
+            let fail = |at: usize, faults| fail(skipped + at, faults);
+            let (next, more) = self.commit_rows(&job, &chunk[skipped..], now, &fail)?;
+            (job, written) = (next, skipped + more);
+        }
+        Ok(job)
+    }
+
+    /// Commits as many of the rows as one commit takes; tells how many that were.
+    fn commit_rows(
+        &self,
+        job: &Job,
+        chunk: &[ChunkRow],
+        now: Timestamp,
+        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
+    ) -> Result<(Arc<Job>, usize)> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let (job, progress) = current(&core, job)?;
+        check_follows(chunk, &job, progress)?;
+        let connection = connection_number(&core, &job)?;
+        let tail = writer.tails.get(&connection).copied().unwrap_or_default();
+        let edit = Edit::new(&core, connection, tail, chunk.len());
+        let unfinished = core.active.lock().jobs.keys().copied().collect();
+        let mut rows = Rows::new(edit, &job, progress, now, unfinished);
+        let mut written = 0;
+        for row in chunk {
+            rows.place(row, |faults| fail(written, faults))?;
+            written += 1;
+            if rows.bytes() >= COMMIT_BYTES {
+                break;
+            }
+        }
+        let mut change = Change::default();
+        let (edit, stage) = rows.write(&mut change)?;
+        let job = Job { stage, attempts: 0, ..(*job).clone() };
+        put_job(&mut change, &job)?;
+        let unpublished = core.commit(&mut writer, change)?;
+        writer.tails.insert(connection, edit.publish());
+        let job = publish_job(&core, job, unpublished);
+        MutexGuard::unlock_fair(writer);
+        self.tidy(&core, &job);
+        Ok((job, written))
+    }
 }
 
-impl<'a> Edit<'a> {
-    /// Begins an edit; `tail` is the connection's open block.
-    pub(super) fn new(core: &'a Core, connection: u32, tail: u32) -> Self {
-        Self {
-            core,
-            connection,
-            shards: core.directory.connection(connection),
-            blocks: BTreeMap::new(),
-            changed: BTreeSet::new(),
-            tail,
-            added: Places::default(),
-            removed: Vec::new(),
-        }
-    }
-
-    /// The block with this number, read on first use.
-    fn block(&mut self, number: u32) -> Result<&mut Block> {
-        match self.blocks.entry(number) {
-            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                Ok(entry.insert(self.core.block(self.connection, number)?.unwrap_or_default()))
-            }
-        }
-    }
-
-    /// The place of the user with this key, as the edit stands.
-    fn find(&mut self, key: Key, hash: u64) -> Result<Option<Place>> {
-        let mut candidates = self.shards.candidates(hash);
-        candidates.extend(self.added.candidates(hash));
-        for place in candidates {
-            let record = self.block(place.block())?.record(place.slot());
-            if let Some(record) = record
-                && Keys::decode(record)?.each().any(|held| held == key)
-            {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
-    }
-
-    fn record(&mut self, place: Place) -> Result<Vec<u8>> {
-        let record = self.block(place.block())?.record(place.slot()).map(<[u8]>::to_vec);
-        record.ok_or_else(|| StoreError::Corrupt("a key leads to a deleted user".to_owned()))
-    }
-
-    /// Adds a user whose keys nobody else has.
-    fn insert(&mut self, draft: &Draft) -> Result<()> {
-        let hashes = [Some(draft.email), draft.username, Some(draft.id)];
-        self.append(&draft.record, hashes.into_iter().flatten())
-    }
-
-    fn append(&mut self, record: &[u8], hashes: impl Iterator<Item = u64>) -> Result<()> {
-        let mut tail = self.tail;
-        if !self.block(tail)?.has_room_for(record.len()) {
-            tail += 1;
-        }
-        let slot = self.block(tail)?.push(record);
-        let place = Place::new(tail, slot)
-            .ok_or_else(|| StoreError::Corrupt("the connection has no room for further users".to_owned()))?;
-        self.tail = tail;
-        self.changed.insert(tail);
-        hashes.for_each(|hash| self.added.insert(hash, place));
+/// A chunk that does not begin where the job is, or has a hole, would lose rows or take them twice.
+fn check_follows(chunk: &[ChunkRow], job: &Job, progress: Progress) -> Result<()> {
+    let next = progress.next.row;
+    if (next..).zip(chunk).all(|(index, row)| row.index == index && row.end.row == index + 1) {
         Ok(())
+    } else {
+        Err(StoreError::Corrupt(format!("a chunk of job {} is not the next one", job.id)))
     }
+}
 
-    /// Changes a user in its place, or moves it where its block would grow too large.
-    fn replace(&mut self, place: Place, record: &[u8]) -> Result<()> {
-        self.changed.insert(place.block());
-        if self.block(place.block())?.replace(place.slot(), record) {
-            return Ok(());
-        }
-        self.block(place.block())?.delete(place.slot());
-        let keys = Keys::decode(record)?;
-        let hashes: Vec<u64> = keys.each().map(|key| self.core.hasher.hash(key)).collect();
-        self.removed.extend(hashes.iter().map(|hash| (*hash, place)));
-        self.append(record, hashes.into_iter())
-    }
-
-    /// Adds the changed blocks to `change`.
-    pub(super) fn write(&self, change: &mut Change) {
-        for number in &self.changed {
-            if let Some(block) = self.blocks.get(number) {
-                let key = [&self.connection.to_be_bytes()[..], &number.to_be_bytes()];
-                BLOCKS.put_bytes(change, &key, block.encode());
-            }
-        }
-    }
-
-    /// Makes the directory follow, after the commit. Returns the new open block.
-    pub(super) fn publish(self) -> u32 {
-        self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
-        self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
-        self.tail
-    }
+fn connection_number(core: &Core, job: &Job) -> Result<u32> {
+    let connections = core.connections.read();
+    let connection = connections.iter().find(|connection| connection.id == job.connection);
+    let vanished = || StoreError::Corrupt(format!("connection {} of job {} is gone", job.connection, job.id));
+    Ok(connection.ok_or_else(vanished)?.number)
 }
 
 /// One job's rows meeting the users that are there.
-pub(super) struct Rows<'a> {
+struct Rows<'a> {
     edit: Edit<'a>,
     job: &'a Job,
     now: Timestamp,
     /// Unfinished jobs, whose touches must stay.
     unfinished: BTreeSet<Ticket>,
-    claims_before: u64,
+    /// Where the job will be.
+    progress: Progress,
+    failed: Vec<Cow<'a, FailedRow>>,
+    failed_bytes: usize,
     claims: HashMap<String, u64>,
 }
 
@@ -156,18 +141,46 @@ struct Holder {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(
+    fn new(
         edit: Edit<'a>,
         job: &'a Job,
-        claims_before: u64,
-        unfinished: BTreeSet<Ticket>,
+        progress: Progress,
         now: Timestamp,
+        unfinished: BTreeSet<Ticket>,
     ) -> Self {
-        Self { edit, job, now, unfinished, claims_before, claims: HashMap::new() }
+        let (failed, claims) = (Vec::new(), HashMap::new());
+        Self { edit, job, now, unfinished, progress, failed, failed_bytes: 0, claims }
     }
 
-    /// Places one row.
-    pub(super) fn place(&mut self, row: u64, draft: &Draft) -> Result<Outcome> {
+    /// Takes the next row; `fail` makes its report if it cannot be reconciled with others.
+    fn place(&mut self, row: &'a ChunkRow, fail: impl FnOnce(Vec<Fault>) -> FailedRow) -> Result<()> {
+        match &row.verdict {
+            Ok(draft) => {
+                let faults = self.place_draft(row.index, draft)?;
+                if !faults.is_empty() {
+                    self.fail(Cow::Owned(fail(faults)));
+                }
+            }
+            Err(failed) => self.fail(Cow::Borrowed(failed)),
+        }
+        self.progress.summary.total += 1;
+        self.progress.next = row.end;
+        Ok(())
+    }
+
+    fn fail(&mut self, row: Cow<'a, FailedRow>) {
+        self.failed_bytes += row.bytes();
+        self.progress.summary.failed += 1;
+        self.failed.push(row);
+    }
+
+    /// How much there is to write, about.
+    fn bytes(&self) -> usize {
+        self.edit.bytes() + self.failed_bytes
+    }
+
+    /// Inserts or updates a user; tells what speaks against it, and then does nothing.
+    fn place_draft(&mut self, row: u64, draft: &Draft) -> Result<Vec<Fault>> {
         let keys = Keys::decode(&draft.record)?;
         let by_email = self.holder_of_email(row, keys.email, draft.email)?;
         let mut faults = Vec::new();
@@ -183,10 +196,11 @@ impl<'a> Rows<'a> {
             faults.extend(fault.filter(|fault| !faults.contains(fault)));
         }
         match by_email {
-            _ if !faults.is_empty() => Ok(Outcome::Failed(faults)),
-            Some(holder) => self.update(row, &holder, &draft.record),
-            None => self.insert(keys.id, draft),
+            _ if !faults.is_empty() => {}
+            Some(holder) => self.update(row, &holder, &draft.record)?,
+            None => self.insert(keys.id, draft)?,
         }
+        Ok(faults)
     }
 
     fn holder_of_email(&mut self, row: u64, email: &str, hash: u64) -> Result<Option<Holder>> {
@@ -237,24 +251,24 @@ impl<'a> Rows<'a> {
     fn claimed(&self, name: &str) -> Result<Option<u64>> {
         match self.claims.get(name) {
             Some(row) => Ok(Some(*row)),
-            None if self.claims_before > 0 => {
+            None if self.progress.claims > 0 => {
                 CLAIMS.get(self.edit.core.database.tree(), &[&self.job.ticket.to_be_bytes(), name.as_bytes()])
             }
             None => Ok(None),
         }
     }
 
-    fn insert(&mut self, id: UserId, draft: &Draft) -> Result<Outcome> {
+    fn insert(&mut self, id: UserId, draft: &Draft) -> Result<()> {
         if self.edit.find(Key::Id(id), draft.id)?.is_some() {
             return Err(StoreError::Corrupt(format!("the new id {id} is in use")));
         }
-        self.edit.insert(draft)?;
-        Ok(Outcome::Inserted)
+        self.progress.summary.inserted += 1;
+        self.edit.insert(draft)
     }
 
     /// Gives an existing user what may be changed by an import: whether its e-mail is verified, and
     /// each metadata object the row has.
-    fn update(&mut self, row: u64, holder: &Holder, given: &[u8]) -> Result<Outcome> {
+    fn update(&mut self, row: u64, holder: &Holder, given: &[u8]) -> Result<()> {
         let mut record = Record::decode(&holder.record)?;
         let given = Record::decode(given)?;
         let named = given.keys.username.is_some() && given.keys.username == record.keys.username;
@@ -267,17 +281,27 @@ impl<'a> Rows<'a> {
         record.updated_at = self.now.millis();
         record.touches.retain(|touch| self.unfinished.contains(&touch.ticket));
         record.touches.push(Touch { ticket: self.job.ticket, row, named });
-        self.edit.replace(holder.place, &record.encode()?)?;
-        Ok(Outcome::Updated)
+        self.progress.summary.updated += 1;
+        self.edit.replace(holder.place, &record.encode()?)
     }
 
-    /// Adds blocks and claims to `change`; returns the edit to publish and the number of claims so far.
-    pub(super) fn write(self, change: &mut Change) -> Result<(Edit<'a>, u64)> {
+    /// Adds everything but the job to `change`; returns the edit to publish and where the job is then.
+    fn write(mut self, change: &mut Change) -> Result<(Edit<'a>, Stage)> {
         self.edit.write(change);
+        let ticket = self.job.ticket;
+        failures::put(change, ticket, self.failed.iter().map(AsRef::as_ref))?;
         for (name, row) in &self.claims {
-            CLAIMS.put(change, &[&self.job.ticket.to_be_bytes(), name.as_bytes()], row)?;
+            CLAIMS.put(change, &[&ticket.to_be_bytes(), name.as_bytes()], row)?;
         }
-        Ok((self.edit, self.claims_before + self.claims.len() as u64))
+        self.progress.claims += self.claims.len() as u64;
+        let Progress { next, summary, .. } = self.progress;
+        let has_ended = self.job.rows == Ok(next.row);
+        let stage = if has_ended {
+            Stage::Completed { summary, at: self.now }
+        } else {
+            Stage::Pending(self.progress)
+        };
+        Ok((self.edit, stage))
     }
 }
 

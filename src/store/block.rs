@@ -29,6 +29,11 @@ impl Block {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
+    /// Bytes of all records.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.len()
+    }
+
     /// The record in a slot, unless it is deleted or was never used.
     pub(super) fn record(&self, slot: u32) -> Option<&[u8]> {
         let slot = usize::try_from(slot).ok()?;
@@ -48,6 +53,12 @@ impl Block {
 
     /// Adds a record and tells its slot.
     pub(super) fn push(&mut self, record: &[u8]) -> u32 {
+        if self.ends.is_empty() {
+            // The others will be about as long.
+            let slots = SLOTS as usize;
+            self.ends.reserve_exact(slots);
+            self.records.reserve_exact((record.len() * slots * 5 / 4).min(FULL_BYTES.max(record.len())));
+        }
         self.records.extend_from_slice(record);
         self.ends.push(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
         self.len() - 1

@@ -25,7 +25,7 @@ pub(super) const LAYOUT: u32 = 1;
 /// into the database when it is made.
 const SEGMENT_BYTES: usize = 8 << 20;
 
-/// sled holds its lock a few milliseconds longer than its handle.
+/// How long to wait for the lock: sled holds its own a few milliseconds longer than its handle.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The part of the store that every commit moves on.
@@ -85,16 +85,15 @@ impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
     pub(super) fn open(directory: &Path, cache_bytes: u64, patience: Duration) -> Result<(Self, Head)> {
         let path = directory.join("database");
-        let fresh = !path.join("conf").exists();
         remove_cut_snapshots(&path)?;
         let db = open_watched(&path, cache_bytes, patience)?;
-        if fresh {
-            sync_new_files(&path, directory)?;
-        }
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
+        // What a process wrote that died before it could sync is about to be shown and witnessed.
+        log.sync_data()?;
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
         let witness = Witness::open(&directory.join("witness"), Seal { commit: head.commit, crc: head.crc })?;
+        sync_names(&path, directory)?;
         #[cfg(test)]
         let database = Self { db, log, witness, faults: faults::Faults::default() };
         #[cfg(not(test))]
@@ -125,13 +124,15 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Apply)?;
         self.db.apply_batch(batch)?;
+        self.db.flush()?;
         #[cfg(test)]
         self.faults.strike(faults::At::Sync)?;
-        self.db.flush()?;
         self.log.sync_data()?;
         self.witness.record(Seal { commit: next.commit, crc: next.crc })?;
         #[cfg(test)]
         self.faults.strike(faults::At::Publish)?;
+        #[cfg(test)]
+        self.faults.strike(faults::At::Panic)?;
         *head = next;
         Ok(())
     }
@@ -193,8 +194,9 @@ fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     }
 }
 
-/// sled syncs neither its configuration nor the directories it makes.
-fn sync_new_files(path: &Path, directory: &Path) -> Result<()> {
+/// sled syncs neither its configuration nor the directories it makes, and the process that made
+/// them may have died before we could.
+fn sync_names(path: &Path, directory: &Path) -> Result<()> {
     File::open(path.join("conf"))?.sync_all()?;
     for folder in [path, directory] {
         File::open(folder)?.sync_all()?;
@@ -227,6 +229,8 @@ pub(super) mod faults {
         Apply = 1,
         Sync = 2,
         Publish = 3,
+        /// Where `Publish` is, but as a panic.
+        Panic = 4,
     }
 
     #[derive(Debug, Default)]
@@ -240,6 +244,7 @@ pub(super) mod faults {
 
         pub(super) fn strike(&self, at: At) -> Result<()> {
             match self.0.compare_exchange(at as u8, 0, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) if at == At::Panic => panic!("a panic on demand"),
                 Ok(_) => Err(StoreError::Io(std::io::Error::other("a fault on demand"))),
                 Err(_) => Ok(()),
             }

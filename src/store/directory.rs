@@ -112,7 +112,7 @@ impl Places {
         self.0.iter().map(|entry| (entry.hash(), entry.place))
     }
 
-    fn reserve(&mut self, entries: usize) {
+    pub(super) fn reserve(&mut self, entries: usize) {
         self.0.reserve(entries, Entry::hash);
     }
 }

@@ -1,21 +1,18 @@
 //! Jobs: accepted, moved on chunk by chunk, ended, looked up.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-
-use super::apply::{Edit, Outcome, Rows};
 use super::commit::{Core, Unpublished};
 use super::database::Change;
 use super::error::{Result, StoreError};
 use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
-use super::{Draft, Store, Upload};
+use super::{Store, Upload};
 use crate::domain::{
-    Connection, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Progress, Stage, Ticket,
-    Timestamp,
+    Connection, FailedRow, FileFault, IdSeries, Job, JobId, Progress, Stage, Ticket, Timestamp,
 };
 
 /// What an upload asks for.
@@ -39,24 +36,6 @@ pub struct NewJob {
     pub rows: std::result::Result<u64, FileFault>,
 }
 
-/// Consecutive rows of a job's file, ready to be written.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The rows; none when the file has none.
-    pub rows: Vec<ChunkRow>,
-    /// The place after the last of them.
-    pub end: Position,
-}
-
-/// A row, judged.
-#[derive(Debug)]
-pub struct ChunkRow {
-    /// Place in the file's array, from 0.
-    pub index: u64,
-    /// What is to be written, or what is wrong with it.
-    pub verdict: std::result::Result<Draft, FailedRow>,
-}
-
 /// Some jobs out of many.
 #[derive(Debug)]
 pub struct Page {
@@ -70,7 +49,7 @@ impl Store {
     /// Refuses an upload of this many bytes that cannot be taken now, before its body is read.
     pub fn admit(&self, bytes: u64) -> Result<()> {
         let core = self.core()?;
-        let disk = rustix::fs::statvfs(self.path()).map_err(std::io::Error::from)?;
+        let disk = rustix::fs::statvfs(self.path()).map_err(io::Error::from)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         let needed = self.options.min_free_disk.saturating_add(bytes);
         if free < needed {
@@ -95,7 +74,7 @@ impl Store {
     /// Accepts a job: its file and the job itself are on disk when this returns.
     pub fn enqueue(&self, new: NewJob, upload: Upload) -> Result<Arc<Job>> {
         let core = self.core()?;
-        let _entering = self.enter(&core)?;
+        let entering = self.enter(&core)?;
         upload.sync()?;
         self.spool.sync()?;
         let job = Job {
@@ -122,18 +101,12 @@ impl Store {
         upload.keep();
         core.commit_with_others(change)?;
         let job = Arc::new(job);
-        core.active.lock().put(job.clone());
+        entering.done(job.clone());
         Ok(job)
     }
 
     /// Takes one of the places for unfinished jobs while a job is being accepted.
-    fn enter<'a>(&self, core: &'a Core) -> Result<impl Drop + use<'a>> {
-        struct Entering<'a>(&'a Core);
-        impl Drop for Entering<'_> {
-            fn drop(&mut self) {
-                self.0.active.lock().entering -= 1;
-            }
-        }
+    fn enter<'a>(&self, core: &'a Core) -> Result<Entering<'a>> {
         let mut active = core.active.lock();
         self.check_active(active.jobs.len() + active.entering)?;
         active.entering += 1;
@@ -213,7 +186,7 @@ impl Store {
     }
 
     /// The file of an unfinished job.
-    pub fn file(&self, job: &Job) -> Result<File> {
+    pub fn file(&self, job: &Job) -> io::Result<File> {
         self.spool.read(&job.id)
     }
 
@@ -221,92 +194,37 @@ impl Store {
     pub fn try_again(&self, job: &Job) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let job = Job { attempts: job.attempts + 1, ..job.clone() };
+        let (job, _) = current(&core, job)?;
+        let job = Job { attempts: job.attempts + 1, ..(*job).clone() };
         let mut change = Change::default();
         JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job)?;
         let unpublished = core.commit(&mut writer, change)?;
         Ok(publish_job(&core, job, unpublished))
     }
 
-    /// Writes a chunk of a job's rows, moves the job on, and ends it after the last row: one commit.
-    ///
-    /// `fail` makes the report of a row (by its place in the chunk) that meets users it cannot be
-    /// reconciled with.
-    pub fn apply(
-        &self,
-        job: &Job,
-        chunk: &Chunk,
-        now: Timestamp,
-        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
-    ) -> Result<Arc<Job>> {
-        let core = self.core()?;
-        let mut writer = core.writer.lock();
-        let progress = expected_progress(&core, job, chunk)?;
-        let connection = connection_number(&core, job)?;
-        let tail = writer.tails.get(&connection).copied().unwrap_or_default();
-        let unfinished = core.active.lock().jobs.keys().copied().collect();
-        let mut rows = Rows::new(Edit::new(&core, connection, tail), job, progress.claims, unfinished, now);
-        let mut summary = progress.summary;
-        let mut failed = Vec::new();
-        for (at, row) in chunk.rows.iter().enumerate() {
-            let outcome = match &row.verdict {
-                Ok(draft) => rows.place(row.index, draft)?,
-                Err(report) => {
-                    failed.push(std::borrow::Cow::Borrowed(report));
-                    continue;
-                }
-            };
-            match outcome {
-                Outcome::Inserted => summary.inserted += 1,
-                Outcome::Updated => summary.updated += 1,
-                Outcome::Failed(faults) => failed.push(std::borrow::Cow::Owned(fail(at, faults))),
-            }
-        }
-        summary.failed += failed.len() as u64;
-        summary.total += chunk.rows.len() as u64;
-        let mut change = Change::default();
-        failures::put(&mut change, job.ticket, failed.iter().map(AsRef::as_ref))?;
-        let (edit, claims) = rows.write(&mut change)?;
-        let stage = if job.rows == Ok(chunk.end.row) {
-            Stage::Completed { summary, at: now }
-        } else {
-            Stage::Pending(Progress { next: chunk.end, summary, claims })
-        };
-        let job = Job { stage, attempts: 0, ..job.clone() };
-        put_job(&mut change, &job)?;
-        let unpublished = core.commit(&mut writer, change)?;
-        writer.tails.insert(connection, edit.publish());
-        let job = publish_job(&core, job, unpublished);
-        MutexGuard::unlock_fair(writer);
-        self.tidy(&core, &job, claims);
-        Ok(job)
-    }
-
     /// Ends a job that cannot go on; rows already written stay.
     pub fn fail(&self, job: &Job, reason: String, now: Timestamp) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let progress = job.progress().unwrap_or_default();
+        let (job, progress) = current(&core, job)?;
         let stage = Stage::Failed { reason, summary: progress.summary, at: now };
-        let job = Job { stage, ..job.clone() };
+        let job = Job { stage, ..(*job).clone() };
         let mut change = Change::default();
         put_job(&mut change, &job)?;
         let unpublished = core.commit(&mut writer, change)?;
         let job = publish_job(&core, job, unpublished);
         drop(writer);
-        self.tidy(&core, &job, progress.claims);
+        self.tidy(&core, &job);
         Ok(job)
     }
 
     /// Removes what only an unfinished job needs. What a crash leaves, the next start removes.
-    fn tidy(&self, core: &Core, job: &Job, claims: u64) {
+    pub(super) fn tidy(&self, core: &Core, job: &Job) {
         if job.progress().is_some() {
             return;
         }
         self.spool.remove(&job.id);
-        if claims > 0
-            && let Err(error) = drop_claims(core, job.ticket)
-        {
+        if let Err(error) = drop_claims(core, job.ticket) {
             tracing::warn!("the notes of job {} were not removed: {error}", job.id);
         }
     }
@@ -328,34 +246,42 @@ impl Store {
     }
 }
 
+/// A place among the unfinished jobs, given back when dropped.
+struct Entering<'a>(&'a Core);
+
+impl Entering<'_> {
+    /// The job takes the place; at no moment it counts twice or not at all.
+    fn done(self, job: Arc<Job>) {
+        let mut active = self.0.active.lock();
+        active.put(job);
+        active.entering -= 1;
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.0.active.lock().entering -= 1;
+    }
+}
+
 fn active_job(core: &Core, id: &JobId) -> Option<Arc<Job>> {
     let active = core.active.lock();
     active.jobs.get(active.tickets.get(id)?).cloned()
 }
 
-/// How far the job is, if the chunk is really its next one.
-fn expected_progress(core: &Core, job: &Job, chunk: &Chunk) -> Result<Progress> {
-    let known = core.active.lock().jobs.get(&job.ticket).and_then(|known| known.progress());
-    match (known, job.progress()) {
-        (Some(known), Some(progress)) if known == progress && chunk_follows(chunk, progress) => Ok(progress),
-        _ => Err(StoreError::Corrupt(format!("a chunk of job {} is not the next one", job.id))),
-    }
-}
-
-fn chunk_follows(chunk: &Chunk, progress: Progress) -> bool {
-    let first = chunk.rows.first().map_or(chunk.end.row, |row| row.index);
-    first == progress.next.row && chunk.end.row == first + chunk.rows.len() as u64
-}
-
-fn connection_number(core: &Core, job: &Job) -> Result<u32> {
-    let connections = core.connections.read();
-    let connection = connections.iter().find(|connection| connection.id == job.connection);
-    let vanished = || StoreError::Corrupt(format!("connection {} of job {} is gone", job.connection, job.id));
-    Ok(connection.ok_or_else(vanished)?.number)
+/// The unfinished job as it is, and how far, unless the caller's view of that is out of date.
+pub(super) fn current(core: &Core, job: &Job) -> Result<(Arc<Job>, Progress)> {
+    let known = core.active.lock().jobs.get(&job.ticket).cloned();
+    known
+        .and_then(|known| Some((known.progress()?, known)))
+        .filter(|(progress, _)| Some(*progress) == job.progress())
+        .map(|(progress, known)| (known, progress))
+        .ok_or_else(|| StoreError::Corrupt(format!("job {} is not where it is thought to be", job.id)))
 }
 
 /// Adds the job to `change`, and takes it out of the queue when it has ended.
-fn put_job(change: &mut Change, job: &Job) -> Result<()> {
+pub(super) fn put_job(change: &mut Change, job: &Job) -> Result<()> {
     let ticket = job.ticket.to_be_bytes();
     if job.progress().is_none() {
         QUEUE.remove(change, &[&ticket]);
@@ -364,7 +290,7 @@ fn put_job(change: &mut Change, job: &Job) -> Result<()> {
 }
 
 /// Shows the job as it is now to those who ask.
-fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
+pub(super) fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
     let job = Arc::new(job);
     let mut active = core.active.lock();
     match job.progress() {

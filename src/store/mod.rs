@@ -16,6 +16,7 @@ mod block;
 mod commit;
 mod database;
 mod directory;
+mod edit;
 mod error;
 mod failures;
 mod jobs;
@@ -35,8 +36,9 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+pub use apply::ChunkRow;
 pub use error::{Result, StoreError};
-pub use jobs::{Chunk, ChunkRow, NewJob, Page};
+pub use jobs::{NewJob, Page};
 pub use open::is_locked;
 pub use record::Draft;
 pub use spool::Upload;

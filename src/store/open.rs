@@ -23,6 +23,9 @@ use super::{Options, Store};
 use crate::domain::{Connection, Job};
 
 const LOCK_FILE: &str = "lock";
+/// How long to wait for that lock: another process that is just ending, or one that was just forked,
+/// lets go of it at once.
+const LOCK_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a fault's witnesses may take to let go of the database.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,11 +81,17 @@ impl Store {
     /// Takes about as long as a start, and holds up all writing meanwhile.
     pub fn check(&self) -> Result<Vec<String>> {
         let core = self.core()?;
-        let _writer = core.writer.lock();
+        let writer = core.writer.lock();
         let mut findings = Vec::new();
         for connection in core.connections.read().iter() {
             let again = Directory::default();
-            rebuild(&core.database, &core.hasher, &again, connection)?;
+            let tail = rebuild(&core.database, &core.hasher, &again, connection)?;
+            if tail != writer.tails.get(&connection.number).copied().unwrap_or_default() {
+                findings.push(format!(
+                    "the open block of connection {} in memory is not its last on disk",
+                    connection.name
+                ));
+            }
             let (live, disk) =
                 (core.directory.connection(connection.number), again.connection(connection.number));
             if live.sorted() != disk.sorted() {
@@ -99,7 +108,7 @@ impl Store {
     }
 }
 
-/// One process per data directory.
+/// One process per data directory; the next one waits a moment for the last one to be gone.
 #[derive(Debug)]
 pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
 
@@ -107,10 +116,18 @@ impl DirectoryLock {
     fn take(directory: &Path) -> Result<Self> {
         let file =
             File::options().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(directory.to_owned())),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked(directory.to_owned()));
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
         }
     }
 }
@@ -215,6 +232,9 @@ impl Rebuild<'_> {
     fn add(&self, keys: &Keys, place: Place) -> Result<()> {
         for key in keys.each() {
             for other in self.shards.insert_and_tell(self.hasher.hash(key), place) {
+                if other == place {
+                    continue; // another key of the same user, with the same hash
+                }
                 let block = BLOCKS
                     .get_bytes(
                         self.tree,

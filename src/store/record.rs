@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{Key, KeyHasher};
 use super::error::{Result, StoreError};
-use crate::domain::{Candidate, Ticket, Timestamp, User, UserId};
+use crate::domain::{Candidate, Ticket, Timestamp, User, UserId, Username};
 
 /// What a user is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ impl Draft {
         let keys = Keys {
             email: candidate.email.as_str(),
             email_verified: candidate.email_verified,
-            username: candidate.username.as_ref().map(|name| name.as_str()),
+            username: candidate.username.as_ref().map(Username::as_str),
             id,
         };
         let record = Record {

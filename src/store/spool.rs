@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,8 @@ impl Spool {
     }
 
     /// The file of an unfinished job.
-    pub(super) fn read(&self, id: &JobId) -> Result<File> {
-        Ok(File::open(self.path(id))?)
+    pub(super) fn read(&self, id: &JobId) -> io::Result<File> {
+        File::open(self.path(id))
     }
 
     /// Makes the entry of a new file durable.

@@ -38,7 +38,8 @@ impl Store {
         Ok(users)
     }
 
-    /// Shows every user of a connection to `see`, in the order they were stored.
+    /// Shows every user of a connection to `see`, in the order they were stored. One that is moved
+    /// meanwhile may be shown twice, never not at all.
     pub fn scan(&self, connection: &Connection, mut see: impl FnMut(User)) -> Result<()> {
         let core = self.core()?;
         for entry in core.database.tree().range(BLOCKS.below(&[&connection.number.to_be_bytes()])) {

@@ -1,0 +1,144 @@
+//! Changing users: the blocks of a connection as they will be after the commit in hand.
+//!
+//! Nothing outside sees an edit until it is committed; then [`Edit::publish`] makes the directory
+//! follow.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::block::Block;
+use super::commit::Core;
+use super::database::Change;
+use super::directory::{Key, Place, Places, Shards};
+use super::error::{Result, StoreError};
+use super::keys::BLOCKS;
+use super::record::{Draft, Keys};
+
+/// The blocks of one connection as they will be after the commit in hand.
+pub(super) struct Edit<'a> {
+    pub(super) core: &'a Core,
+    connection: u32,
+    shards: Arc<Shards>,
+    /// Blocks read or made so far.
+    blocks: BTreeMap<u32, Block>,
+    changed: BTreeSet<u32>,
+    /// The open block, which takes the next new user.
+    tail: u32,
+    added: Places,
+    removed: Vec<(u64, Place)>,
+    /// Bytes of records in changed blocks, about.
+    bytes: usize,
+}
+
+impl<'a> Edit<'a> {
+    /// Begins an edit of about this many users; `tail` is the connection's open block.
+    pub(super) fn new(core: &'a Core, connection: u32, tail: u32, users: usize) -> Self {
+        let mut added = Places::default();
+        added.reserve(3 * users);
+        Self {
+            core,
+            connection,
+            shards: core.directory.connection(connection),
+            blocks: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            tail,
+            added,
+            removed: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The block with this number, read on first use.
+    fn block(&mut self, number: u32) -> Result<&mut Block> {
+        match self.blocks.entry(number) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                Ok(entry.insert(self.core.block(self.connection, number)?.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The place of the user with this key, as the edit stands.
+    pub(super) fn find(&mut self, key: Key, hash: u64) -> Result<Option<Place>> {
+        let mut candidates = self.shards.candidates(hash);
+        candidates.extend(self.added.candidates(hash));
+        for place in candidates {
+            let record = self.block(place.block())?.record(place.slot());
+            if let Some(record) = record
+                && Keys::decode(record)?.each().any(|held| held == key)
+            {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn record(&mut self, place: Place) -> Result<Vec<u8>> {
+        let record = self.block(place.block())?.record(place.slot()).map(<[u8]>::to_vec);
+        record.ok_or_else(|| StoreError::Corrupt("a key leads to a deleted user".to_owned()))
+    }
+
+    /// Adds a user whose keys nobody else has.
+    pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
+        let hashes = [Some(draft.email), draft.username, Some(draft.id)];
+        self.append(&draft.record, hashes.into_iter().flatten())
+    }
+
+    fn append(&mut self, record: &[u8], hashes: impl Iterator<Item = u64>) -> Result<()> {
+        let mut tail = self.tail;
+        if !self.block(tail)?.has_room_for(record.len()) {
+            tail += 1;
+        }
+        let slot = self.block(tail)?.push(record);
+        let place = Place::new(tail, slot)
+            .ok_or_else(|| StoreError::Corrupt("the connection has no room for further users".to_owned()))?;
+        self.tail = tail;
+        self.note_change(tail, record);
+        hashes.for_each(|hash| self.added.insert(hash, place));
+        Ok(())
+    }
+
+    /// Changes a user in its place, or moves it where its block would grow too large.
+    pub(super) fn replace(&mut self, place: Place, record: &[u8]) -> Result<()> {
+        self.note_change(place.block(), record);
+        if self.block(place.block())?.replace(place.slot(), record) {
+            return Ok(());
+        }
+        self.block(place.block())?.delete(place.slot());
+        let keys = Keys::decode(record)?;
+        let hashes: Vec<u64> = keys.each().map(|key| self.core.hasher.hash(key)).collect();
+        self.removed.extend(hashes.iter().map(|hash| (*hash, place)));
+        self.append(record, hashes.into_iter())
+    }
+
+    /// A block is written as a whole, however little of it changes.
+    fn note_change(&mut self, block: u32, record: &[u8]) {
+        if self.changed.insert(block) {
+            self.bytes += self.blocks.get(&block).map_or(0, Block::bytes);
+        }
+        self.bytes += record.len();
+    }
+
+    /// How much there is to write, in bytes of records.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds the changed blocks to `change`.
+    pub(super) fn write(&self, change: &mut Change) {
+        for number in &self.changed {
+            if let Some(block) = self.blocks.get(number) {
+                let key = [&self.connection.to_be_bytes()[..], &number.to_be_bytes()];
+                BLOCKS.put_bytes(change, &key, block.encode());
+            }
+        }
+    }
+
+    /// Makes the directory follow, after the commit. Returns the new open block.
+    pub(super) fn publish(self) -> u32 {
+        self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
+        self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
+        self.tail
+    }
+}
