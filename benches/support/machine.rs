@@ -1,0 +1,31 @@
+//! What a run costs the machine.
+
+use std::path::Path;
+
+/// Bytes of the files in a directory.
+pub(crate) fn disk(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| match entry.metadata().unwrap() {
+            metadata if metadata.is_dir() => disk(&entry.path()),
+            metadata => metadata.len(),
+        })
+        .sum()
+}
+
+/// Bytes of memory this process has.
+pub(crate) fn resident() -> u64 {
+    status("self", "VmRSS:")
+}
+
+/// Bytes of memory that a process had at most.
+pub(crate) fn peak_of(process: u32) -> u64 {
+    status(&process.to_string(), "VmHWM:")
+}
+
+fn status(process: &str, entry: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or_default() << 10
+}
