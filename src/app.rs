@@ -104,10 +104,11 @@ impl App {
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let store = Store::open(store_options(settings))?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
-        let new_client = furnish(&store, settings)?;
         let bind = settings.server.bind;
         let listener = TcpListener::bind(bind).map_err(|error| StartError::Bind(bind, error))?;
         let bound = listener.local_addr()?;
+        // Not before the port is ours: the secret of a new client is shown once, at a start that succeeds.
+        let new_client = furnish(&store, settings)?;
         let address = Address {
             public_url: settings.server.public_url.or_bound(bound),
             local_url: PublicUrl::default().or_bound(bound),

@@ -159,3 +159,20 @@ fn a_small_job_does_not_wait_for_large_ones_to_end() {
         assert_eq!(job["summary"]["failed"], 0, "two jobs may both change a user: {job}");
     }
 }
+
+#[test]
+fn a_first_start_that_fails_makes_no_client_whose_secret_nobody_has_seen() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let path = ("INTAKE_STORAGE_PATH", directory.path().to_str().unwrap());
+    let output = intake(&["serve", "--bind", &bind], &[path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains(&bind) && told.contains("--bind"), "{told}");
+    let file = directory.path().join("none.json");
+    fs::write(&file, "[]").unwrap();
+    let output = intake(&["import", file.to_str().unwrap()], &[path]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("client_secret"), "{told}");
+}
