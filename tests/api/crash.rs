@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::{Form, Server};
 
-const ROWS: usize = 12_000;
-const SETTINGS: &[(&str, &str)] = &[("INTAKE_IMPORT_MAX_FILE_SIZE", "20MB"), ("INTAKE_LOG_LEVEL", "error")];
+const ROWS: usize = 40_000;
+const SETTINGS: &[(&str, &str)] = &[("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_LOG_LEVEL", "error")];
 
 /// The files of one round: users that are there, then two jobs at once, with and without upsert.
 struct Round {
@@ -97,6 +97,8 @@ struct Gauntlet<'a> {
     directory: &'a Path,
     dice: Dice,
     kills: usize,
+    /// Kills that left a job with some of its rows done.
+    midway: usize,
 }
 
 impl Gauntlet<'_> {
@@ -105,12 +107,15 @@ impl Gauntlet<'_> {
         let upsert = (format!("upsert-{number}"), &round.upsert, true);
         let insert = (format!("insert-{number}"), &round.insert, false);
         for _ in 0..500 {
-            let Some(mut server) = self.start() else { continue };
+            let mut server = Server::on(self.directory, SETTINGS);
             let jobs = [&upsert, &insert].map(|(name, ..)| find(&server, name).unwrap());
-            if jobs.iter().flatten().filter(|job| job["status"] != "pending").count() == 2 {
-                return (server, jobs.into_iter().flatten().collect());
+            let jobs: Vec<Value> = jobs.into_iter().flatten().collect();
+            if jobs.len() == 2 && jobs.iter().all(|job| job["status"] != "pending") {
+                return (server, jobs);
             }
-            let delay = Duration::from_millis(self.dice.below(70));
+            let is_midway = |job: &Value| job["percentage_done"].as_u64().is_some_and(|done| done > 0);
+            self.midway += usize::from(jobs.iter().any(is_midway));
+            let delay = Duration::from_millis(self.dice.below(200));
             thread::scope(|scope| {
                 for (name, file, is_upsert) in [&upsert, &insert] {
                     let server = &server;
@@ -121,21 +126,20 @@ impl Gauntlet<'_> {
             });
             server.child.wait().unwrap();
             self.kills += 1;
+            for _ in 0..self.dice.below(4) {
+                self.kill_unseen();
+            }
         }
         panic!("the jobs do not end");
     }
 
-    /// Starts a server; sometimes it is killed while it starts.
-    fn start(&mut self) -> Option<Server> {
-        if self.dice.below(4) == 0 {
-            let mut child = Server::spawn_unready(self.directory, SETTINGS);
-            thread::sleep(Duration::from_millis(self.dice.below(15)));
-            child.kill().unwrap();
-            child.wait().unwrap();
-            self.kills += 1;
-            return None;
-        }
-        Some(Server::on(self.directory, SETTINGS))
+    /// Starts a server and kills it while it starts, or soon after, when it works on what is there.
+    fn kill_unseen(&mut self) {
+        let mut child = Server::spawn_unready(self.directory, SETTINGS);
+        thread::sleep(Duration::from_millis(self.dice.below(50)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.kills += 1;
     }
 }
 
@@ -165,7 +169,7 @@ fn find(server: &Server, external_id: &str) -> Result<Option<Value>, ureq::Error
 fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
     let wanted: usize = std::env::var("INTAKE_TEST_KILLS").map_or(50, |kills| kills.parse().unwrap());
     let (calm, wild) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut gauntlet = Gauntlet { directory: wild.path(), dice: Dice(7), kills: 0 };
+    let mut gauntlet = Gauntlet { directory: wild.path(), dice: Dice(7), kills: 0, midway: 0 };
     let mut rounds = 0;
     while gauntlet.kills < wanted {
         let round = Round::new(rounds);
@@ -186,5 +190,7 @@ fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
         rounds += 1;
     }
     assert_eq!(users(wild.path()), users(calm.path()));
-    eprintln!("{} kills in {rounds} rounds of {ROWS} + {ROWS} rows", gauntlet.kills);
+    let Gauntlet { kills, midway, .. } = gauntlet;
+    eprintln!("{kills} kills, {midway} of them midway, in {rounds} rounds of {ROWS} + {ROWS} rows");
+    assert!(midway > 0, "no kill met a job that was being worked on");
 }
