@@ -175,6 +175,26 @@ fn an_upload_that_lacks_something_is_refused_with_its_name() {
 }
 
 #[test]
+fn a_text_part_is_short_and_is_text() {
+    let server = Server::ephemeral();
+    let id = server.connection_id();
+    let external_id = |value: &[u8]| {
+        let headers = "content-disposition: form-data; name=\"external_id\"";
+        Form::import(&id, ROW, false).with_part(headers, value)
+    };
+    let refused = |value: &[u8], rule: &str| {
+        let message = format!("Payload validation error: '{rule}' on property external_id.");
+        server.upload(&external_id(value)).assert_refusal(400, "Bad Request", &message, "invalid_body");
+    };
+    refused(&[b'x'; 4097], "String is too long, maximum 4096 bytes");
+    refused(b"\xff", "String is not valid UTF-8");
+    let longest = server.upload(&external_id(&[b'x'; 4096]));
+    assert_eq!((longest.status, longest.json()["external_id"].as_str().unwrap().len()), (202, 4096));
+    let strange = "\u{1f600}\"\\\r\n\0</script>";
+    assert_eq!(server.upload(&external_id(strange.as_bytes())).json()["external_id"], strange);
+}
+
+#[test]
 fn who_gives_the_name_of_a_connection_is_told_to_give_its_id() {
     let server = Server::ephemeral();
     let names = [

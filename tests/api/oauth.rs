@@ -194,10 +194,6 @@ fn a_request_for_a_token_that_makes_no_sense_is_refused() {
     ];
     for (kind, body) in malformed {
         let answer = server.request("POST", "/oauth/token", &[kind], body);
-        if body == b"[]" && answer.status == 400 {
-            assert_eq!(answer.json()["error"], "invalid_request");
-            continue;
-        }
         assert_refused(&answer, 400, "invalid_request", "The request is malformed.");
     }
     let large = format!("grant_type={}", "x".repeat(64 << 10));

@@ -114,6 +114,12 @@ fn users_are_found_by_the_address_as_it_is_kept() {
         let answer = found(&format!("email={other}"));
         assert_eq!((answer.status, &*answer.text), (200, "[]"), "{other}");
     }
+    let bearer = format!("Bearer {}", server.token);
+    for query in ["email=%FF", "email=%zz", "email=%", "email=a&&&=&=b", "email=%ed%a0%80"] {
+        let path = format!("/api/v2/users-by-email?{query}");
+        let answer = server.request("GET", &path, &[("authorization", &bearer)], b"");
+        assert_eq!((answer.status, &*answer.text), (200, "[]"), "{query}");
+    }
     let message = "Query validation error: 'Missing required property: email'.";
     for query in ["", "Email=ann@example.test", "q=x"] {
         found(query).assert_refusal(400, "Bad Request", message, "invalid_query_string");
