@@ -384,21 +384,24 @@ fn an_upsert_changes_what_is_given_and_keeps_the_rest() {
     let file = r#"[
         {"email":"both@x.test","email_verified":false,"username":"Both","app_metadata":{"a":1,"b":{"c":2}},"user_metadata":{"d":3}},
         {"email":"empty@x.test","email_verified":true,"app_metadata":{"a":1},"user_metadata":{"d":3}},
-        {"email":"none@x.test","email_verified":true}]"#;
+        {"email":"none@x.test","email_verified":true},
+        {"email":"kept@x.test","email_verified":false,"app_metadata":{"a":1},"user_metadata":{"d":3}}]"#;
     server.import(file, false);
-    let emails = ["both@x.test", "empty@x.test", "none@x.test"];
+    let emails = ["both@x.test", "empty@x.test", "none@x.test", "kept@x.test"];
     let before = emails.map(|email| server.user(email));
     let file = r#"[
         {"email":"BOTH@x.test","email_verified":true,"app_metadata":{"b":{}}},
         {"email":"empty@x.test","email_verified":false,"app_metadata":{},"user_metadata":{}},
         {"email":"none@x.test","email_verified":true,"user_metadata":{"new":[]}},
+        {"email":"kept@x.test","email_verified":true},
         {"email":"new@x.test","email_verified":true}]"#;
     let job = server.import(file, true);
-    assert_eq!(counts(&job), [0, 3, 1, 4], "{}", server.errors(&job));
+    assert_eq!(counts(&job), [0, 4, 1, 5], "{}", server.errors(&job));
     let changes = [
         json!({ "email_verified": true, "app_metadata": { "b": {} } }),
         json!({ "email_verified": false, "app_metadata": {}, "user_metadata": {} }),
         json!({ "user_metadata": { "new": [] } }),
+        json!({ "email_verified": true }),
     ];
     for ((email, before), changes) in emails.iter().zip(before).zip(changes) {
         let after = server.user(email);
