@@ -190,7 +190,7 @@ fn who_is_refused_is_told_so_before_it_has_sent_anything() {
     let server = &server;
     thread::scope(|scope| {
         for (head, status) in &table {
-            scope.spawn(move || assert_eq!(announce(&server, head), *status, "{head}"));
+            scope.spawn(move || assert_eq!(announce(server, head), *status, "{head}"));
         }
     });
     assert!(begun.elapsed() < Duration::from_secs(20));

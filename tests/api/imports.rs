@@ -71,6 +71,23 @@ fn an_upload_is_answered_with_the_pending_job() {
 }
 
 #[test]
+fn existing_users_are_changed_only_when_that_is_asked_for() {
+    let server = Server::ephemeral();
+    let id = server.connection_id();
+    server.import(ROW, false);
+    for (form, updated) in [
+        (Form::of(&[("connection_id", &id)]), 0),
+        (Form::of(&[("connection_id", &id), ("upsert", "false")]), 0),
+        (Form::of(&[("connection_id", &id), ("upsert", "true")]), 1),
+    ] {
+        let answer = server.upload(&form.with_file(ROW.as_bytes()));
+        let job = server.wait(answer.json()["id"].as_str().unwrap());
+        let expected = json!({ "failed": 1 - updated, "updated": updated, "inserted": 0, "total": 1 });
+        assert_eq!(job["summary"], expected);
+    }
+}
+
+#[test]
 fn an_empty_external_id_counts_as_absent() {
     let server = Server::ephemeral();
     let form = Form::import(&server.connection_id(), ROW, false).with("external_id", "");
