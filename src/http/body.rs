@@ -51,13 +51,17 @@ impl Body {
         self.0.borrow().limit
     }
 
-    /// All of it, in memory.
+    /// All of it, in memory. It is small and has to come in one go: this is read for people who
+    /// have not said yet who they are.
     pub(super) async fn read(&mut self) -> Result<Vec<u8>, PayloadError> {
-        let mut all = Vec::new();
-        while let Some(bytes) = patiently(self.next()).await.ok_or(PayloadError::Incomplete(None))? {
-            all.extend_from_slice(&bytes?);
-        }
-        Ok(all)
+        let whole = async {
+            let mut all = Vec::new();
+            while let Some(bytes) = self.next().await {
+                all.extend_from_slice(&bytes?);
+            }
+            Ok(all)
+        };
+        patiently(whole).await.ok_or(PayloadError::Incomplete(None))?
     }
 
     /// Reads on for a while and forgets what it reads. Many clients look for an answer only after

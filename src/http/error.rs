@@ -188,7 +188,7 @@ impl ApiError {
     }
 
     /// The header that goes with it.
-    fn header(&self) -> Option<(header::HeaderName, &'static str)> {
+    pub(super) fn header(&self) -> Option<(header::HeaderName, &'static str)> {
         match self {
             Self::MissingAuthentication => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),

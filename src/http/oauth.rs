@@ -232,7 +232,13 @@ impl ResponseError for OauthError {
             error.log();
         }
         let (status, error, error_description) = self.row();
-        respond(status, &OauthBody { error, error_description })
+        let mut response = respond(status, &OauthBody { error, error_description });
+        if let Self::Server(error) = self
+            && let Some((name, value)) = error.header()
+        {
+            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        response
     }
 }
 
@@ -242,6 +248,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::store::StoreError;
 
     fn read(content_type: &str, content: &str) -> Option<(String, String, Option<String>)> {
         let request = TestRequest::post().insert_header(("content-type", content_type));
@@ -263,6 +270,14 @@ mod tests {
         assert_eq!(read("application/json", body).unwrap().2, None);
         assert_eq!(read("application/json", "{"), None);
         assert_eq!(read(form, "client_id=a&client_id=b"), None);
+    }
+
+    #[test]
+    fn who_meets_a_busy_server_is_told_when_to_come_back() {
+        let response = OauthError::from(ApiError::from(StoreError::Unavailable)).error_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "5");
+        assert_eq!(response.headers().get(header::CACHE_CONTROL).unwrap(), "no-store");
     }
 
     #[test]

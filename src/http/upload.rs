@@ -133,7 +133,16 @@ pub(super) async fn receive(
             form.set(part, text(part, field, body).await?)?;
         }
     }
+    read_over(body.clone()).await?;
     Ok(form)
+}
+
+/// Reads what follows the last part. It means nothing, but counts.
+async fn read_over(mut rest: Body) -> Result<(), ApiError> {
+    while let Some(bytes) = patiently(rest.next()).await.ok_or(ApiError::Stalled)? {
+        bytes.map_err(|fault| unreadable(&rest, &MultipartError::Payload(fault)))?;
+    }
+    Ok(())
 }
 
 /// Hands the file on in batches; how many bytes it has.

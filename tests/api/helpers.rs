@@ -1,6 +1,7 @@
 //! A real server in a process of its own, and a client to talk to it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use ureq::Agent;
-use ureq::http::{HeaderMap, Response};
+use ureq::http::{HeaderMap, HeaderName, Response};
 
 /// The program under test.
 pub const INTAKE: &str = env!("CARGO_BIN_EXE_intake");
@@ -63,11 +64,19 @@ impl Server {
 
     /// A throwaway server with some settings, as environment variables.
     pub fn ephemeral_with(settings: &[(&str, &str)]) -> Self {
-        let mut child = intake(&["serve", "--ephemeral"], settings)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::spawn_ephemeral(&mut intake(&["serve", "--ephemeral"], settings))
+    }
+
+    /// A throwaway server with this configuration file.
+    pub fn ephemeral_configured(file: &str) -> Self {
+        let mut path = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        path.write_all(file.as_bytes()).unwrap();
+        let arguments = ["serve", "--ephemeral", "--config", path.path().to_str().unwrap()];
+        Self::spawn_ephemeral(&mut intake(&arguments, &[]))
+    }
+
+    fn spawn_ephemeral(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let about: Value = serde_json::from_str(&first_line(child.stdout.take().unwrap())).unwrap();
         let text = |name: &str| about[name].as_str().unwrap().to_owned();
         Self { child, url: text("url"), token: text("token"), agent: agent(), about }
@@ -123,6 +132,53 @@ impl Server {
             .header("authorization", format!("Bearer {}", self.token))
             .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
         Answer::read(request.send(&form.body[..])?)
+    }
+
+    /// Sends bytes as they are, all of them before anything is read, and reads until the server
+    /// closes.
+    pub fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = self.dial();
+        stream.write_all(request).unwrap();
+        read_answer(&mut stream)
+    }
+
+    /// A connection to the server that waits for no answer longer than [`PATIENCE`].
+    pub fn dial(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Any request; nothing is added but the body's length.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: intake.test\r\nconnection: close\r\n");
+        let length = body.len().to_string();
+        let framing = (!body.is_empty()).then_some(("content-length", &*length));
+        for (name, value) in headers.iter().copied().chain(framing) {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        self.raw(&[head.as_bytes(), b"\r\n", body].concat())
+    }
+
+    /// The headers of an upload by the owner of this token.
+    pub fn upload_head(token: &str, framing: &str) -> String {
+        format!(
+            "POST /api/v2/jobs/users-imports HTTP/1.1\r\nhost: intake.test\r\nconnection: close\r\n\
+             authorization: Bearer {token}\r\n\
+             content-type: multipart/form-data; boundary={BOUNDARY}\r\n{framing}\r\n\r\n"
+        )
+    }
+
+    /// A token of the server's own client with no more than these scopes.
+    pub fn token_for(&self, scopes: &str) -> String {
+        let text = |name: &str| escape(self.about[name].as_str().unwrap());
+        let (id, secret, scopes) = (text("client_id"), text("client_secret"), escape(scopes));
+        let form =
+            format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope={scopes}");
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = self.request("POST", "/oauth/token", &headers, form.as_bytes());
+        answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// The id of the connection that every fresh server has.
@@ -199,7 +255,26 @@ impl Answer {
     }
 }
 
-const BOUNDARY: &str = "x-----------------boundary";
+/// Reads an answer to the end of its connection.
+pub fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap_or_else(|error| panic!("{error} after {}", all.escape_ascii()));
+    let split = all.windows(4).position(|four| four == b"\r\n\r\n");
+    let split = split.unwrap_or_else(|| panic!("no answer: {}", all.escape_ascii()));
+    let head = str::from_utf8(&all[..split]).unwrap();
+    assert!(!head.starts_with("HTTP/1.1 100 "), "not a final answer: {head}");
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':').unwrap();
+        (HeaderName::try_from(name).unwrap(), value.trim().parse().unwrap())
+    };
+    let headers: HeaderMap = lines.map(header).collect();
+    assert!(!headers.contains_key("transfer-encoding"), "this reader knows no chunks: {head}");
+    Answer { status, headers, text: String::from_utf8(all.split_off(split + 4)).unwrap() }
+}
+
+pub const BOUNDARY: &str = "x-----------------boundary";
 
 /// The body of an upload.
 #[derive(Debug, Clone, Default)]
@@ -208,6 +283,11 @@ pub struct Form {
 }
 
 impl Form {
+    /// The bytes to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The usual form.
     pub fn import(connection_id: &str, file: &str, upsert: bool) -> Self {
         Self::of(&[("connection_id", connection_id), ("upsert", if upsert { "true" } else { "false" })])
@@ -282,6 +362,23 @@ fn first_line(from: impl Read) -> String {
     let mut line = String::new();
     BufReader::new(from).read_line(&mut line).unwrap();
     line
+}
+
+impl Answer {
+    /// Checks that it is the API's error object, whole, with these words and this code (none: "").
+    #[track_caller]
+    pub fn assert_refusal(&self, status: u16, error: &str, message: &str, code: &str) {
+        let mut expected = json!({ "statusCode": status, "error": error, "message": message });
+        if !code.is_empty() {
+            expected["errorCode"] = code.into();
+        }
+        if status == 401 && message != "Missing authentication" {
+            expected["attributes"] = json!({ "error": message });
+        }
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.json(), expected);
+        assert_eq!(self.header("content-type"), "application/json; charset=utf-8");
+    }
 }
 
 /// A text as it stands in a query.

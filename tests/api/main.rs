@@ -2,8 +2,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod auth;
 mod command_line;
+mod connections;
 mod corpora;
 mod crash;
 mod helpers;
+mod imports;
+mod jobs;
 mod lifecycle;
+mod oauth;
+mod rows;
+mod users;

@@ -1,0 +1,243 @@
+//! Tokens and scopes, and what meets no endpoint.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Server, read_answer};
+
+const ISSUER: &str = "http://intake.test/";
+const AUDIENCE: &str = "http://intake.test/api/v2/";
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Claims that are good in every way.
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "me@clients", "iat": seconds(), "exp": seconds() + 60,
+        "scope": "read:users read:connections create:users",
+    })
+}
+
+/// A token signed with the key of this server.
+fn signed(directory: &Path, claims: &Value) -> String {
+    let key = fs::read(directory.join("signing-key.pem")).unwrap();
+    encode(&Header::new(Algorithm::ES256), claims, &EncodingKey::from_ec_pem(&key).unwrap()).unwrap()
+}
+
+fn ask(server: &Server, authorization: &str) -> Answer {
+    server.request("GET", "/api/v2/connections", &[("authorization", authorization)], b"")
+}
+
+#[test]
+fn without_a_token_nothing_is_told() {
+    let server = Server::ephemeral();
+    for (method, path) in [
+        ("POST", "/api/v2/jobs/users-imports"),
+        ("GET", "/api/v2/jobs"),
+        ("GET", "/api/v2/jobs/job_0000000000000000"),
+        ("GET", "/api/v2/jobs/nonsense"),
+        ("GET", "/api/v2/jobs/job_0000000000000000/errors"),
+        ("GET", "/api/v2/connections?per_page=nonsense"),
+        ("GET", "/api/v2/connections/con_0000000000000000"),
+        ("GET", "/api/v2/users-by-email"),
+        ("GET", "/api/v2/users/nonsense"),
+    ] {
+        let answer = server.request(method, path, &[], b"");
+        answer.assert_refusal(401, "Unauthorized", "Missing authentication", "");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+    for authorization in ["", "Bearer", "Basic YTpi", "insecure"] {
+        ask(&server, authorization).assert_refusal(401, "Unauthorized", "Missing authentication", "");
+    }
+}
+
+#[test]
+fn the_word_bearer_has_no_case() {
+    let server = Server::ephemeral();
+    assert_eq!(ask(&server, &format!("bEARER {}", server.token)).status, 200);
+}
+
+#[test]
+fn only_this_servers_unaltered_tokens_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::on(directory.path(), &[]);
+    let good = signed(directory.path(), &claims());
+    assert_eq!(ask(&server, &format!("Bearer {good}")).status, 200);
+    let with = |name: &str, value: Value| {
+        let mut claims = claims();
+        claims[name] = value;
+        signed(directory.path(), &claims)
+    };
+    let without = |name: &str| {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().remove(name);
+        signed(directory.path(), &claims)
+    };
+    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!() };
+    let encode_json = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let mut more = claims();
+    more["scope"] = "read:logs".into();
+    let none = encode_json(&json!({ "alg": "none", "typ": "JWT" }));
+    let public = server.request("GET", "/.well-known/jwks.json", &[], b"").text;
+    let shared_secret =
+        encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(public.as_bytes()));
+    let (invalid, broken, expired) = (
+        "Invalid token",
+        "Invalid signature received for JSON Web Token validation",
+        "Expired token received for JSON Web Token validation",
+    );
+    let mut other = signature.as_bytes().to_vec();
+    other[10] = if other[10] == b'A' { b'B' } else { b'A' };
+    let table = [
+        ("garbage".to_owned(), invalid),
+        ("a.b.c".to_owned(), invalid),
+        ("insecure".to_owned(), invalid),
+        ("x".repeat(20_000), invalid),
+        (format!("{header}.{payload}"), invalid),
+        (format!("{none}.{payload}."), invalid),
+        (format!("{none}.{payload}.{signature}"), invalid),
+        (shared_secret.unwrap(), invalid),
+        (format!("{header}.{}.{signature}", encode_json(&more)), broken),
+        (format!("{header}.{payload}.{}", String::from_utf8(other).unwrap()), broken),
+        (with("exp", json!(seconds() - 1)), expired),
+        (with("exp", json!(seconds())), expired),
+        (without("exp"), invalid),
+        (with("nbf", json!(seconds() + 30)), invalid),
+        (with("aud", json!("http://intake.test/api/v2")), invalid),
+        (with("aud", json!("http://elsewhere.test/api/v2/")), invalid),
+        (without("aud"), invalid),
+        (with("iss", json!("http://elsewhere.test/")), invalid),
+        (without("iss"), invalid),
+    ];
+    for (token, message) in table {
+        let answer = ask(&server, &format!("Bearer {token}"));
+        answer.assert_refusal(401, "Unauthorized", message, "");
+        assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+    }
+    assert_eq!(ask(&server, &format!("Bearer {}", with("aud", json!(["x", AUDIENCE])))).status, 200);
+}
+
+#[test]
+fn any_one_of_an_endpoints_scopes_will_do() {
+    let server = Server::ephemeral();
+    let create = server.token_for("create:users");
+    let read = server.token_for("read:users");
+    let connections = server.token_for("read:connections");
+    let other = server.token_for("read:logs update:users");
+    let job = "/api/v2/jobs/job_0000000000000000";
+    let errors = &format!("{job}/errors");
+    let missing_user = "/api/v2/users/auth0%7C000000000000000000000000";
+    let table = [
+        ("/api/v2/jobs", "create:users,read:users", [200, 200, 403, 403]),
+        (job, "create:users,read:users", [404, 404, 403, 403]),
+        (errors, "create:users,read:users", [404, 404, 403, 403]),
+        ("/api/v2/connections", "read:connections", [403, 403, 200, 403]),
+        ("/api/v2/connections/con_0000000000000000", "read:connections", [403, 403, 404, 403]),
+        ("/api/v2/users-by-email?email=a", "read:users", [403, 200, 403, 403]),
+        (missing_user, "read:users", [403, 404, 403, 403]),
+    ];
+    for (path, scopes, statuses) in table {
+        for (token, status) in [&create, &read, &connections, &other].into_iter().zip(statuses) {
+            let answer = server.get_as(path, token);
+            assert_eq!(answer.status, status, "{path}: {}", answer.text);
+            if status == 403 {
+                let message = format!("Insufficient scope, expected any of: {scopes}");
+                answer.assert_refusal(403, "Forbidden", &message, "insufficient_scope");
+            }
+        }
+    }
+    for (token, status) in [(&create, 400), (&read, 403), (&connections, 403)] {
+        let headers = [("authorization", &*format!("Bearer {token}"))];
+        assert_eq!(server.request("POST", "/api/v2/jobs/users-imports", &headers, b"").status, status);
+    }
+}
+
+/// Announces a body, never sends it, and reads the answer.
+fn announce(server: &Server, head: &str) -> u16 {
+    let mut stream = server.dial();
+    stream.write_all(head.as_bytes()).unwrap();
+    read_answer(&mut stream).status
+}
+
+#[test]
+fn who_is_refused_is_told_so_before_it_has_sent_anything() {
+    let server = Server::ephemeral();
+    let reader = server.token_for("read:users");
+    let upload = |token: &str, length| Server::upload_head(token, &format!("content-length: {length}"));
+    let other = |request: &str| {
+        format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 600000\r\n\r\n")
+    };
+    let table = [
+        (upload("garbage", 600_000), 401),
+        (upload(&reader, 600_000), 413),
+        (upload(&reader, 600), 403),
+        (upload(&server.token, 600_000), 413),
+        (other("POST /api/v2/nothing"), 404),
+        (other("PUT /api/v2/jobs/users-imports"), 405),
+    ];
+    let begun = Instant::now();
+    // All at once: each takes as long as the server hopes for a body.
+    let server = &server;
+    thread::scope(|scope| {
+        for (head, status) in &table {
+            scope.spawn(move || assert_eq!(announce(server, head), *status, "{head}"));
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn what_meets_no_endpoint_is_refused_in_the_same_way() {
+    let server = Server::ephemeral();
+    let bearer = format!("Bearer {}", server.token);
+    for path in [
+        "/",
+        "/api/v2",
+        "/api/v2/",
+        "/api/v2/nothing",
+        "/api/v2/jobs/",
+        "/api/v2/jobs/usersimports/x/y",
+        "/..",
+        "//",
+    ] {
+        let answer = server.request("GET", path, &[("authorization", &bearer)], b"");
+        answer.assert_refusal(404, "Not Found", "Not Found", "");
+    }
+    for (method, path, allowed) in [
+        ("DELETE", "/api/v2/jobs/job_0000000000000000", "GET"),
+        ("PATCH", "/api/v2/connections/con_0000000000000000", "GET"),
+        ("POST", "/api/v2/connections", "GET"),
+        ("OPTIONS", "/api/v2/jobs", "GET"),
+        ("TRACE", "/api/v2/users-by-email", "GET"),
+        ("BREW", "/api/v2/jobs", "GET"),
+        ("PUT", "/api/v2/jobs/users-imports", "POST"),
+        ("GET", "/oauth/token", "POST"),
+        ("POST", "/.well-known/jwks.json", "GET"),
+    ] {
+        let answer = server.request(method, path, &[("authorization", &bearer)], b"");
+        let message = format!("Method Not Allowed, expected {allowed}");
+        answer.assert_refusal(405, "Method Not Allowed", &message, "");
+        assert_eq!(answer.header("allow"), allowed);
+    }
+    // To HEAD there is never a body; status and content type are those of the error object.
+    let answer = server.request("HEAD", "/api/v2/jobs", &[("authorization", &bearer)], b"");
+    assert_eq!((answer.status, &*answer.text), (405, ""));
+    assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
+}
+
+#[test]
+fn an_upload_is_not_mistaken_for_a_job() {
+    let server = Server::ephemeral();
+    let answer = server.get("/api/v2/jobs/users-imports");
+    answer.assert_refusal(405, "Method Not Allowed", "Method Not Allowed, expected POST", "");
+}
