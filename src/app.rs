@@ -216,28 +216,21 @@ fn store_options(settings: &Settings) -> store::Options {
 /// none. What is there already is never changed.
 fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, StartError> {
     for declared in &settings.clients {
-        if store.client(&declared.client_id)?.is_none() {
-            store.put_client(&client_of(declared))?;
+        let client = client_of(declared);
+        match store.client(&client.id)? {
+            None => store.put_client(&client)?,
+            Some(stored) if stored != client => note_difference("client", &client.id),
+            Some(_) => {}
         }
     }
-    let mut new_client = None;
-    if store.clients()?.is_empty() {
-        let client = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
-        store.put_client(&Client {
-            id: client.id.clone(),
-            name: DEFAULT_CLIENT.to_owned(),
-            secret_hash: tokens::secret_hash(&client.secret),
-            scopes: Scope::ALL.iter().map(ToString::to_string).collect(),
-        })?;
-        new_client = Some(client);
-    }
-    let names: Vec<String> = store.connections()?.into_iter().map(|connection| connection.name).collect();
-    for declared in settings
-        .connections
-        .iter()
-        .filter(|declared| !names.iter().any(|name| name == declared.name.as_str()))
-    {
-        store.create_connection(connection_of(store, declared)?)?;
+    let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
+    let stored = store.connections()?;
+    for declared in &settings.connections {
+        match stored.iter().find(|stored| stored.name == declared.name.as_str()) {
+            None => drop(store.create_connection(connection_of(store, declared)?)?),
+            Some(stored) if !is_as_declared(stored, declared) => note_difference("connection", &stored.name),
+            Some(_) => {}
+        }
     }
     if store.connections()?.is_empty() {
         let enabled_clients = store.clients()?.into_iter().map(|client| client.id).collect();
@@ -250,6 +243,27 @@ fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, Star
         })?;
     }
     Ok(new_client)
+}
+
+fn note_difference(kind: &str, name: &str) {
+    tracing::warn!("{kind} {name} is declared otherwise than it is stored; what is stored stays");
+}
+
+fn is_as_declared(stored: &Connection, declared: &DeclaredConnection) -> bool {
+    stored.strategy == declared.strategy.as_str()
+        && stored.enabled_clients == declared.clients
+        && declared.id.as_ref().is_none_or(|id| *id == stored.id)
+}
+
+fn make_client(store: &Store) -> Result<NewClient, StartError> {
+    let client = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
+    store.put_client(&Client {
+        id: client.id.clone(),
+        name: DEFAULT_CLIENT.to_owned(),
+        secret_hash: tokens::secret_hash(&client.secret),
+        scopes: Scope::ALL.iter().map(ToString::to_string).collect(),
+    })?;
+    Ok(client)
 }
 
 fn client_of(declared: &DeclaredClient) -> Client {

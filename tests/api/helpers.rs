@@ -84,24 +84,26 @@ impl Server {
 
     /// A server on a directory that stays.
     pub fn on(directory: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::try_on(directory, settings).expect("the server did not start")
+        Self::ready(Self::spawn_unready(directory, settings), directory, settings)
     }
 
-    /// A server on a directory that stays; `None` if it ends before it is ready.
-    pub fn try_on(directory: &Path, settings: &[(&str, &str)]) -> Option<Self> {
-        let (child, url) = spawn_on(directory, settings);
-        let mut server = Self { child, url: url?, token: String::new(), agent: agent(), about: Value::Null };
+    /// A server on a directory that stays, with this configuration file.
+    pub fn configured(directory: &Path, config: &Path) -> Self {
+        let arguments = ["serve", "--bind", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+        Self::ready(spawn(intake(&arguments, &on(directory, &[]))), directory, &[])
+    }
+
+    /// Waits until the server says where it listens.
+    fn ready(mut child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let url = told_url(&mut child).expect("the server did not start");
+        let mut server = Self { child, url, token: String::new(), agent: agent(), about: Value::Null };
         server.token = token(directory, &[], settings);
-        Some(server)
+        server
     }
 
     /// Starts a server on a directory, without waiting for it.
     pub fn spawn_unready(directory: &Path, settings: &[(&str, &str)]) -> Child {
-        intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        spawn(intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings)))
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -327,17 +329,20 @@ impl Form {
     }
 }
 
-/// Starts a server on a directory and waits until it says where it listens.
-fn spawn_on(directory: &Path, settings: &[(&str, &str)]) -> (Child, Option<String>) {
-    let mut child = Server::spawn_unready(directory, settings);
+fn spawn(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The URL that a starting server says it listens on; `None` if it ends before that.
+fn told_url(child: &mut Child) -> Option<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let said = lines.by_ref().map_while(Result::ok).find_map(|line| {
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let rest = line.strip_prefix("intake listens on ")?.to_owned();
         Some(rest.split(',').next()?.to_owned())
     });
     // Somebody must read on, or the server would block on a full pipe.
     thread::spawn(move || lines.for_each(drop));
-    (child, said)
+    url
 }
 
 /// The settings of a server on this directory.

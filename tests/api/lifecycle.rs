@@ -176,3 +176,26 @@ fn a_first_start_that_fails_makes_no_client_whose_secret_nobody_has_seen() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("client_secret"), "{told}");
 }
+
+#[test]
+fn what_is_declared_is_made_once_and_never_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("intake.toml");
+    let declare = |strategy: &str| {
+        let text = format!(
+            "[[clients]]\nclient_id = \"importer\"\nclient_secret = \"0123456789abcdef\"\n\
+             [[connections]]\nname = \"staff-db\"\nstrategy = \"{strategy}\"\nid = \"con_8dQ2xYz0aBcD1eFg\"\n\
+             clients = [\"importer\"]\n"
+        );
+        fs::write(&config, text).unwrap();
+    };
+    let data = directory.path().join("data");
+    let start = || Server::configured(&data, &config);
+    declare("auth0");
+    let made = start().get("/api/v2/connections").json();
+    assert_eq!(made.as_array().unwrap().len(), 1, "{made}");
+    assert_eq!(made[0]["id"], "con_8dQ2xYz0aBcD1eFg");
+    assert_eq!(made[0]["enabled_clients"], json!(["importer"]));
+    declare("google-oauth2");
+    assert_eq!(start().get("/api/v2/connections").json(), made);
+}

@@ -1,3 +1,5 @@
+//! The e-mail rule against tables, properties and addresses that others have collected.
+
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet};

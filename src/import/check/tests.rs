@@ -1,3 +1,5 @@
+//! Every rule for rows, with its code, words and path.
+
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use proptest::prelude::*;

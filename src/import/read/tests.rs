@@ -1,3 +1,5 @@
+//! Files cut into chunks, and gone on with.
+
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::io::{Cursor, ErrorKind};

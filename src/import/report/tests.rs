@@ -1,3 +1,5 @@
+//! What is shown of failed rows, and what is not.
+
 use proptest::prelude::*;
 
 use crate::import::testing;

@@ -1,3 +1,5 @@
+//! The scanner against `serde_json` and the suites of others, however its input is cut.
+
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a panic is how a test fails")]
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Stepping through JSON text.
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;
