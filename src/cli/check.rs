@@ -15,15 +15,16 @@ use crate::import::{Examined, examine, reported};
 impl Check {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let limits = app::limits(&self.config.load()?);
-        let file = Source::open(&self.file)?.file()?;
+        let source = Source::open(&self.file)?;
         let mut keys = Keys::default();
         let mut findings = Findings::new(BufWriter::new(io::stdout().lock()), self.json);
         let mut written = Ok(());
-        let rows = examine(file, &limits, |row| {
+        let rows = examine(source.file()?, &limits, |row| {
             if let Some(row) = keys.judge(row) {
                 written = std::mem::replace(&mut written, Ok(())).and_then(|()| findings.add(&row.into()));
             }
-        })?;
+        });
+        let rows = rows.map_err(|error| source.unreadable(&error))?;
         written?;
         match rows {
             Ok(rows) => findings.finish(rows),

@@ -85,7 +85,7 @@ impl Import {
         let source = Source::open(input)?;
         let mut outcome = Outcome::new(input);
         let mut report = Report::new(self.report.clone().unwrap_or_else(|| beside(input)));
-        let plan = match parts::plan(&mut source.file()?, limit)? {
+        let plan = match parts::plan(&mut source.file()?, limit).map_err(|error| source.unreadable(&error))? {
             Ok(plan) => plan,
             Err(fault) => {
                 outcome.fail(format!("the file has to be cut, but it is no array of users: {fault}"));

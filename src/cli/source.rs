@@ -32,7 +32,10 @@ impl Source {
     }
 
     pub(super) fn file(&self) -> Result<File, Problem> {
-        let path = self.path();
-        File::open(path).map_err(|error| Problem::new(format!("{} cannot be read: {error}", path.display())))
+        File::open(self.path()).map_err(|error| self.unreadable(&error))
+    }
+
+    pub(super) fn unreadable(&self, error: &io::Error) -> Problem {
+        Problem::new(format!("{} cannot be read: {error}", self.path().display()))
     }
 }

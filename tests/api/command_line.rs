@@ -228,3 +228,25 @@ fn every_command_has_a_manual_with_an_example() {
         assert!(manual.contains("Examples:") && manual.contains("Exit status:"), "{manual}");
     }
 }
+
+/// Each of these files is a mistake that people make; the message says where it is and what to do.
+#[test]
+fn a_file_that_is_no_array_is_told_from_its_look() {
+    let place = Place::new();
+    for (file, position, advice) in [
+        ("ndjson.json", "at line 1 column 1 (byte 0)", "NDJSON"),
+        ("single-object.json", "at line 1 column 1 (byte 0)", "wrap it in [ ]"),
+        ("cut-short.json", "at line 3 column 23 (byte 83)", "cut short"),
+        ("trailing-comma.json", "at line 3 column 1 (byte 61)", "comma"),
+        ("table.csv", "at line 1 column 1 (byte 0)", "CSV"),
+    ] {
+        let path = data(&format!("broken/{file}"));
+        let checked = place.run(&["check", &path]);
+        assert_eq!(checked.status.code(), Some(4), "{file}");
+        let imported = place.run(&["import", &path]);
+        assert_eq!(imported.status.code(), Some(1), "{file}");
+        for told in [stdout(&checked), stdout(&imported)] {
+            assert!(told.contains(position) && told.contains(advice), "{file}: {told}");
+        }
+    }
+}
