@@ -34,6 +34,8 @@ const TURN: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of file per second, before anything was measured.
 const FIRST_GUESS: u64 = 20 << 20;
+/// Bytes of file that a turn must get through for its pace to mean something.
+const MEASURABLE: u64 = 1 << 20;
 
 /// Threads that work on jobs.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Engine {
 
     /// Whole seconds until an unfinished job will have ended, by the pace of the work so far.
     pub fn time_left_seconds(&self, job: &Job) -> u64 {
-        let pace = (*self.shared.pace.lock()).max(1);
+        let pace = *self.shared.pace.lock();
         self.shared.store.bytes_to_do(job.ticket).unwrap_or(job.bytes).div_ceil(pace)
     }
 
@@ -177,11 +179,14 @@ impl Shared {
         Ok(true)
     }
 
+    /// Small files end too soon to tell anything of the pace.
     fn note_pace(&self, before: &Job, after: &Job, took: Duration) {
         let at = |job: &Job| job.progress().map_or(job.bytes, |progress| progress.next.byte);
         let bytes = at(after).saturating_sub(at(before));
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-        *self.pace.lock() = bytes * 1000 / millis;
+        if MEASURABLE <= bytes {
+            let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+            *self.pace.lock() = (bytes * 1000 / millis).max(1);
+        }
     }
 
     /// Reopens a store that a fault has made unavailable.

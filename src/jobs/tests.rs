@@ -143,3 +143,18 @@ fn percent_and_time_left_are_those_of_the_bytes_to_do() {
     assert_eq!((engine.percentage_done(&first), engine.time_left_seconds(&first)), (0, 2));
     assert_eq!((engine.percentage_done(&second), engine.time_left_seconds(&second)), (0, 3));
 }
+
+#[test]
+fn tiny_files_do_not_change_what_is_thought_of_the_pace() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let connection = connection(&store);
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let tiny = accept(&store, &connection, 1, "[]");
+    engine.submit(tiny.ticket);
+    ended(&store, &tiny);
+    engine.stop();
+    let blanks = " ".repeat(usize::try_from(FIRST_GUESS).unwrap());
+    let large = accept(&store, &connection, 2, &format!("[]{blanks}"));
+    assert_eq!(engine.time_left_seconds(&large), 2);
+}
