@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError};
 use queue::Queue;
 
 /// A job that was cut short this often without getting anywhere is given up.
-pub const MAX_ATTEMPTS: u32 = 5;
+pub const MAX_ATTEMPTS: u32 = 10;
 
 /// How long a job is worked on while others wait.
 const TURN: Duration = Duration::from_millis(250);
