@@ -85,6 +85,7 @@ impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
     pub(super) fn open(directory: &Path, cache_bytes: u64, patience: Duration) -> Result<(Self, Head)> {
         let path = directory.join("database");
+        let making = Making::begin(directory, &path)?;
         remove_cut_snapshots(&path)?;
         let db = open_watched(&path, cache_bytes, patience)?;
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
@@ -92,8 +93,9 @@ impl Database {
         log.sync_data()?;
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
-        let witness = Witness::open(&directory.join("witness"), Seal { commit: head.commit, crc: head.crc })?;
+        let witness = Witness::open(directory, Seal { commit: head.commit, crc: head.crc })?;
         sync_names(&path, directory)?;
+        making.end()?;
         #[cfg(test)]
         let database = Self { db, log, witness, faults: faults::Faults::default() };
         #[cfg(not(test))]
@@ -134,6 +136,37 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Panic)?;
         *head = next;
+        Ok(())
+    }
+}
+
+/// A database in the making, marked by a file: a power cut before all of it is synced leaves one that
+/// never opens, and of which nobody was ever told anything. The next start makes it anew.
+struct Making<'a> {
+    directory: &'a Path,
+    mark: PathBuf,
+}
+
+impl<'a> Making<'a> {
+    /// Sets the mark, before the first file of a new database is there.
+    fn begin(directory: &'a Path, database: &Path) -> Result<Self> {
+        let making = Self { directory, mark: directory.join("database.new") };
+        if making.mark.exists() && !Witness::has_seen_a_commit(directory) && database.exists() {
+            fs::remove_dir_all(database)?;
+        }
+        if !database.exists() {
+            File::create(&making.mark)?;
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(making)
+    }
+
+    /// Takes the mark away, for good before anything is promised.
+    fn end(self) -> Result<()> {
+        if self.mark.exists() {
+            fs::remove_file(&self.mark)?;
+            File::open(self.directory)?.sync_all()?;
+        }
         Ok(())
     }
 }

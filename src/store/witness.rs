@@ -20,14 +20,16 @@ pub(super) struct Seal {
 #[derive(Debug)]
 pub(super) struct Witness(File);
 
+const FILE: &str = "witness";
 const SLOT_BYTES: usize = 16;
 const SLOT_DISTANCE: u64 = 512;
 
 impl Witness {
-    /// Opens the file and refuses a database that ends before the last acknowledged commit.
-    pub(super) fn open(path: &Path, found: Seal) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let witness = Self(file);
+    /// Opens the file in the data directory and refuses a database that ends before the last acknowledged commit.
+    pub(super) fn open(directory: &Path, found: Seal) -> Result<Self> {
+        let path = directory.join(FILE);
+        let witness =
+            Self(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?);
         match witness.last() {
             Some(seen) if seen.commit > found.commit => {
                 Err(StoreError::Lost { found: found.commit, acknowledged: seen.commit })
@@ -43,6 +45,12 @@ impl Witness {
                 Ok(witness)
             }
         }
+    }
+
+    /// Whether anything in this directory was ever acknowledged.
+    pub(super) fn has_seen_a_commit(directory: &Path) -> bool {
+        let witness = File::open(directory.join(FILE)).map(Self);
+        witness.is_ok_and(|witness| witness.last().is_some_and(|seal| seal.commit > 0))
     }
 
     /// Remembers `seal`, durably.

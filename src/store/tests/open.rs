@@ -147,6 +147,25 @@ fn a_snapshot_that_was_cut_short_heals() {
 }
 
 #[test]
+fn a_database_that_a_power_cut_left_unmade_is_made_anew_and_no_other_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let mark = directory.path().join("database.new");
+    fs::create_dir(directory.path().join("database")).unwrap();
+    fs::write(directory.path().join("database/conf"), [0; 100]).unwrap();
+    assert!(Store::open(options(directory.path())).is_err(), "without the mark nothing is thrown away");
+    fs::write(&mark, b"").unwrap();
+    drop(Store::open(options(directory.path())).unwrap());
+    assert!(!mark.exists());
+
+    let mut store = TestStore::new();
+    store.import(&Import::insert(1, rows!["ann@acme.test"]));
+    store.close();
+    fs::write(store.options.path.join("database.new"), b"").unwrap();
+    store.restart();
+    assert_eq!(store.users().len(), 1, "the witness knows that this one is in use");
+}
+
+#[test]
 fn a_log_that_was_cut_off_is_never_taken_for_whole() {
     let mut store = TestStore::new();
     let rows = (0..2000).map(|at| Row::from(&*format!("u{at}@acme.test")).app(&Dice(at).noise(200)));
