@@ -149,6 +149,26 @@ fn a_running_server_is_used_and_standard_input_is_a_file() {
 }
 
 #[test]
+fn imports_at_once_take_turns_with_the_data_directory() {
+    let place = Place::new();
+    let spawn = |name: &str| {
+        let file = place.file(name, &rows(300).replace("user", name));
+        intake(&["import", &file], &[("INTAKE_IMPORT_MAX_FILE_SIZE", "8KB")])
+            .current_dir(place.0.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for import in ["a", "b", "c", "d"].map(spawn) {
+        let output = import.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stdout(&output).contains("300 inserted"), "{}", stdout(&output));
+    }
+}
+
+#[test]
 fn a_server_elsewhere_is_used_with_a_token() {
     let place = Place::new();
     let server = Server::ephemeral();
