@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use crate::domain::FileFault;
 use crate::import::{RowSpan, Scanner};
@@ -102,8 +101,7 @@ impl Cut {
 
 impl Part {
     /// What to send, and how long that is.
-    pub(super) fn body(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)> {
-        let mut file = File::open(path)?;
+    pub(super) fn body(&self, mut file: File) -> io::Result<(Box<dyn Read>, u64)> {
         file.seek(SeekFrom::Start(self.start))?;
         let bytes = self.end - self.start;
         let rows = file.take(bytes);
