@@ -17,6 +17,8 @@ use super::report::FailedRow;
 const DOCUMENTED_LIMIT: u64 = 512_000;
 const BOUNDARY: &str = "intake-5b7d0d3c2f8e4a61-users";
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause before a server that is not available is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A server and the right to use it.
 pub(super) struct Client {
@@ -147,15 +149,23 @@ impl Client {
         Ok(json.deserialize_seq(EachRow(&mut see))?)
     }
 
+    /// Asks again while the server says that it will be back in a moment.
     fn get(&self, path: &str) -> Result<Response<Body>, Problem> {
-        let mut response = self
-            .agent
-            .get(self.url(path))
-            .header("authorization", format!("Bearer {}", self.token))
-            .call()
-            .map_err(|error| self.unreachable(&error))?;
-        accept(&mut response)?;
-        Ok(response)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut response = self
+                .agent
+                .get(self.url(path))
+                .header("authorization", format!("Bearer {}", self.token))
+                .call()
+                .map_err(|error| self.unreachable(&error))?;
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE && Instant::now() < deadline {
+                thread::sleep(RETRY_PAUSE);
+                continue;
+            }
+            accept(&mut response)?;
+            return Ok(response);
+        }
     }
 
     fn url(&self, path: &str) -> String {

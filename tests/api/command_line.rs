@@ -244,6 +244,24 @@ const CONNECTIONS: (&str, &str) = ("200 OK", r#"[{"id":"con_8dQ2xYz0aBcD1eFg","n
 const ACCEPTED: (&str, &str) = ("202 Accepted", r#"{"id":"job_a","status":"pending"}"#);
 
 #[test]
+fn a_server_that_is_back_in_a_moment_is_asked_again() {
+    let url = scripted(&[
+        CONNECTIONS,
+        ACCEPTED,
+        ("503 Service Unavailable", "{}"),
+        (
+            "200 OK",
+            r#"{"id":"job_a","status":"completed","summary":{"inserted":3,"updated":0,"failed":0,"total":3}}"#,
+        ),
+        ("204 No Content", ""),
+    ]);
+    let place = Place::new();
+    let file = place.file("users.json", &rows(3));
+    let output = place.run(&["import", &file, "--url", &url, "--token", "any"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn the_jobs_of_a_server_that_has_gone_are_named() {
     let url = scripted(&[CONNECTIONS, ACCEPTED]);
     let place = Place::new();
