@@ -14,6 +14,7 @@ mod tests;
 mod values;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -223,7 +224,7 @@ impl Settings {
     /// and those of `environment` that start with [`PREFIX`].
     pub fn load(
         config: Option<&Path>,
-        environment: impl Iterator<Item = (String, String)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let (settings, origins) = layers::merge(config, environment)?;
         settings.check(&origins)?;

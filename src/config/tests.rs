@@ -9,7 +9,7 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, ConfigErro
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("settings.toml");
     std::fs::write(&path, file).unwrap();
-    let pairs = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let pairs = environment.iter().map(|(name, text)| (OsString::from(*name), OsString::from(*text)));
     Settings::load(Some(&path), pairs)
 }
 
@@ -155,6 +155,18 @@ fn a_variable_that_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
+#[test]
+fn a_variable_that_is_no_text_matters_only_if_it_is_ours() {
+    use std::os::unix::ffi::OsStringExt;
+    let load = |name: &str| {
+        let pair = (OsString::from(name), OsString::from_vec(b"data-\xff".to_vec()));
+        Settings::load(Some(Path::new("/dev/null")), std::iter::once(pair))
+    };
+    assert_eq!(load("OLDPWD").unwrap().storage.path, Path::new("intake-data"));
+    let message = load("INTAKE_STORAGE_PATH").unwrap_err().to_string();
+    assert!(message.contains("INTAKE_STORAGE_PATH") && message.contains("UTF-8"), "{message}");
+}
+
 fn a_missing_or_broken_file_is_named() {
     let error = Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
     assert!(error.to_string().contains("/no/such.toml"));
