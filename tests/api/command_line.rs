@@ -297,9 +297,10 @@ fn wrong_usage_ends_with_2_and_what_cannot_run_with_1() {
     ] {
         assert_eq!(place.run(wrong).status.code(), Some(2), "{wrong:?}");
     }
-    let output = place.run(&["import", "missing.json"]);
+    let file = place.file("file", "");
+    let output = place.run_with(&["serve"], &[("INTAKE_STORAGE_PATH", &file)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains("missing.json"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("the data directory file (storage.path)"), "{}", stderr(&output));
     let output = place.run_with(&["serve"], &[("INTAKE_IMPORT_MAX_FIEL_SIZE", "1MB")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("INTAKE_IMPORT_MAX_FIEL_SIZE"), "{}", stderr(&output));
