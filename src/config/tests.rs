@@ -106,6 +106,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
         ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
         ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),
+        ("[import]\nworkers = 65", "setting \"import.workers\" (given by settings.toml): must be 1 to 64"),
         ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
         ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
         ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
@@ -155,7 +156,6 @@ fn a_variable_that_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
-#[test]
 fn a_variable_that_is_no_text_matters_only_if_it_is_ours() {
     use std::os::unix::ffi::OsStringExt;
     let load = |name: &str| {
@@ -167,6 +167,7 @@ fn a_variable_that_is_no_text_matters_only_if_it_is_ours() {
     assert!(message.contains("INTAKE_STORAGE_PATH") && message.contains("UTF-8"), "{message}");
 }
 
+#[test]
 fn a_missing_or_broken_file_is_named() {
     let error = Settings::load(Some(Path::new("/no/such.toml")), std::iter::empty()).unwrap_err();
     assert!(error.to_string().contains("/no/such.toml"));
