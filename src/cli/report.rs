@@ -201,7 +201,9 @@ pub(super) fn print_groups(groups: &BTreeMap<String, Group>, to: &mut impl Write
     Ok(())
 }
 
-/// Where the report of a file goes unless told: beside it, with the ending `.report.json`.
+/// Where the report of a file goes unless told: beside it, with the ending `.report.json`. Beside a
+/// pipe there is no place.
 pub(super) fn beside(input: &Path) -> PathBuf {
-    if input == Path::new("-") { "stdin.report.json".into() } else { input.with_extension("report.json") }
+    let is_stream = input == Path::new("-") || input.starts_with("/dev");
+    if is_stream { "stdin.report.json".into() } else { input.with_extension("report.json") }
 }

@@ -148,6 +148,25 @@ fn a_running_server_is_used_and_standard_input_is_a_file() {
     assert_eq!(jobs[0]["summary"]["inserted"], 3, "{jobs}");
 }
 
+/// A shell gives a pipe such a name for `intake import <(zcat users.json.gz)`.
+#[test]
+fn a_pipe_with_a_name_is_read_like_standard_input() {
+    let place = Place::new();
+    let mut child = intake(&["import", "/dev/stdin"], &[])
+        .current_dir(place.0.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let file = rows(3).replace("user1@example.test", "no address");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), file.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("3 rows: 2 inserted, 0 updated, 1 failed"), "{}", stdout(&output));
+    assert!(place.path("stdin.report.json").exists(), "{}", stdout(&output));
+}
+
 #[test]
 fn imports_at_once_take_turns_with_the_data_directory() {
     let place = Place::new();
