@@ -24,7 +24,7 @@ use crate::tokens::{self, KeyError, Keys, Tokens};
 pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
 /// Name of the client that is made when none is declared.
 const DEFAULT_CLIENT: &str = "Default client";
-/// While the server runs, this file in the data directory says where.
+/// While a server that was announced runs, this file in the data directory says where.
 const ADDRESS_FILE: &str = "server.json";
 
 /// Why the server cannot start.
@@ -103,6 +103,7 @@ impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let store = Store::open(store_options(settings))?;
+        forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
         let bind = settings.server.bind;
         let listener = TcpListener::bind(bind).map_err(|error| StartError::Bind(bind, error))?;
@@ -113,7 +114,6 @@ impl App {
             public_url: settings.server.public_url.or_bound(bound),
             local_url: PublicUrl::default().or_bound(bound),
         };
-        fs::write(store.path().join(ADDRESS_FILE), serde_json::to_vec(&address).map_err(io::Error::from)?)?;
         let store = Arc::new(store);
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers)?;
         Ok(Self {
@@ -130,6 +130,11 @@ impl App {
     /// Where it is.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Tells commands that are given the same data directory where it is, for as long as it runs.
+    pub fn announce(&self) -> io::Result<()> {
+        fs::write(self.store.path().join(ADDRESS_FILE), serde_json::to_vec(&self.address)?)
     }
 
     /// The client made at this start, if one was.
@@ -155,9 +160,17 @@ impl App {
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
         // Nobody asks for the address once the lock of the directory is gone.
-        let removed = fs::remove_file(path.join(ADDRESS_FILE));
+        let forgotten = forget_address(&path);
         drop(store);
-        served.and(removed)
+        served.and(forgotten)
+    }
+}
+
+/// Removes what a server announced, if one did.
+fn forget_address(directory: &Path) -> io::Result<()> {
+    match fs::remove_file(directory.join(ADDRESS_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -171,7 +184,7 @@ fn until_future(until: Until) -> Option<impl Future<Output = ()>> {
     }
 }
 
-/// Where the server is that has this data directory open, if one has.
+/// Where the server is that has this data directory open, if one has and has announced it.
 pub fn running(directory: &Path) -> Option<Address> {
     if !store::is_locked(directory) {
         return None;

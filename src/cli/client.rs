@@ -1,8 +1,9 @@
 //! A client of the API: just what `import` needs of it.
 
 use std::fmt::Write as _;
-use std::io::{self, BufReader, Read};
-use std::time::Duration;
+use std::io::{BufReader, Read};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -16,6 +17,8 @@ use super::report::FailedRow;
 const DOCUMENTED_LIMIT: u64 = 512_000;
 const BOUNDARY: &str = "intake-5b7d0d3c2f8e4a61-users";
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause before a server that is not available is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A server and the right to use it.
 pub(super) struct Client {
@@ -132,11 +135,7 @@ impl Client {
     }
 
     /// Shows each failed row of a job to `see`, without keeping them.
-    pub(super) fn failed_rows(
-        &self,
-        job: &Job,
-        mut see: impl FnMut(FailedRow) -> io::Result<()>,
-    ) -> Result<(), Problem> {
+    pub(super) fn failed_rows(&self, job: &Job, mut see: impl FnMut(FailedRow)) -> Result<(), Problem> {
         if job.status == "failed" {
             // The answer would be the job again.
             return Ok(());
@@ -150,15 +149,23 @@ impl Client {
         Ok(json.deserialize_seq(EachRow(&mut see))?)
     }
 
+    /// Asks again while the server says that it will be back in a moment.
     fn get(&self, path: &str) -> Result<Response<Body>, Problem> {
-        let mut response = self
-            .agent
-            .get(self.url(path))
-            .header("authorization", format!("Bearer {}", self.token))
-            .call()
-            .map_err(|error| self.unreachable(&error))?;
-        accept(&mut response)?;
-        Ok(response)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut response = self
+                .agent
+                .get(self.url(path))
+                .header("authorization", format!("Bearer {}", self.token))
+                .call()
+                .map_err(|error| self.unreachable(&error))?;
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE && Instant::now() < deadline {
+                thread::sleep(RETRY_PAUSE);
+                continue;
+            }
+            accept(&mut response)?;
+            return Ok(response);
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -211,7 +218,7 @@ fn read<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Problem
 /// Hands rows on as they arrive: there may be more of them than memory.
 struct EachRow<'a, F>(&'a mut F);
 
-impl<'de, F: FnMut(FailedRow) -> io::Result<()>> Visitor<'de> for EachRow<'_, F> {
+impl<'de, F: FnMut(FailedRow)> Visitor<'de> for EachRow<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -220,7 +227,7 @@ impl<'de, F: FnMut(FailedRow) -> io::Result<()>> Visitor<'de> for EachRow<'_, F>
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
         while let Some(row) = rows.next_element()? {
-            (self.0)(row).map_err(serde::de::Error::custom)?;
+            (self.0)(row);
         }
         Ok(())
     }

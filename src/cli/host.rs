@@ -1,17 +1,24 @@
 //! The server that `import` talks to for a data directory at hand: the one that runs, or one of its
 //! own for as long as it takes.
+//!
+//! **Invariant:** a server of its own is announced to nobody, because it ends with its import. Whoever
+//! else wants the directory meanwhile waits.
 
 use std::io;
+use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Problem;
 use super::serve::introduce_client;
-use crate::app::{self, App, StartError, Until};
+use crate::app::{self, Address, App, Until};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
 
+/// Pause before it is seen whether a data directory in use is free.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What tokens of the command line are made out to.
 const CLIENT: &str = "intake-cli";
 
@@ -28,25 +35,35 @@ struct Own {
 }
 
 impl Host {
-    /// Starts a server on the settings' data directory, unless one has it open: then uses that.
+    /// Uses the server that runs on the settings' data directory, or else starts one, as soon as the
+    /// directory is free.
     pub(super) fn find_or_start(settings: &Settings) -> Result<Self, Problem> {
         let mut settings = settings.clone();
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
-        match App::build(&settings) {
-            Ok(app) => {
-                if app.new_client().is_some() {
-                    eprintln!("made the data directory {}", settings.storage.path.display());
-                    introduce_client(&app);
-                }
-                Self::start(app)
+        let mut waits = false;
+        loop {
+            let locked = match App::build(&settings) {
+                Ok(app) => return Self::start(app, &settings),
+                Err(error) if error.is_locked() => error,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(host) = Self::find(&settings)? {
+                return Ok(host);
             }
-            Err(error) if error.is_locked() => Self::find(&settings, &error),
-            Err(error) => Err(error.into()),
+            if !waits {
+                eprintln!("{locked}: waiting for it");
+                waits = true;
+            }
+            thread::sleep(PAUSE);
         }
     }
 
-    fn start(app: App) -> Result<Self, Problem> {
+    fn start(app: App, settings: &Settings) -> Result<Self, Problem> {
+        if app.new_client().is_some() {
+            eprintln!("made the data directory {}", settings.storage.path.display());
+            introduce_client(&app);
+        }
         let (url, token) = (app.address().local_url.clone(), app.full_token(CLIENT)?);
         let (stop, stopped) = oneshot::channel();
         let thread =
@@ -54,13 +71,16 @@ impl Host {
         Ok(Self { url, token, own: Some(Own { stop, thread }) })
     }
 
-    /// Uses the server that holds the directory, if `error` comes from one.
-    fn find(settings: &Settings, error: &StartError) -> Result<Self, Problem> {
+    /// The server that has the directory open, if one was announced and answers. One that is being
+    /// started again after a crash does not yet.
+    fn find(settings: &Settings) -> Result<Option<Self>, Problem> {
         let directory = &settings.storage.path;
-        let address = app::running(directory).ok_or_else(|| Problem::new(error.to_string()))?;
+        let Some(address) = app::running(directory).filter(answers) else {
+            return Ok(None);
+        };
         let token = app::token_for(settings, CLIENT, Scope::ALL, None)?;
         eprintln!("using the server at {}, which has {} open", address.local_url, directory.display());
-        Ok(Self { url: address.local_url, token, own: None })
+        Ok(Some(Self { url: address.local_url, token, own: None }))
     }
 
     pub(super) fn url(&self) -> &str {
@@ -70,6 +90,10 @@ impl Host {
     pub(super) fn token(&self) -> &str {
         &self.token
     }
+}
+
+fn answers(address: &Address) -> bool {
+    address.local_url.strip_prefix("http://").is_some_and(|place| TcpStream::connect(place).is_ok())
 }
 
 impl Drop for Host {

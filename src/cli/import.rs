@@ -23,16 +23,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Import {
     pub(super) fn run(self) -> Result<Exit, Problem> {
-        if self.report.is_some() && self.files.len() > 1 {
-            return Err(Problem::new("--report takes the rows of one file: import the files one by one"));
-        }
+        self.check_report()?;
         // Held until the end: it may be a server of our own.
         let (_host, client) = self.connect()?;
         let (connections, limit) = client.connections()?;
         let connection = self.choose(&connections)?;
         let mut outcomes = Vec::new();
         for input in &self.files {
-            let outcome = self.import(&client, connection, limit, input)?;
+            let outcome = self.import(&client, connection, limit, input);
             if !self.json {
                 outcome.print(&mut io::stdout().lock())?;
             }
@@ -43,6 +41,22 @@ impl Import {
             writeln!(io::stdout())?;
         }
         Ok(outcomes.iter().map(Outcome::exit).min_by_key(|exit| exit.severity()).unwrap_or(Exit::Done))
+    }
+
+    fn check_report(&self) -> Result<(), Problem> {
+        let Some(report) = &self.report else {
+            return Ok(());
+        };
+        if self.files.len() > 1 {
+            return Err(Problem::new("--report takes the rows of one file: import the files one by one"));
+        }
+        let place = |path: &Path| path.canonicalize().ok();
+        match place(report) {
+            Some(existing) if self.files.iter().any(|file| place(file).as_ref() == Some(&existing)) => {
+                Err(Problem::new("--report names the file to import: choose another name"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
@@ -74,28 +88,36 @@ impl Import {
         }
     }
 
-    /// Imports one file; what is wrong with it is in the outcome.
-    fn import(
+    /// Imports one file. Whatever goes wrong is in the outcome, beside what was accepted until then.
+    fn import(&self, client: &Client, connection: &Connection, limit: u64, input: &Path) -> Outcome {
+        let mut outcome = Outcome::new(input);
+        let mut report = Report::new(self.report.clone().unwrap_or_else(|| beside(input)));
+        let done = self.account_for(client, connection, limit, input, &mut outcome, &mut report);
+        if let Err(problem) = done {
+            outcome.fail(problem.to_string());
+        }
+        outcome.close(report);
+        outcome
+    }
+
+    fn account_for(
         &self,
         client: &Client,
         connection: &Connection,
         limit: u64,
         input: &Path,
-    ) -> Result<Outcome, Problem> {
+        outcome: &mut Outcome,
+        report: &mut Report,
+    ) -> Result<(), Problem> {
         let source = Source::open(input)?;
-        let mut outcome = Outcome::new(input);
-        let mut report = Report::new(self.report.clone().unwrap_or_else(|| beside(input)));
-        let plan = match parts::plan(&mut source.file()?, limit).map_err(|error| source.unreadable(&error))? {
-            Ok(plan) => plan,
-            Err(fault) => {
-                outcome.fail(format!("the file has to be cut, but it is no array of users: {fault}"));
-                return Ok(outcome);
-            }
-        };
-        for row in &plan.too_long {
-            report.add(&FailedRow::too_long(row, limit))?;
-        }
+        let plan = parts::plan(&mut source.file()?, limit).map_err(|error| source.unreadable(&error))?;
+        let plan = plan.map_err(|fault| {
+            Problem::new(format!("the file has to be cut, but it is no array of users: {fault}"))
+        })?;
         outcome.add_unsent(plan.too_long.len() as u64);
+        for row in &plan.too_long {
+            report.add(&FailedRow::too_long(row, limit));
+        }
         let form = Form {
             connection_id: &connection.id,
             upsert: self.upsert,
@@ -103,16 +125,20 @@ impl Import {
             send_completion_email: !self.no_email,
         };
         let bar = progress_bar(plan.parts.iter().map(|part| part.rows).sum());
-        let jobs = send_all(client, &form, &source, &plan.parts, &bar)?;
+        let mut jobs = Vec::with_capacity(plan.parts.len());
+        for part in &plan.parts {
+            let job = send(client, &form, &source, part, &bar)?;
+            outcome.accepted(&job);
+            jobs.push(job);
+        }
         for (part, job) in plan.parts.iter().zip(jobs) {
             let job =
                 wait(client, job, |percent| bar.set_position(part.first_row + part.rows * percent / 100))?;
+            outcome.ended(&job);
             client.failed_rows(&job, |row| report.add(&part.in_file(row)))?;
-            outcome.add(&job);
         }
         bar.finish_and_clear();
-        outcome.close(report)?;
-        Ok(outcome)
+        Ok(())
     }
 }
 
@@ -123,31 +149,27 @@ fn progress_bar(rows: u64) -> ProgressBar {
     ProgressBar::new(rows).with_style(style)
 }
 
-/// Sends every part, waiting where the server wants us to.
-fn send_all(
+/// Sends a part, waiting where the server wants us to.
+fn send(
     client: &Client,
     form: &Form,
     source: &Source,
-    parts: &[Part],
+    part: &Part,
     bar: &ProgressBar,
-) -> Result<Vec<Job>, Problem> {
-    let mut jobs = Vec::with_capacity(parts.len());
-    for part in parts {
-        let job = loop {
-            let (body, bytes) = part.body(source.path())?;
-            match client.upload(form, body, bytes)? {
-                Answer::Accepted(job) => break job,
-                Answer::Later(pause) => {
-                    bar.set_message("(waiting for the server to take more)");
-                    thread::sleep(pause.min(LONGEST_PAUSE));
-                }
+) -> Result<Job, Problem> {
+    loop {
+        let (body, bytes) = part.body(source.file()?)?;
+        match client.upload(form, body, bytes)? {
+            Answer::Accepted(job) => {
+                bar.set_message("");
+                return Ok(job);
             }
-        };
-        tracing::debug!("job {} takes {} rows", job.id, part.rows);
-        jobs.push(job);
+            Answer::Later(pause) => {
+                bar.set_message("(waiting for the server to take more)");
+                thread::sleep(pause.min(LONGEST_PAUSE));
+            }
+        }
     }
-    bar.set_message("");
-    Ok(jobs)
 }
 
 /// Polls a job until it has ended.

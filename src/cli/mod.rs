@@ -103,7 +103,7 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn load(&self) -> Result<Settings, Problem> {
-        Ok(Settings::load(self.config.as_deref(), std::env::vars())?)
+        Ok(Settings::load(self.config.as_deref(), std::env::vars_os())?)
     }
 }
 

@@ -36,7 +36,7 @@ impl Outcome {
         }
     }
 
-    /// Notes why the file as a whole could not be imported.
+    /// Notes why the file could not be imported, or not to its end.
     pub(super) fn fail(&mut self, reason: String) {
         self.failures.push(reason);
     }
@@ -46,9 +46,13 @@ impl Outcome {
         self.summary.add(Summary { failed: rows, total: rows, ..Summary::default() });
     }
 
-    /// Adds a job that has ended.
-    pub(super) fn add(&mut self, job: &Job) {
+    /// Adds a job that the server has taken.
+    pub(super) fn accepted(&mut self, job: &Job) {
         self.jobs.push(job.id.clone());
+    }
+
+    /// Counts the rows of a job that has ended.
+    pub(super) fn ended(&mut self, job: &Job) {
         self.summary.add(job.summary.unwrap_or_default());
         if job.status == "failed" {
             let details = job.status_details.as_deref().unwrap_or("the server gives no reason");
@@ -57,9 +61,13 @@ impl Outcome {
     }
 
     /// Takes over what the report counted.
-    pub(super) fn close(&mut self, report: Report) -> io::Result<()> {
-        (self.failed_rows, self.report) = report.finish()?;
-        Ok(())
+    pub(super) fn close(&mut self, report: Report) {
+        let (failed_rows, file) = report.finish();
+        self.failed_rows = failed_rows;
+        match file {
+            Ok(file) => self.report = file,
+            Err(error) => self.fail(error.to_string()),
+        }
     }
 
     pub(super) fn exit(&self) -> Exit {

@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use crate::domain::FileFault;
-use crate::import::{RowSpan, Scanner};
+use crate::import::{RowSpan, find_rows};
 
 /// Bytes that a request has around the file: boundaries, headers and the other parts.
 const AROUND: u64 = 4 << 10;
-const READ_BYTES: usize = 1 << 20;
 
 /// Consecutive rows of a file that make one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,26 +42,14 @@ pub(super) fn plan(file: &mut File, limit: u64) -> io::Result<Result<Plan, FileF
     let bytes = file.seek(SeekFrom::End(0))?;
     let room = limit.saturating_sub(AROUND);
     let mut cut = Cut { room, parts: Vec::new(), too_long: Vec::new() };
-    let scanned = scan(file, &mut |span| cut.add(span))?;
+    file.rewind()?;
+    let scanned = find_rows(file, &mut |row| cut.add(row))?;
     if bytes <= room {
         let rows = scanned.unwrap_or_default();
         let part = Part { first_row: 0, first_line: 1, rows, start: 0, end: bytes, whole: true };
         return Ok(Ok(Plan { parts: vec![part], too_long: Vec::new() }));
     }
     Ok(scanned.map(|_| Plan { parts: cut.parts, too_long: cut.too_long }))
-}
-
-/// Reads a file to its end; tells its rows, or what is wrong with it.
-pub(super) fn scan(file: &mut File, on_row: &mut impl FnMut(RowSpan)) -> io::Result<Result<u64, FileFault>> {
-    file.rewind()?;
-    let mut scanner = Scanner::new();
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(scanner.finish()),
-            length => scanner.push(&buffer[..length], on_row),
-        }
-    }
 }
 
 struct Cut {
@@ -102,8 +88,7 @@ impl Cut {
 
 impl Part {
     /// What to send, and how long that is.
-    pub(super) fn body(&self, path: &Path) -> io::Result<(Box<dyn Read>, u64)> {
-        let mut file = File::open(path)?;
+    pub(super) fn body(&self, mut file: File) -> io::Result<(Box<dyn Read>, u64)> {
         file.seek(SeekFrom::Start(self.start))?;
         let bytes = self.end - self.start;
         let rows = file.take(bytes);

@@ -139,23 +139,26 @@ impl Group {
 pub(super) struct Report {
     path: PathBuf,
     file: Option<BufWriter<File>>,
+    /// Why the file did not take a row.
+    fault: Option<io::Error>,
     groups: BTreeMap<String, Group>,
 }
 
 impl Report {
     /// A report that will be at `path` if there is anything to report.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, groups: BTreeMap::new() }
+        Self { path, file: None, fault: None, groups: BTreeMap::new() }
     }
 
-    /// Adds a row.
-    pub(super) fn add(&mut self, row: &FailedRow) -> io::Result<()> {
-        self.write(row)?;
+    /// Adds a row. It counts even if the file does not take it.
+    pub(super) fn add(&mut self, row: &FailedRow) {
+        if self.fault.is_none() {
+            self.fault = self.write(row).err();
+        }
         let mut seen = BTreeSet::new();
         for error in row.errors.iter().filter(|error| seen.insert(error.code.as_str())) {
             self.groups.entry(error.code.clone()).or_default().add(row.line, error);
         }
-        Ok(())
     }
 
     fn write(&mut self, row: &FailedRow) -> io::Result<()> {
@@ -168,13 +171,19 @@ impl Report {
     }
 
     /// Ends the report: the rows by code, and where the file is if there is one.
-    pub(super) fn finish(self) -> io::Result<(BTreeMap<String, Group>, Option<PathBuf>)> {
-        let Some(mut file) = self.file else {
-            return Ok((self.groups, None));
+    pub(super) fn finish(self) -> (BTreeMap<String, Group>, io::Result<Option<PathBuf>>) {
+        let Self { path, file, fault, groups } = self;
+        let told =
+            |error| io::Error::other(format!("the report {} cannot be written: {error}", path.display()));
+        let written = match (fault, file) {
+            (Some(fault), _) => Err(told(fault)),
+            (None, None) => Ok(None),
+            (None, Some(mut file)) => match file.write_all(b"\n]\n").and_then(|()| file.flush()) {
+                Ok(()) => Ok(Some(path)),
+                Err(error) => Err(told(error)),
+            },
         };
-        file.write_all(b"\n]\n")?;
-        file.flush()?;
-        Ok((self.groups, Some(self.path)))
+        (groups, written)
     }
 }
 
@@ -192,7 +201,9 @@ pub(super) fn print_groups(groups: &BTreeMap<String, Group>, to: &mut impl Write
     Ok(())
 }
 
-/// Where the report of a file goes unless told: beside it, with the ending `.report.json`.
+/// Where the report of a file goes unless told: beside it, with the ending `.report.json`. Beside a
+/// pipe there is no place.
 pub(super) fn beside(input: &Path) -> PathBuf {
-    if input == Path::new("-") { "stdin.report.json".into() } else { input.with_extension("report.json") }
+    let is_stream = input == Path::new("-") || input.starts_with("/dev");
+    if is_stream { "stdin.report.json".into() } else { input.with_extension("report.json") }
 }

@@ -32,6 +32,7 @@ impl Serve {
 
 fn run(settings: &Settings) -> Result<Exit, Problem> {
     let app = App::build(settings)?;
+    app.announce()?;
     introduce(&app, settings)?;
     app.run(Until::Signalled)?;
     Ok(Exit::Done)

@@ -1,6 +1,7 @@
 //! The layers settings are read in, and who gave which of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::{ConfigError, DEFAULT_FILE, DEFAULTS, PREFIX, Settings};
 /// Reads all layers; with the settings come their origins, for messages.
 pub(super) fn merge(
     config: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<(Settings, Origins), ConfigError> {
     let defaults = layer(DEFAULTS, "the defaults")?;
     let known = leaves(&defaults);
@@ -93,18 +94,21 @@ fn check_names(
 struct Variables(BTreeMap<String, (String, Value)>);
 
 impl Variables {
+    /// Variables of others may hold anything; ours are text.
     fn read(
-        environment: impl Iterator<Item = (String, String)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
         known: &BTreeMap<String, ValueKind>,
     ) -> Result<Self, ConfigError> {
         let mut found = BTreeMap::new();
-        for (variable, text) in environment.filter(|(name, _)| name.starts_with(PREFIX)) {
+        let named = environment.map(|(name, value)| (name.to_string_lossy().into_owned(), value));
+        for (variable, value) in named.filter(|(name, _)| name.starts_with(PREFIX)) {
             let setting = known.iter().find(|(key, _)| variable_name(key) == variable);
             let Some((key, default)) = setting else {
                 let origin = "the environment".to_owned();
                 return Err(ConfigError::Unknown { key: variable, origin });
             };
-            let value = typed(default, &text).map_err(|why| ConfigError::Invalid {
+            let text = value.to_str().ok_or("is not valid UTF-8");
+            let value = text.and_then(|text| typed(default, text)).map_err(|why| ConfigError::Invalid {
                 key: key.clone(),
                 origin: variable.clone(),
                 why: why.to_owned(),

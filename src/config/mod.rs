@@ -14,6 +14,7 @@ mod tests;
 mod values;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -119,6 +120,8 @@ pub struct Import {
 }
 
 impl Import {
+    /// Most jobs that can be worked on at once; each has two threads.
+    pub const MAX_WORKERS: usize = 64;
     /// Smallest cap on metadata that can be set.
     pub const MIN_METADATA_SIZE: ByteSize = ByteSize(1 << 10);
     /// Largest cap on metadata that can be set: a user with more would leave the database's log.
@@ -223,7 +226,7 @@ impl Settings {
     /// and those of `environment` that start with [`PREFIX`].
     pub fn load(
         config: Option<&Path>,
-        environment: impl Iterator<Item = (String, String)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let (settings, origins) = layers::merge(config, environment)?;
         settings.check(&origins)?;
@@ -237,6 +240,9 @@ impl Settings {
         if !(Import::MIN_METADATA_SIZE..=Import::MAX_METADATA_SIZE).contains(&metadata) {
             let (low, high) = (Import::MIN_METADATA_SIZE, Import::MAX_METADATA_SIZE);
             return refuse("import.max_metadata_size", format!("must be {low} to {high}"));
+        }
+        if self.import.workers.get() > Import::MAX_WORKERS {
+            return refuse("import.workers", format!("must be 1 to {}", Import::MAX_WORKERS));
         }
         if self.import.max_file_size.bytes() == 0 {
             return refuse("import.max_file_size", "must be at least 1 byte".to_owned());

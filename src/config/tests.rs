@@ -9,7 +9,7 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, ConfigErro
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("settings.toml");
     std::fs::write(&path, file).unwrap();
-    let pairs = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let pairs = environment.iter().map(|(name, text)| (OsString::from(*name), OsString::from(*text)));
     Settings::load(Some(&path), pairs)
 }
 
@@ -106,6 +106,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
         ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
         ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),
+        ("[import]\nworkers = 65", "setting \"import.workers\" (given by settings.toml): must be 1 to 64"),
         ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
         ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
         ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
@@ -152,6 +153,18 @@ fn a_variable_that_makes_no_sense_is_refused_by_name() {
         let message = refusal("", &[(name, text)]);
         assert!(message.contains(expected), "{name}={text}\n  said: {message}");
     }
+}
+
+#[test]
+fn a_variable_that_is_no_text_matters_only_if_it_is_ours() {
+    use std::os::unix::ffi::OsStringExt;
+    let load = |name: &str| {
+        let pair = (OsString::from(name), OsString::from_vec(b"data-\xff".to_vec()));
+        Settings::load(Some(Path::new("/dev/null")), std::iter::once(pair))
+    };
+    assert_eq!(load("OLDPWD").unwrap().storage.path, Path::new("intake-data"));
+    let message = load("INTAKE_STORAGE_PATH").unwrap_err().to_string();
+    assert!(message.contains("INTAKE_STORAGE_PATH") && message.contains("UTF-8"), "{message}");
 }
 
 #[test]

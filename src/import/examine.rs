@@ -7,7 +7,7 @@ use crate::domain::{Candidate, Fault, FileFault, Position};
 
 use super::check::{Limits, judge_read};
 use super::read::Rows;
-use super::scan::Scanner;
+use super::scan::{RowSpan, Scanner};
 
 const BLOCK_BYTES: usize = 256 * 1024;
 const CHUNK_ROWS: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
@@ -35,7 +35,7 @@ pub fn examine<R: Read + Seek>(
     mut on_row: impl FnMut(Examined<'_>),
 ) -> io::Result<Result<u64, FileFault>> {
     file.rewind()?;
-    let rows = match scan(&mut file)? {
+    let rows = match find_rows(&mut file, &mut |_| {})? {
         Ok(rows) => rows,
         Err(fault) => return Ok(Err(fault)),
     };
@@ -50,13 +50,17 @@ pub fn examine<R: Read + Seek>(
     Ok(Ok(rows))
 }
 
-fn scan(file: &mut impl Read) -> io::Result<Result<u64, FileFault>> {
+/// Reads on to the end, telling of each row; tells their number, or what is wrong with the file.
+pub fn find_rows(
+    file: &mut impl Read,
+    on_row: &mut impl FnMut(RowSpan),
+) -> io::Result<Result<u64, FileFault>> {
     let mut scanner = Scanner::new();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
         match file.read(&mut block) {
             Ok(0) => return Ok(scanner.finish()),
-            Ok(length) => scanner.push_unreported(&block[..length]),
+            Ok(length) => scanner.push(&block[..length], on_row),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -25,6 +25,14 @@ pub enum StoreError {
     /// Another process has the data directory open.
     #[error("another process is using the data directory {}", .0.display())]
     Locked(PathBuf),
+    /// No place to write to.
+    #[error("the data directory {} (storage.path) cannot be made or written to: {why}", .path.display())]
+    Unusable {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
     /// Written by another version of the program.
     #[error(
         "the data directory has layout version {found}, this program knows version {known}: use the program it was made with"

@@ -126,12 +126,6 @@ impl Store {
         Ok(JOBS.get(tree, &[&ticket.to_be_bytes()])?.map(Arc::new))
     }
 
-    /// The job with this id, if it is unfinished; a look into memory, never at the disk.
-    pub fn active_job(&self, id: &JobId) -> Result<Option<Arc<Job>>> {
-        let core = self.core()?;
-        Ok(active_job(&core, id))
-    }
-
     /// The tickets of all unfinished jobs, in the order of arrival.
     pub fn unfinished(&self) -> Result<Vec<Ticket>> {
         Ok(self.core()?.active.lock().jobs.keys().copied().collect())

@@ -36,7 +36,8 @@ impl Store {
     }
 
     pub(super) fn open_hashing(options: Options, hasher: KeyHasher) -> Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&options.path)?;
+        let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
+        DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
         let core = open_core(&options, &hasher)?;
@@ -114,8 +115,8 @@ pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] 
 
 impl DirectoryLock {
     fn take(directory: &Path) -> Result<Self> {
-        let file =
-            File::options().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
+        let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE));
+        let file = file.map_err(|why| StoreError::Unusable { path: directory.to_owned(), why })?;
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             match file.try_lock() {

@@ -148,6 +148,150 @@ fn a_running_server_is_used_and_standard_input_is_a_file() {
     assert_eq!(jobs[0]["summary"]["inserted"], 3, "{jobs}");
 }
 
+/// A shell gives a pipe such a name for `intake import <(zcat users.json.gz)`.
+#[test]
+fn a_pipe_with_a_name_is_read_like_standard_input() {
+    let place = Place::new();
+    let mut child = intake(&["import", "/dev/stdin"], &[])
+        .current_dir(place.0.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let file = rows(3).replace("user1@example.test", "no address");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), file.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("3 rows: 2 inserted, 0 updated, 1 failed"), "{}", stdout(&output));
+    assert!(place.path("stdin.report.json").exists(), "{}", stdout(&output));
+}
+
+#[test]
+fn imports_at_once_take_turns_with_the_data_directory() {
+    let place = Place::new();
+    let spawn = |name: &str| {
+        let file = place.file(name, &rows(300).replace("user", name));
+        intake(&["import", &file], &[("INTAKE_IMPORT_MAX_FILE_SIZE", "8KB")])
+            .current_dir(place.0.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for import in ["a", "b", "c", "d"].map(spawn) {
+        let output = import.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stdout(&output).contains("300 inserted"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_imported_does_not_hide_what_became_of_the_others() {
+    let place = Place::new();
+    let (first, last) = (place.file("a.json", &rows(3)), place.file("b.json", "[]"));
+    let output = place.run(&["import", &first, "missing.json", &last, "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let outcomes: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(outcomes[0]["summary"]["inserted"], 3, "{outcomes}");
+    let failure = outcomes[1]["failures"][0].as_str().unwrap();
+    assert!(failure.contains("missing.json cannot be read"), "{failure}");
+    assert_eq!(outcomes[2]["jobs"].as_array().unwrap().len(), 1, "{outcomes}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_the_report_and_nothing_else() {
+    let place = Place::new();
+    let file = place.file("users.json", "[{}]");
+    let output = place.run(&["import", &file, "--report", "users.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("choose another name"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(place.path(&file)).unwrap(), "[{}]", "the file is as it was");
+
+    let output = place.run(&["import", &file, "--report", "missing/report.json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("1 rows: 0 inserted, 0 updated, 1 failed"), "{told}");
+    assert!(told.contains("the report missing/report.json cannot be written: No such file"), "{told}");
+    assert!(told.contains("OBJECT_REQUIRED: 1 row, on line 1") && told.contains("job: job_"), "{told}");
+}
+
+#[test]
+fn nothing_is_left_of_standard_input_however_the_command_ends() {
+    let place = Place::new();
+    let temporary = place.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let mut child = intake(&["import", "-"], &[("TMPDIR", temporary.to_str().unwrap())])
+        .current_dir(place.0.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // More than a pipe holds: once it is written, the command is reading.
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), &vec![b' '; 1 << 20]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// A server that answers one request after the other with these, and then is gone.
+fn scripted(answers: &'static [(&str, &str)]) -> String {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (status, body) in answers {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while request.read_line(&mut line).unwrap() > 2 {
+                length =
+                    line.strip_prefix("content-length: ").map_or(length, |it| it.trim().parse().unwrap());
+                line.clear();
+            }
+            request.read_exact(&mut vec![0; length]).unwrap();
+            let bytes = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {bytes}\r\nconnection: close\r\n\r\n{body}")
+                .unwrap();
+        }
+    });
+    url
+}
+
+const CONNECTIONS: (&str, &str) = ("200 OK", r#"[{"id":"con_8dQ2xYz0aBcD1eFg","name":"users"}]"#);
+const ACCEPTED: (&str, &str) = ("202 Accepted", r#"{"id":"job_a","status":"pending"}"#);
+
+#[test]
+fn a_server_that_is_back_in_a_moment_is_asked_again() {
+    let url = scripted(&[
+        CONNECTIONS,
+        ACCEPTED,
+        ("503 Service Unavailable", "{}"),
+        (
+            "200 OK",
+            r#"{"id":"job_a","status":"completed","summary":{"inserted":3,"updated":0,"failed":0,"total":3}}"#,
+        ),
+        ("204 No Content", ""),
+    ]);
+    let place = Place::new();
+    let file = place.file("users.json", &rows(3));
+    let output = place.run(&["import", &file, "--url", &url, "--token", "any"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
+fn the_jobs_of_a_server_that_has_gone_are_named() {
+    let url = scripted(&[CONNECTIONS, ACCEPTED]);
+    let place = Place::new();
+    let file = place.file("users.json", &rows(3));
+    let output = place.run(&["import", &file, "--url", &url, "--token", "any", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(outcome[0]["jobs"], json!(["job_a"]));
+    assert!(outcome[0]["failures"][0].as_str().unwrap().contains("no answer from"), "{outcome}");
+}
+
 #[test]
 fn a_server_elsewhere_is_used_with_a_token() {
     let place = Place::new();
@@ -172,9 +316,10 @@ fn wrong_usage_ends_with_2_and_what_cannot_run_with_1() {
     ] {
         assert_eq!(place.run(wrong).status.code(), Some(2), "{wrong:?}");
     }
-    let output = place.run(&["import", "missing.json"]);
+    let file = place.file("file", "");
+    let output = place.run_with(&["serve"], &[("INTAKE_STORAGE_PATH", &file)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("missing.json"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the data directory file (storage.path)"), "{}", stderr(&output));
     let output = place.run_with(&["serve"], &[("INTAKE_IMPORT_MAX_FIEL_SIZE", "1MB")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("INTAKE_IMPORT_MAX_FIEL_SIZE"), "{}", stderr(&output));
