@@ -157,6 +157,7 @@ fn send(
     part: &Part,
     bar: &ProgressBar,
 ) -> Result<Job, Problem> {
+    let mut pause = FIRST_PAUSE;
     loop {
         let (body, bytes) = part.body(source.file()?)?;
         match client.upload(form, body, bytes)? {
@@ -164,9 +165,11 @@ fn send(
                 bar.set_message("");
                 return Ok(job);
             }
-            Answer::Later(pause) => {
+            Answer::Later(wanted) => {
+                // The places are taken by jobs of our own as a rule, and are soon free.
                 bar.set_message("(waiting for the server to take more)");
-                thread::sleep(pause.min(LONGEST_PAUSE));
+                thread::sleep(pause.min(wanted));
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }

@@ -115,10 +115,9 @@ impl FailedRow {
             bytes <= Self::MAX_FAULT_BYTES
         });
         let (kept, all) = (kept.count().max(1), faults.len());
-        if kept < all {
-            faults.truncate(kept);
-            let code = faults[0].code;
-            faults.push(Fault::of_row(code, format!("The row has {} further errors", all - kept)));
+        faults.truncate(kept);
+        if let Some(last) = faults.last_mut().filter(|_| kept < all) {
+            last.hint = Some(format!("the row has {} further errors", all - kept));
         }
         Self { index, line, user, faults }
     }

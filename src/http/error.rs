@@ -232,8 +232,7 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
-            "The server's disk is nearly full. Nothing of the upload was kept; try again when there is room."
-                .to_owned(),
+            "The server's disk is nearly full; try again when there is room.".to_owned(),
         ),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "", "Internal error.".to_owned()),
     }

@@ -39,7 +39,8 @@ struct Prepared {
     rows: Vec<ChunkRow>,
 }
 
-/// Works on a job from where it stands until it has ended, or `pause` says so after a chunk.
+/// Works on a job from where it stands until it has ended, or until `pause`, which sees it after each
+/// chunk, says so.
 ///
 /// Returns the job as it stands then. Running it again goes on from there; what was committed is not
 /// done again.
@@ -48,7 +49,7 @@ pub fn run(
     job: &Arc<Job>,
     limits: Limits,
     now: impl Fn() -> Timestamp + Sync,
-    pause: impl Fn() -> bool,
+    pause: impl Fn(&Job) -> bool,
 ) -> Result<Arc<Job>, RunError> {
     let Some(progress) = job.progress() else {
         return Ok(job.clone());
@@ -60,13 +61,13 @@ pub fn run(
     let (sender, receiver) = sync_channel(AHEAD);
     thread::scope(|scope| {
         let (now, mut job) = (&now, job.clone());
-        let ids = job.clone();
-        scope.spawn(move || prepare_all(store, &ids, progress, file, limits, now, &sender));
+        let begun_as = job.clone();
+        scope.spawn(move || prepare_all(store, &begun_as, progress, file, limits, now, &sender));
         for prepared in receiver {
             let Prepared { raw, rows } = prepared?;
             let fail = |at: usize, faults| failed_row(&raw, at, faults);
             job = store.apply(&job, &rows, now(), &fail)?;
-            if job.progress().is_none() || pause() {
+            if job.progress().is_none() || pause(&job) {
                 return Ok(job);
             }
         }

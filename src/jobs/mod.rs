@@ -30,8 +30,6 @@ pub const MAX_ATTEMPTS: u32 = 10;
 
 /// How long a job is worked on while others wait.
 const TURN: Duration = Duration::from_millis(250);
-/// How long it is worked on while none waits, so that the pace is measured while a long job runs.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
 /// Pause after a fault of the store, before it is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of file per second, before anything was measured.
@@ -138,7 +136,10 @@ impl Shared {
 
     fn run(&self, job: &Arc<Job>) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let pause = || self.queue.is_stopping() || is_turn_over(begun.elapsed(), || self.queue.is_wanted());
+        let pause = |at: &Job| {
+            self.note_pace(job, at, begun.elapsed());
+            self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted())
+        };
         let run = || import::run(&self.store, job, self.limits, now, pause);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(after)) => {
@@ -213,10 +214,6 @@ impl Shared {
             self.queue.submit(ticket);
         }
     }
-}
-
-fn is_turn_over(length: Duration, is_wanted: impl Fn() -> bool) -> bool {
-    LONGEST_TURN <= length || (TURN <= length && is_wanted())
 }
 
 fn now() -> Timestamp {

@@ -158,10 +158,3 @@ fn tiny_files_do_not_change_what_is_thought_of_the_pace() {
     let large = accept(&store, &connection, 2, &format!("[]{blanks}"));
     assert_eq!(engine.time_left_seconds(&large), 2);
 }
-
-#[test]
-fn a_turn_is_short_while_others_wait_and_ends_in_any_case_to_measure_the_pace() {
-    let over = |length, is_wanted| is_turn_over(length, || is_wanted);
-    assert_eq!((over(TURN / 2, true), over(TURN, true)), (false, true));
-    assert_eq!((over(TURN, false), over(LONGEST_TURN, false)), (false, true));
-}

@@ -287,7 +287,7 @@ impl<'a> Rows<'a> {
 
     /// Adds everything but the job to `change`; returns the edit to publish and where the job is then.
     fn write(mut self, change: &mut Change) -> Result<(Edit<'a>, Stage)> {
-        self.edit.write(change);
+        self.edit.write(change)?;
         let ticket = self.job.ticket;
         failures::put(change, ticket, self.failed.iter().map(AsRef::as_ref))?;
         for (name, row) in &self.claims {

@@ -90,7 +90,7 @@ impl Block {
         slot.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut raw = Vec::with_capacity(2 + 4 * self.ends.len() + self.records.len());
         raw.extend(u16::try_from(self.ends.len()).unwrap_or(u16::MAX).to_le_bytes());
         raw.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
@@ -114,14 +114,14 @@ impl Block {
 }
 
 /// A tag, then LZ4 with the size first.
-pub(super) fn compress(raw: &[u8]) -> Vec<u8> {
+pub(super) fn compress(raw: &[u8]) -> Result<Vec<u8>> {
     let mut value = vec![0; 5 + lz4_flex::block::get_maximum_output_size(raw.len())];
     value[0] = TAG;
     value[1..5].copy_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
-    // The buffer has the size that LZ4 names as sufficient.
-    let length = lz4_flex::block::compress_into(raw, &mut value[5..]).unwrap_or_default();
+    let length = lz4_flex::block::compress_into(raw, &mut value[5..])
+        .map_err(|error| StoreError::Corrupt(format!("a block does not encode: {error}")))?;
     value.truncate(5 + length);
-    value
+    Ok(value)
 }
 
 /// The opposite of [`compress`]; anything else is an error, never a panic.
@@ -155,7 +155,7 @@ mod tests {
             let record: Vec<u8> = (0..6 << 10).map(|at: u32| (at * (user + 7) % 251) as u8).collect();
             assert_eq!(block.push(&record), user);
         }
-        assert_eq!(Block::decode(&block.encode()).unwrap(), block);
+        assert_eq!(Block::decode(&block.encode().unwrap()).unwrap(), block);
         assert!(!block.has_room_for(1));
     }
 
@@ -167,7 +167,7 @@ mod tests {
         }
         block.delete(1);
         assert!(block.replace(0, b"annabel"));
-        let block = Block::decode(&block.encode()).unwrap();
+        let block = Block::decode(&block.encode().unwrap()).unwrap();
         assert_eq!(block.records().collect::<Vec<_>>(), [(0, b"annabel".as_slice()), (2, b"cy")]);
         assert_eq!((block.len(), block.record(1), block.record(3)), (3, None, None));
     }
@@ -191,7 +191,7 @@ mod tests {
     fn a_damaged_value_is_an_error() {
         let mut block = Block::default();
         block.push(b"somebody");
-        let good = block.encode();
+        let good = block.encode().unwrap();
         for cut in 0..good.len() {
             assert!(Block::decode(&good[..cut]).is_err(), "cut after {cut} bytes");
         }

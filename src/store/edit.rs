@@ -126,13 +126,14 @@ impl<'a> Edit<'a> {
     }
 
     /// Adds the changed blocks to `change`.
-    pub(super) fn write(&self, change: &mut Change) {
+    pub(super) fn write(&self, change: &mut Change) -> Result<()> {
         for number in &self.changed {
             if let Some(block) = self.blocks.get(number) {
                 let key = [&self.connection.to_be_bytes()[..], &number.to_be_bytes()];
-                BLOCKS.put_bytes(change, &key, block.encode());
+                BLOCKS.put_bytes(change, &key, block.encode()?);
             }
         }
+        Ok(())
     }
 
     /// Makes the directory follow, after the commit. Returns the new open block.

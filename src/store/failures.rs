@@ -22,7 +22,7 @@ pub(super) fn put<'a>(
         let bytes = postcard::to_allocvec(row)
             .map_err(|error| StoreError::Corrupt(format!("a failed row does not encode: {error}")))?;
         if !page.is_empty() && page.len() + bytes.len() > PAGE_BYTES {
-            put_page(change, ticket, first, &page);
+            put_page(change, ticket, first, &page)?;
             page.clear();
         }
         if page.is_empty() {
@@ -31,13 +31,14 @@ pub(super) fn put<'a>(
         page.extend(bytes);
     }
     if !page.is_empty() {
-        put_page(change, ticket, first, &page);
+        put_page(change, ticket, first, &page)?;
     }
     Ok(())
 }
 
-fn put_page(change: &mut Change, ticket: Ticket, first: u64, page: &[u8]) {
-    FAILURES.put_bytes(change, &[&ticket.to_be_bytes(), &first.to_be_bytes()], compress(page));
+fn put_page(change: &mut Change, ticket: Ticket, first: u64, page: &[u8]) -> Result<()> {
+    FAILURES.put_bytes(change, &[&ticket.to_be_bytes(), &first.to_be_bytes()], compress(page)?);
+    Ok(())
 }
 
 /// The first page that starts at row `from` or later, and where the one after it starts.

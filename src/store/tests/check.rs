@@ -65,7 +65,7 @@ fn two_stored_users_with_one_key_are_refused_at_start_by_name() {
     keys::BLOCKS.put_bytes(
         &mut change,
         &[&store.connection.number.to_be_bytes(), &0_u32.to_be_bytes()],
-        block.encode(),
+        block.encode().unwrap(),
     );
     core.commit(&mut core.writer.lock(), change).unwrap().done();
     drop(core);
