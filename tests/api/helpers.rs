@@ -75,6 +75,25 @@ impl Server {
         Self::spawn_ephemeral(&mut intake(&arguments, &[]))
     }
 
+    /// A throwaway server with the connections `one` and `two`, whose ids end with their numbers.
+    pub fn with_two_connections() -> Self {
+        Self::ephemeral_configured(
+            r#"
+        [[clients]]
+        client_id = "importer"
+        client_secret = "0123456789abcdef0123456789abcdef"
+        [[connections]]
+        name = "one"
+        id = "con_0000000000000001"
+        clients = ["importer"]
+        [[connections]]
+        name = "two"
+        id = "con_0000000000000002"
+        clients = ["importer"]
+            "#,
+        )
+    }
+
     fn spawn_ephemeral(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let about: Value = serde_json::from_str(&first_line(child.stdout.take().unwrap())).unwrap();

@@ -165,21 +165,7 @@ fn external_ids(list: &Value) -> Vec<&str> {
 
 #[test]
 fn jobs_are_listed_newest_first_by_filter_and_page() {
-    let server = Server::ephemeral_configured(
-        r#"
-        [[clients]]
-        client_id = "importer"
-        client_secret = "0123456789abcdef0123456789abcdef"
-        [[connections]]
-        name = "one"
-        id = "con_0000000000000001"
-        clients = ["importer"]
-        [[connections]]
-        name = "two"
-        id = "con_0000000000000002"
-        clients = ["importer"]
-        "#,
-    );
+    let server = Server::with_two_connections();
     assert_eq!(server.get("/api/v2/jobs").text, "[]");
     let (one, two) = ("con_0000000000000001", "con_0000000000000002");
     let mut ids = Vec::new();

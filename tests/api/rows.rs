@@ -497,21 +497,7 @@ fn a_second_row_is_recognised_far_behind_the_first() {
 
 #[test]
 fn an_address_is_one_user_in_each_connection() {
-    let server = Server::ephemeral_configured(
-        r#"
-        [[clients]]
-        client_id = "importer"
-        client_secret = "0123456789abcdef0123456789abcdef"
-        [[connections]]
-        name = "one"
-        id = "con_0000000000000001"
-        clients = ["importer"]
-        [[connections]]
-        name = "two"
-        id = "con_0000000000000002"
-        clients = ["importer"]
-        "#,
-    );
+    let server = Server::with_two_connections();
     let import = |connection: &str, verified: bool, upsert: bool| {
         let file = json!([{ "email": "ann@x.test", "email_verified": verified, "username": "ann" }]);
         let answer = server.upload(&Form::import(connection, &file.to_string(), upsert));
