@@ -6,11 +6,13 @@
 //! | cut it up | `read` | a good file and a position | chunks of rows, each with where to go on |
 //! | judge each row | `check` | a row's text | a [`Candidate`], or all its faults |
 //! | show what failed | `report` | a row's text | the same, without its secrets |
+//! | work on a job | `run` | a job and its file | users in the store, row by row accounted for |
 //!
 //! `tokens` is what the last two share: steps through JSON text without converting it.
 //!
-//! Deliberately absent: the store (so [`examine()`] can judge a file on any machine), other users
-//! (whether an address is taken is for whoever applies the rows), HTTP, threads, time.
+//! `run` alone knows the store, and has one thread read ahead of the one that writes; all else is plain
+//! functions, so that [`examine()`] can judge a file on any machine. Deliberately absent: HTTP, the
+//! queue of jobs, the clock, and whether an address is taken, which the store finds out.
 //!
 //! **Invariant:** no file makes this room use more memory than a few blocks and one chunk, and no
 //! byte of a value's text changes between the file and the [`Candidate`], except blanks between

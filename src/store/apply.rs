@@ -1,8 +1,8 @@
 //! Writing a chunk of rows: who is new, who is changed, who cannot be.
 //!
-//! Everything one chunk does is a single commit: blocks, failed rows, the job's counters and place,
-//! and at the end of the job its outcome. The directory and the job's public status follow the
-//! commit, never the other way round.
+//! What a chunk does is one commit, or a few if it is large, and each of them is whole: blocks, failed
+//! rows, the job's counters and place, and at the end of the job its outcome. The directory and the
+//! job's public status follow the commit, never the other way round.
 //!
 //! **Who came first.** The second row of a file for one user must fail, even across chunks, crashes
 //! and in upserts. The id of a user that the job made tells the row (see [`IdSeries`](crate::domain::IdSeries));

@@ -151,13 +151,19 @@ impl<'a> Making<'a> {
     /// Sets the mark, before the first file of a new database is there.
     fn begin(directory: &'a Path, database: &Path) -> Result<Self> {
         let making = Self { directory, mark: directory.join("database.new") };
-        if making.mark.exists() && !Witness::has_seen_a_commit(directory) && database.exists() {
+        let acknowledged = Witness::acknowledged(directory);
+        if making.mark.exists() && acknowledged == 0 && database.exists() {
             fs::remove_dir_all(database)?;
         }
-        if !database.exists() {
-            File::create(&making.mark)?;
-            File::open(directory)?.sync_all()?;
+        if database.exists() {
+            return Ok(making);
         }
+        if acknowledged > 0 {
+            // Nothing is made in its place: the mark must never lie beside a database put back later.
+            return Err(StoreError::Lost { found: 0, acknowledged });
+        }
+        File::create(&making.mark)?;
+        File::open(directory)?.sync_all()?;
         Ok(making)
     }
 

@@ -47,10 +47,10 @@ impl Witness {
         }
     }
 
-    /// Whether anything in this directory was ever acknowledged.
-    pub(super) fn has_seen_a_commit(directory: &Path) -> bool {
+    /// The last commit acknowledged in this directory; 0 if there never was one.
+    pub(super) fn acknowledged(directory: &Path) -> u64 {
         let witness = File::open(directory.join(FILE)).map(Self);
-        witness.is_ok_and(|witness| witness.last().is_some_and(|seal| seal.commit > 0))
+        witness.ok().and_then(|witness| witness.last()).map_or(0, |seal| seal.commit)
     }
 
     /// Remembers `seal`, durably.

@@ -76,7 +76,8 @@ fn an_older_database_under_a_newer_witness_is_refused() {
     assert!(matches!(store.open(), Err(StoreError::Lost { found: 3, acknowledged: 5 })));
     fs::remove_dir_all(&database).unwrap();
     assert!(matches!(store.open(), Err(StoreError::Lost { found: 0, acknowledged: 5 })));
-    put_back(&new, &database);
+    assert!(!database.exists(), "a refusal makes nothing");
+    copy(&new, &database);
     store.open().unwrap();
     assert_eq!(store.users().len(), 2);
 }
@@ -163,6 +164,22 @@ fn a_database_that_a_power_cut_left_unmade_is_made_anew_and_no_other_is() {
     fs::write(store.options.path.join("database.new"), b"").unwrap();
     store.restart();
     assert_eq!(store.users().len(), 1, "the witness knows that this one is in use");
+}
+
+#[test]
+fn a_database_that_is_gone_is_missed_and_none_is_made_in_its_place() {
+    let mut store = TestStore::new();
+    store.import(&Import::insert(1, rows!["ann@acme.test"]));
+    store.close();
+    let (database, aside) = (store.options.path.join("database"), store.options.path.join("aside"));
+    fs::rename(&database, &aside).unwrap();
+    let refused = Store::open(store.options.clone()).unwrap_err();
+    assert!(matches!(refused, StoreError::Lost { found: 0, .. }), "{refused}");
+    assert!(!database.exists() && !store.options.path.join("database.new").exists());
+    fs::rename(&aside, &database).unwrap();
+    fs::remove_file(store.options.path.join("witness")).unwrap();
+    store.restart();
+    assert_eq!(store.users().len(), 1, "what is put back is never thrown away");
 }
 
 #[test]
