@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use intake::domain::Candidate;
+use intake::domain::{Candidate, Owed};
 use serde_json::Value;
 use support::bare::{candidate, connection, import, open};
 use support::generator;
@@ -91,7 +91,7 @@ fn bare(rows: u64) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let candidates: Vec<Candidate> = (0..rows).map(candidate).collect();
     let store = open(directory.path());
-    let connection = store.create_connection(connection()).unwrap();
+    let connection = store.create_connection(connection(), Owed::nothing()).unwrap();
     rows as f64 / import(&store, &connection, 1, false, &candidates).total.as_secs_f64()
 }
 

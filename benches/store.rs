@@ -13,7 +13,7 @@
 
 use std::time::Instant;
 
-use intake::domain::Candidate;
+use intake::domain::{Candidate, Owed};
 use support::bare::{candidate, connection, import, open};
 use support::generator;
 use support::machine::{disk, resident};
@@ -38,7 +38,7 @@ fn run(rows: u64) {
     let bytes: usize = (0..rows.min(1000)).map(|i| generator::row(i).len()).sum();
     let before = resident();
     let store = open(directory.path());
-    let connection = store.create_connection(connection()).unwrap();
+    let connection = store.create_connection(connection(), Owed::nothing()).unwrap();
     for (number, upsert) in [(1, false), (2, true)] {
         let spent = import(&store, &connection, number, upsert, &candidates);
         println!(

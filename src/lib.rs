@@ -1,13 +1,16 @@
 //! intake: the self-hosted server that takes a user base in.
 //!
 //! Data walks one way: a request comes in by [`http`], work waits in [`jobs`], [`import`] turns a
-//! file into users, [`store`] keeps them.
+//! file into users, [`store`] keeps them. Letters and events that are owed lie in the store, where
+//! [`notify`] finds them.
 //!
 //! | room | owns | may see |
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
 //! | [`cli`] | the command line; names clap | app, config, import (rules only), domain |
-//! | [`http`] | the API; names actix | jobs, import (its scanner), store, tokens, domain |
+//! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), login, notify, store, tokens, domain |
+//! | [`login`] | passwords, reset tickets, attempts; names argon2 | notify (its letters), store, tokens, domain |
+//! | [`notify`] | letters, mailer, log streams; names lettre | store, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`store`] | everything on disk; names sled | domain |
@@ -24,5 +27,7 @@ pub mod domain;
 pub mod http;
 pub mod import;
 pub mod jobs;
+pub mod login;
+pub mod notify;
 pub mod store;
 pub mod tokens;

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const EVERY_ROOM: &[&str] = &["app", "cli", "config", "domain", "http", "import", "jobs", "store", "tokens"];
+const EVERY_ROOM: &[&str] =
+    &["app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens"];
 
 /// Each room and what it may see.
 const PLAN: &[(&str, &[&str])] = &[
@@ -13,9 +14,11 @@ const PLAN: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
-    ("http", &["jobs", "import", "store", "tokens", "domain"]),
+    ("http", &["jobs", "import", "login", "notify", "store", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
+    ("login", &["notify", "store", "tokens", "domain"]),
+    ("notify", &["store", "domain"]),
     ("store", &["domain"]),
     ("tokens", &["domain"]),
 ];
@@ -30,7 +33,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),
     ("clap", "cli"),
-    ("ureq", "cli"),
+    ("lettre", "notify"),
+    ("standardwebhooks", "notify"),
+    ("argon2", "login"),
     ("indicatif", "cli"),
     ("config", "config"),
 ];

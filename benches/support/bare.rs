@@ -6,10 +6,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use intake::domain::{
-    Candidate, Connection, ConnectionId, DATABASE_STRATEGY, Email, IdSeries, Job, JobId, Position, Timestamp,
-    Username,
+    Candidate, Connection, ConnectionId, Email, IdSeries, Job, JobId, Owed, Position, Timestamp, Username,
 };
-use intake::store::{ChunkRow, NewJob, Options, Store};
+use intake::store::{ChunkRow, NewJob, Options, Store, Words};
 
 /// Rows of the first chunks; all others are as large as the last of these.
 const CHUNKS: [usize; 5] = [512, 512, 1024, 2048, 4096];
@@ -42,7 +41,7 @@ pub(crate) fn import(
         rows: Ok(candidates.len() as u64),
     };
     let upload = store.begin_upload(&new.id).unwrap();
-    let mut job = store.enqueue(new, upload).unwrap();
+    let mut job = store.enqueue(new, upload, Owed::nothing()).unwrap();
     let begun = Instant::now();
     let (mut draft, mut apply) = (Duration::ZERO, Duration::ZERO);
     std::thread::scope(|scope| {
@@ -82,7 +81,14 @@ fn chunk(store: &Store, ids: IdSeries, first: usize, candidates: &[Candidate]) -
 }
 
 fn applied(store: &Store, job: &Job, chunk: &[ChunkRow]) -> std::sync::Arc<Job> {
-    store.apply(job, chunk, NOW, &|_, faults| panic!("{faults:?}")).unwrap()
+    store
+        .apply(
+            job,
+            chunk,
+            NOW,
+            Words { failed_row: &|_, faults| panic!("{faults:?}"), ended: &|_| Owed::nothing() },
+        )
+        .unwrap()
 }
 
 /// Row `i`, parsed.
@@ -110,11 +116,5 @@ pub(crate) fn open(directory: &Path) -> Store {
 
 /// A connection to be made.
 pub(crate) fn connection() -> Connection {
-    Connection {
-        number: 0,
-        id: ConnectionId::from_entropy([1; 16]),
-        name: "users".to_owned(),
-        strategy: DATABASE_STRATEGY.to_owned(),
-        enabled_clients: Vec::new(),
-    }
+    Connection::database(ConnectionId::from_entropy([1; 16]), "users".to_owned(), Vec::new())
 }

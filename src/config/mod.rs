@@ -16,7 +16,7 @@ mod values;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -54,6 +54,14 @@ pub struct Settings {
     pub import: Import,
     /// Access tokens.
     pub tokens: Tokens,
+    /// Letters.
+    pub mail: Mail,
+    /// Delivery of log streams.
+    pub webhooks: Webhooks,
+    /// Sign-in and passwords.
+    pub login: Login,
+    /// How long things are kept.
+    pub retention: Retention,
     /// The log.
     pub log: Log,
     /// Connections to create when they are missing.
@@ -74,6 +82,8 @@ pub struct Server {
     /// The URL clients use.
     #[serde(deserialize_with = "text")]
     pub public_url: PublicUrl,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// `[tenant]`
@@ -148,6 +158,163 @@ pub struct Tokens {
 impl Tokens {
     /// Longest lifetime that can be set.
     pub const MAX_LIFETIME: Duration = Duration::from_hours(365 * 24);
+}
+
+/// `[mail]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Where letters go.
+    #[serde(deserialize_with = "text")]
+    pub transport: MailTransport,
+    /// Who they are from: an address, or `Name <address>`.
+    #[serde(deserialize_with = "text")]
+    pub from: NonEmpty,
+    /// The mail server.
+    pub smtp_host: String,
+    /// Its port; 0 is the usual one.
+    #[serde(deserialize_with = "whole")]
+    pub smtp_port: usize,
+    /// How the connection to it is kept private.
+    #[serde(deserialize_with = "text")]
+    pub smtp_security: SmtpSecurity,
+    /// Who we are to it; empty if it asks nobody.
+    pub smtp_user: String,
+    /// The password for that.
+    pub smtp_password: Secret,
+    /// A file with that password.
+    #[serde(deserialize_with = "text")]
+    pub smtp_password_file: PathBuf,
+    /// Certificates (PEM) to trust besides the public ones.
+    #[serde(deserialize_with = "text")]
+    pub smtp_ca_file: PathBuf,
+    /// How long the server may take for each answer.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// Pause after the first try that failed.
+    #[serde(deserialize_with = "duration")]
+    pub retry_first: Duration,
+    /// Longest pause between two tries.
+    #[serde(deserialize_with = "duration")]
+    pub retry_longest: Duration,
+    /// Age at which a letter is given up.
+    #[serde(deserialize_with = "duration")]
+    pub give_up_after: Duration,
+}
+
+/// Where letters go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTransport {
+    /// Into files in the data directory.
+    File,
+    /// To a mail server.
+    Smtp,
+    /// Nowhere: none are written.
+    Off,
+}
+
+impl FromStr for MailTransport {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "file" => Ok(Self::File),
+            "smtp" => Ok(Self::Smtp),
+            "off" => Ok(Self::Off),
+            _ => Err("expected file, smtp or off"),
+        }
+    }
+}
+
+/// How the connection to a mail server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after a greeting; without it nothing is sent.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
+impl FromStr for SmtpSecurity {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tls" => Ok(Self::Tls),
+            "starttls" => Ok(Self::StartTls),
+            "none" => Ok(Self::None),
+            _ => Err("expected tls, starttls or none"),
+        }
+    }
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Whether events may go to private, loopback and link-local addresses, and by plain `http`.
+    pub allow_private_targets: bool,
+    /// How long a receiver may take.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// Pause after the first try that failed.
+    #[serde(deserialize_with = "duration")]
+    pub retry_first: Duration,
+    /// Longest pause between two tries.
+    #[serde(deserialize_with = "duration")]
+    pub retry_longest: Duration,
+    /// How long a stream may fail until it is suspended.
+    #[serde(deserialize_with = "duration")]
+    pub suspend_after: Duration,
+    /// How many streams there may be.
+    #[serde(deserialize_with = "whole")]
+    pub max_streams: usize,
+}
+
+/// `[login]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Connection of users who sign in without naming one; empty: the only one there is.
+    pub default_connection: String,
+    /// Whether an imported user is told that a password has to be set first.
+    pub explain_password_change: bool,
+    /// Failures of one user from one address until that is blocked.
+    #[serde(deserialize_with = "whole")]
+    pub max_failures: NonZeroUsize,
+    /// Failures from one address until that is blocked.
+    #[serde(deserialize_with = "whole")]
+    pub max_address_failures: NonZeroUsize,
+    /// How long a block lasts.
+    #[serde(deserialize_with = "duration")]
+    pub block_for: Duration,
+    /// Pause between two reset mails that nobody asked for.
+    #[serde(deserialize_with = "duration")]
+    pub reset_mail_pause: Duration,
+    /// How long the link in a reset mail is good.
+    #[serde(deserialize_with = "duration")]
+    pub reset_link_lifetime: Duration,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Jobs and their failed rows, after their end.
+    #[serde(deserialize_with = "duration")]
+    pub jobs: Duration,
+    /// Events of the tenant log.
+    #[serde(deserialize_with = "duration")]
+    pub logs: Duration,
+    /// Events that a log stream still has to send.
+    #[serde(deserialize_with = "duration")]
+    pub unsent_logs: Duration,
+    /// Letters that were given up.
+    #[serde(deserialize_with = "duration")]
+    pub letters: Duration,
+    /// How often it is looked what is old.
+    #[serde(deserialize_with = "duration")]
+    pub check_every: Duration,
 }
 
 /// `[log]`

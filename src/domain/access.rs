@@ -46,13 +46,18 @@ scopes! {
     UpdateClientKeys => "update:client_keys",
     CreateClientGrants => "create:client_grants",
     ReadClientGrants => "read:client_grants",
+    UpdateClientGrants => "update:client_grants",
+    DeleteClientGrants => "delete:client_grants",
     ReadLogs => "read:logs",
+    ReadLogsUsers => "read:logs_users",
     CreateLogStreams => "create:log_streams",
     ReadLogStreams => "read:log_streams",
     UpdateLogStreams => "update:log_streams",
     DeleteLogStreams => "delete:log_streams",
     CreateUserTickets => "create:user_tickets",
     ReadStats => "read:stats",
+    ReadOutbox => "read:outbox",
+    UpdateOutbox => "update:outbox",
 }
 
 /// A text that is none of the [`Scope::ALL`].

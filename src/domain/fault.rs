@@ -33,6 +33,23 @@ pub enum Code {
     ConflictUsername,
 }
 
+impl Code {
+    /// Every kind, in the order of their declaration. The store counts rows in this order.
+    pub const ALL: [Self; 11] = [
+        Self::ObjectRequired,
+        Self::InvalidType,
+        Self::InvalidFormat,
+        Self::ObjectAdditionalProperties,
+        Self::NotPassed,
+        Self::MinLength,
+        Self::MaxLength,
+        Self::DuplicatedProperty,
+        Self::ProfileSizeExceeded,
+        Self::DuplicatedUser,
+        Self::ConflictUsername,
+    ];
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)

@@ -83,6 +83,17 @@ short_id!(
     "con_"
 );
 
+short_id!(
+    /// The id of a client's grant.
+    GrantId,
+    "cgr_"
+);
+short_id!(
+    /// The id of a log stream.
+    StreamId,
+    "lst_"
+);
+
 /// The id of a user; `auth0|` + 24 hex digits to the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UserId([u8; 12]);

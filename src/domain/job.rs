@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, FileFault, IdSeries, JobId, Timestamp};
+use super::{Code, ConnectionId, FailedRow, FileFault, IdSeries, JobId, Timestamp};
 
 /// A job's place in the order of arrival; never used again.
 pub type Ticket = u64;
@@ -69,6 +69,14 @@ impl Job {
             Stage::Completed { .. } | Stage::Failed { .. } => None,
         }
     }
+
+    /// When it ended, if it has.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Pending(_) => None,
+            Stage::Completed { at, .. } | Stage::Failed { at, .. } => Some(at),
+        }
+    }
 }
 
 /// Everything a job needs to go on after its last committed chunk.
@@ -110,4 +118,27 @@ pub struct Summary {
     pub inserted: u64,
     /// All of them.
     pub total: u64,
+    /// What was wrong with the failed ones.
+    pub faults: FaultCounts,
+}
+
+/// In how many rows each kind of fault was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FaultCounts([u64; Code::ALL.len()]);
+
+impl FaultCounts {
+    /// Counts a row; faults of one kind count once.
+    pub fn add(&mut self, row: &FailedRow) {
+        for (code, count) in Code::ALL.iter().zip(&mut self.0) {
+            *count += u64::from(row.faults.iter().any(|fault| fault.code == *code));
+        }
+    }
+
+    /// The kinds that were found, the commonest first.
+    pub fn commonest(&self) -> Vec<(Code, u64)> {
+        let counts = Code::ALL.iter().copied().zip(self.0);
+        let mut found: Vec<_> = counts.filter(|(_, rows)| *rows > 0).collect();
+        found.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+        found
+    }
 }

@@ -6,19 +6,27 @@
 mod access;
 mod connection;
 mod email;
+mod event;
 mod fault;
 mod ids;
 mod job;
+mod letter;
+mod login;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
 mod user;
 
 pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
-pub use connection::{Client, Connection, DATABASE_STRATEGY};
+pub use connection::{Client, ClientGrant, Connection, DATABASE_STRATEGY, default_options};
 pub use email::{Email, EmailFault};
+pub use event::{Event, EventType, LogId, Logged, Origin, UnknownEventType};
 pub use fault::{Code, FailedRow, Fault, FileFault};
-pub use ids::{ConnectionId, IdSeries, InvalidId, JobId, UserId};
-pub use job::{Job, Position, Progress, Stage, Summary, Ticket};
+pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId, UserId};
+pub use job::{FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
+pub use letter::{Fate, Letter, Owed, Posted};
+pub use login::{Credential, ResetTicket};
+pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use time::Timestamp;
 pub use user::{Candidate, User, Username, UsernameFault};

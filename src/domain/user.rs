@@ -73,6 +73,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
+    /// Whether it may not sign in.
+    pub blocked: bool,
     /// JSON text of an object.
     pub app_metadata: Option<String>,
     /// JSON text of an object.

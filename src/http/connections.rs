@@ -140,12 +140,10 @@ mod tests {
     use super::*;
 
     fn connections(count: u32) -> Vec<Connection> {
+        let id: ConnectionId = "con_8dQ2xYz0aBcD1eFg".parse().unwrap();
         let one = |number| Connection {
             number,
-            id: "con_8dQ2xYz0aBcD1eFg".parse().unwrap(),
-            name: format!("db-{number}"),
-            strategy: "auth0".to_owned(),
-            enabled_clients: Vec::new(),
+            ..Connection::database(id.clone(), format!("db-{number}"), Vec::new())
         };
         (1..=count).map(one).collect()
     }

@@ -10,11 +10,12 @@ use tracing::info;
 
 use super::auth::{Granted, Import};
 use super::body::{Body, content_length};
+use super::caller::Caller;
 use super::error::ApiError;
 use super::upload::{Order, receive};
 use super::views::JobView;
 use super::{State, json, now};
-use crate::domain::{Connection, IdSeries, Job, JobId};
+use crate::domain::{Connection, Event, IdSeries, Job, JobId};
 use crate::import::Scanner;
 use crate::store::{NewJob, Upload};
 use crate::tokens::random;
@@ -23,7 +24,7 @@ use crate::tokens::random;
 /// are on disk, and will be worked on even if the process dies now. After any refusal nothing is
 /// left of the upload.
 pub(super) async fn create(
-    _: Granted<Import>,
+    granted: Granted<Import>,
     request: HttpRequest,
     state: Data<State>,
     payload: Payload,
@@ -31,7 +32,7 @@ pub(super) async fn create(
     let body = Body::new(payload.into_inner(), state.max_file_size);
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
     let mut spool = Spool { state: state.clone(), id, writing: None };
-    let accepted = accept(&request, &state, &body, &mut spool).await;
+    let accepted = accept(&granted.caller, &request, &state, &body, &mut spool).await;
     spool.clear().await;
     body.drain().await;
     let job = accepted?;
@@ -40,6 +41,7 @@ pub(super) async fn create(
 }
 
 async fn accept(
+    caller: &Caller,
     request: &HttpRequest,
     state: &Data<State>,
     body: &Body,
@@ -53,19 +55,20 @@ async fn accept(
     let connection = state.store(move |store| store.connection(&connection_id)).await?;
     let connection = importable(connection)?;
     let file = spool.finish().await?.ok_or(ApiError::EmptyUsers)?;
-    enqueue(state, spool.id.clone(), connection, order, file).await
+    enqueue(caller, state, spool.id.clone(), connection, order, file).await
 }
 
 fn importable(connection: Option<Connection>) -> Result<Connection, ApiError> {
     match connection {
         None => Err(ApiError::UnknownConnection),
         Some(connection) if !connection.is_database() => Err(ApiError::NoDatabase),
-        Some(connection) if connection.enabled_clients.is_empty() => Err(ApiError::NotEnabled),
+        Some(connection) if !connection.is_enabled() => Err(ApiError::NotEnabled),
         Some(connection) => Ok(connection),
     }
 }
 
 async fn enqueue(
+    caller: &Caller,
     state: &State,
     id: JobId,
     connection: Connection,
@@ -75,6 +78,7 @@ async fn enqueue(
     let created_at = now();
     let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
     let engine = state.engine.clone();
+    let event = accepted(caller, &id, &connection, &order);
     let enqueued = state.store(move |store| {
         let job = NewJob {
             id,
@@ -86,12 +90,21 @@ async fn enqueue(
             ids,
             rows: file.scanner.finish(),
         };
-        let job = store.enqueue(job, file.upload)?;
+        let job = store.enqueue(job, file.upload, event.into())?;
         // Here and not after the answer: the client may be gone, the job is not.
         engine.submit(job.ticket);
         Ok(job)
     });
     enqueued.await
+}
+
+/// What the tenant log says of an upload.
+fn accepted(caller: &Caller, id: &JobId, connection: &Connection, order: &Order) -> Event {
+    caller
+        .success(StatusCode::ACCEPTED)
+        .about(connection)
+        .with("job_id", id.as_str())
+        .with("external_id", order.external_id.as_deref())
 }
 
 /// A file on its way to disk, and the check of it.

@@ -20,6 +20,7 @@
 
 mod auth;
 mod body;
+mod caller;
 mod connections;
 mod error;
 mod imports;
@@ -30,14 +31,14 @@ mod upload;
 mod users;
 mod views;
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
 use actix_web::error::PathError;
 use actix_web::http::StatusCode;
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
 use serde::Serialize;
@@ -57,12 +58,33 @@ pub struct State {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    hostname: String,
+    trusted_proxies: Vec<IpAddr>,
+}
+
+/// What the API needs.
+pub struct Parts {
+    /// Everything on disk.
+    pub store: Arc<Store>,
+    /// Who works on jobs.
+    pub engine: Arc<Engine>,
+    /// Who makes tokens.
+    pub tokens: Tokens,
+    /// Largest request body of an upload, in bytes.
+    pub max_file_size: u64,
+    /// The URL clients reach us by, without a slash at its end.
+    pub public_url: String,
+    /// Proxies whose word on addresses is taken.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl State {
-    /// Everything the API needs; `max_file_size` is that of an upload's request body, in bytes.
-    pub fn new(store: Arc<Store>, engine: Arc<Engine>, tokens: Tokens, max_file_size: u64) -> Self {
-        Self { store, engine, tokens, max_file_size }
+    /// Everything handlers need.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
+        let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+        let hostname = hostname.unwrap_or_default().to_owned();
+        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -139,6 +161,7 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
         .default_service(web::to(no_such_route))
+        .wrap(from_fn(caller::note_refusal))
         .wrap(headers);
     move |config| {
         config.service(all);

@@ -19,7 +19,7 @@ use serde_json::json;
 use super::body::Body;
 use super::error::ApiError;
 use super::{State, now};
-use crate::domain::{Client, Scope};
+use crate::domain::{Client, ClientGrant, Scope};
 use crate::tokens::{join, same_hash, secret_hash};
 
 /// Largest request for a token, in bytes.
@@ -42,7 +42,9 @@ pub(super) async fn token(
     let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
     let asked = TokenRequest::read(&request, &content)?;
     let client = authenticate(&state, &asked).await?;
-    let answer = answer(&state, &asked, &client)?;
+    let id = client.id.clone();
+    let grant = state.store(move |store| store.grant_for(&id, None)).await?;
+    let answer = answer(&state, &asked, &client, grant.as_ref())?;
     Ok(respond(StatusCode::OK, &answer))
 }
 
@@ -135,12 +137,17 @@ struct TokenAnswer {
     token_type: &'static str,
 }
 
-fn answer(state: &State, asked: &TokenRequest, client: &Client) -> Result<TokenAnswer, OauthError> {
+fn answer(
+    state: &State,
+    asked: &TokenRequest,
+    client: &Client,
+    grant: Option<&ClientGrant>,
+) -> Result<TokenAnswer, OauthError> {
     let tokens = &state.tokens;
     if let Some(other) = asked.audience.as_deref().filter(|it| *it != tokens.audience()) {
         return Err(OauthError::Audience(other.to_owned()));
     }
-    let scopes = narrow(&client.scopes, asked.scope.as_deref());
+    let scopes = narrow(grant.map_or(&[], |grant| &grant.scope), asked.scope.as_deref());
     let minted = tokens.mint(&client.id, &scopes, tokens.lifetime(), now());
     Ok(TokenAnswer {
         access_token: minted.map_err(ApiError::internal)?,

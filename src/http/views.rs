@@ -92,7 +92,7 @@ struct SummaryView {
 
 impl From<&Summary> for SummaryView {
     fn from(summary: &Summary) -> Self {
-        let Summary { failed, updated, inserted, total } = *summary;
+        let Summary { failed, updated, inserted, total, .. } = *summary;
         Self { failed, updated, inserted, total }
     }
 }
@@ -167,7 +167,7 @@ impl<'a> From<&'a Connection> for ConnectionView<'a> {
             options: Options {},
             realms: [&connection.name],
             enabled_clients: &connection.enabled_clients,
-            is_domain_connection: false,
+            is_domain_connection: connection.is_domain_connection,
         }
     }
 }
@@ -237,13 +237,8 @@ mod tests {
     use crate::domain::{IdSeries, Progress, UserId};
 
     fn connection() -> Connection {
-        Connection {
-            number: 1,
-            id: "con_8dQ2xYz0aBcD1eFg".parse().unwrap(),
-            name: "staff-db".to_owned(),
-            strategy: "auth0".to_owned(),
-            enabled_clients: vec!["importer".to_owned()],
-        }
+        let id = "con_8dQ2xYz0aBcD1eFg".parse().unwrap();
+        Connection::database(id, "staff-db".to_owned(), vec!["importer".to_owned()])
     }
 
     fn job(stage: Stage) -> Job {
@@ -303,6 +298,7 @@ mod tests {
             username: None,
             created_at: at,
             updated_at: at,
+            blocked: false,
             app_metadata: Some(r#"{"z":1.000,"a":12345678901234567890123}"#.to_owned()),
             user_metadata: None,
         };

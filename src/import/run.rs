@@ -12,8 +12,8 @@ use thiserror::Error;
 use super::check::{Limits, judge_read};
 use super::read::{RawChunk, Rows};
 use super::report::reported;
-use crate::domain::{FailedRow, Fault, Job, Progress, Timestamp};
-use crate::store::{ChunkRow, Store, StoreError};
+use crate::domain::{FailedRow, Fault, Job, Owed, Progress, Timestamp};
+use crate::store::{ChunkRow, Store, StoreError, Words};
 
 /// Chunks read ahead of the writer.
 const AHEAD: usize = 2;
@@ -40,7 +40,7 @@ struct Prepared {
 }
 
 /// Works on a job from where it stands until it has ended, or until `pause`, which sees it after each
-/// chunk, says so.
+/// chunk, says so. `ended` tells what is owed when it has ended.
 ///
 /// Returns the job as it stands then. Running it again goes on from there; what was committed is not
 /// done again.
@@ -50,12 +50,14 @@ pub fn run(
     limits: Limits,
     now: impl Fn() -> Timestamp + Sync,
     pause: impl Fn(&Job) -> bool,
+    ended: &dyn Fn(&Job) -> Owed,
 ) -> Result<Arc<Job>, RunError> {
     let Some(progress) = job.progress() else {
         return Ok(job.clone());
     };
     if job.rows == Ok(0) {
-        return Ok(store.apply(job, &[], now(), &|_, faults| FailedRow::new(0, 1, reported(None), faults))?);
+        let failed_row = &|_, faults| FailedRow::new(0, 1, reported(None), faults);
+        return Ok(store.apply(job, &[], now(), Words { failed_row, ended })?);
     }
     let file = store.file(job)?;
     let (sender, receiver) = sync_channel(AHEAD);
@@ -65,8 +67,8 @@ pub fn run(
         scope.spawn(move || prepare_all(store, &begun_as, progress, file, limits, now, &sender));
         for prepared in receiver {
             let Prepared { raw, rows } = prepared?;
-            let fail = |at: usize, faults| failed_row(&raw, at, faults);
-            job = store.apply(&job, &rows, now(), &fail)?;
+            let failed_row = &|at: usize, faults| failed_row(&raw, at, faults);
+            job = store.apply(&job, &rows, now(), Words { failed_row, ended })?;
             if job.progress().is_none() || pause(&job) {
                 return Ok(job);
             }

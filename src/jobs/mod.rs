@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::domain::{Job, Stage, Ticket, Timestamp};
+use crate::domain::{Job, Owed, Stage, Ticket, Timestamp};
 use crate::import::{self, Limits, RunError};
 use crate::store::{Store, StoreError};
 use queue::Queue;
@@ -37,17 +37,19 @@ const FIRST_GUESS: u64 = 20 << 20;
 /// Bytes of file that a turn must get through for its pace to mean something.
 const MEASURABLE: u64 = 1 << 20;
 
+/// Tells what is owed when a job has ended: who is to be told, and in which words.
+pub type Ended = Box<dyn Fn(&Job) -> Owed + Send + Sync>;
+
 /// Threads that work on jobs.
-#[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-#[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
     limits: Limits,
+    ended: Ended,
     queue: Queue,
     /// Bytes of file per second that the last turn managed.
     pace: Mutex<u64>,
@@ -55,10 +57,14 @@ struct Shared {
 
 impl Engine {
     /// Starts the threads; they begin with what an earlier process left unfinished.
-    pub fn start(store: Arc<Store>, limits: Limits, workers: NonZeroUsize) -> Result<Self, StoreError> {
-        let left_over = store.unfinished()?;
-        let shared =
-            Arc::new(Shared { store, limits, queue: Queue::new(left_over), pace: Mutex::new(FIRST_GUESS) });
+    pub fn start(
+        store: Arc<Store>,
+        limits: Limits,
+        workers: NonZeroUsize,
+        ended: Ended,
+    ) -> Result<Self, StoreError> {
+        let queue = Queue::new(store.unfinished()?);
+        let shared = Arc::new(Shared { store, limits, ended, queue, pace: Mutex::new(FIRST_GUESS) });
         let spawn = |number| {
             let shared = shared.clone();
             thread::Builder::new().name(format!("import-{number}")).spawn(move || shared.work())
@@ -140,7 +146,7 @@ impl Shared {
             self.note_pace(job, at, begun.elapsed());
             self.queue.is_stopping() || (TURN <= begun.elapsed() && self.queue.is_wanted())
         };
-        let run = || import::run(&self.store, job, self.limits, now, pause);
+        let run = || import::run(&self.store, job, self.limits, now, pause, &self.ended);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(after)) => {
                 self.note_pace(job, &after, begun.elapsed());
@@ -165,19 +171,25 @@ impl Shared {
     /// interrupted is left alone, to go on after a pause. Returns whether the job has ended.
     fn give_up(&self, ticket: Ticket, error: &StoreError) -> bool {
         tracing::error!("job number {ticket} was interrupted: {error}");
-        if !matches!(error, StoreError::Corrupt(_)) {
-            thread::sleep(PAUSE);
-            return false;
-        }
+        let reason = match error {
+            StoreError::ConnectionGone(name) => {
+                format!("CONNECTION_NOT_FOUND: the connection {name} was deleted before the job was done")
+            }
+            StoreError::Corrupt(_) => format!("The server could not go on with this file: {error}"),
+            _ => {
+                thread::sleep(PAUSE);
+                return false;
+            }
+        };
         let failed = self.store.unfinished_job(ticket).and_then(|job| match job {
-            Some(job) => self.fail(&job, format!("The server could not go on with this file: {error}")),
+            Some(job) => self.fail(&job, reason.clone()),
             None => Ok(true),
         });
         failed.unwrap_or(false)
     }
 
     fn fail(&self, job: &Job, reason: String) -> Result<bool, StoreError> {
-        let job = self.store.fail(job, reason, now())?;
+        let job = self.store.fail(job, reason, now(), &self.ended)?;
         log_end(&job);
         Ok(true)
     }

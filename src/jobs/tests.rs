@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-use crate::domain::{Connection, ConnectionId, DATABASE_STRATEGY, IdSeries, JobId};
+use crate::domain::{Connection, ConnectionId, IdSeries, JobId};
 use crate::import::Scanner;
 use crate::store::{NewJob, Options};
 
@@ -24,15 +24,16 @@ fn open(directory: &Path) -> Arc<Store> {
     Arc::new(Store::open(options).unwrap())
 }
 
+/// Owes nobody anything.
+fn quiet() -> Ended {
+    Box::new(|_| Owed::nothing())
+}
+
 fn connection(store: &Store) -> Connection {
-    let connection = Connection {
-        number: 0,
-        id: ConnectionId::from_entropy([1; 16]),
-        name: "users".to_owned(),
-        strategy: DATABASE_STRATEGY.to_owned(),
-        enabled_clients: Vec::new(),
-    };
-    store.create_connection(connection).unwrap()
+    let id = ConnectionId::from_entropy([1; 16]);
+    store
+        .create_connection(Connection::database(id, "users".to_owned(), Vec::new()), Owed::nothing())
+        .unwrap()
 }
 
 fn accept(store: &Store, connection: &Connection, number: u8, file: &str) -> Arc<Job> {
@@ -51,7 +52,7 @@ fn accept(store: &Store, connection: &Connection, number: u8, file: &str) -> Arc
         ids: IdSeries::new(now(), [number; 8]),
         rows: scanner.finish(),
     };
-    store.enqueue(new, upload).unwrap()
+    store.enqueue(new, upload, Owed::nothing()).unwrap()
 }
 
 fn ended(store: &Store, job: &Job) -> Arc<Job> {
@@ -87,7 +88,7 @@ fn a_job_that_keeps_ending_the_process_is_given_up_and_the_next_one_runs() {
     drop(store);
 
     let store = open(directory.path());
-    let engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     let Stage::Failed { reason, summary, .. } = &ended(&store, &deadly).stage else { panic!() };
     assert!(reason.contains("stopped 10 times"), "{reason}");
     assert_eq!(summary.total, 0);
@@ -108,7 +109,7 @@ fn a_job_whose_file_is_gone_or_too_short_ends_with_the_reason() {
     let spool = directory.path().join("spool");
     std::fs::remove_file(spool.join(format!("{}.json", gone.id))).unwrap();
     std::fs::write(spool.join(format!("{}.json", short.id)), "[]").unwrap();
-    let _engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let _engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     for job in [gone, short] {
         let Stage::Failed { reason, .. } = &ended(&store, &job).stage else { panic!() };
         assert!(reason.starts_with("The uploaded file cannot be read: "), "{reason}");
@@ -120,13 +121,13 @@ fn a_stopped_engine_leaves_its_jobs_to_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let connection = connection(&store);
-    let engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     engine.stop();
     let job = accept(&store, &connection, 1, &row("patient"));
     engine.submit(job.ticket);
     drop(engine);
     assert!(store.job(&job.id).unwrap().unwrap().progress().is_some());
-    let _engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let _engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     assert!(matches!(ended(&store, &job).stage, Stage::Completed { summary, .. } if summary.inserted == 1));
 }
 
@@ -135,7 +136,7 @@ fn percent_and_time_left_are_those_of_the_bytes_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let connection = connection(&store);
-    let engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     engine.stop();
     let blanks = " ".repeat(usize::try_from(FIRST_GUESS).unwrap());
     let first = accept(&store, &connection, 1, &format!("[]{blanks}"));
@@ -149,7 +150,7 @@ fn tiny_files_do_not_change_what_is_thought_of_the_pace() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let connection = connection(&store);
-    let engine = Engine::start(store.clone(), LIMITS, WORKERS).unwrap();
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     let tiny = accept(&store, &connection, 1, "[]");
     engine.submit(tiny.ticket);
     ended(&store, &tiny);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::commit::Core;
+use super::connections::number_of;
 use super::database::Change;
 use super::directory::{Key, Place};
 use super::edit::Edit;
@@ -24,7 +25,9 @@ use super::jobs::{current, publish_job, put_job};
 use super::keys::CLAIMS;
 use super::record::{Draft, Keys, Record, Touch};
 use super::{Store, failures};
-use crate::domain::{Code, FailedRow, Fault, Job, Position, Progress, Stage, Ticket, Timestamp, UserId};
+use crate::domain::{
+    Code, FailedRow, Fault, Job, Owed, Position, Progress, Stage, Ticket, Timestamp, UserId,
+};
 
 /// A commit takes no further row above this many bytes of users and failed rows: well below a
 /// segment of the log, with room for what the database adds.
@@ -41,24 +44,28 @@ pub struct ChunkRow {
     pub verdict: std::result::Result<Draft, FailedRow>,
 }
 
+/// The words for what happens while a chunk is written; who calls the store has them.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    /// Makes the report of a row (by its place in the chunk) that meets users it cannot be
+    /// reconciled with.
+    pub failed_row: &'a dyn Fn(usize, Vec<Fault>) -> FailedRow,
+    /// Tells of a job that has ended.
+    pub ended: &'a dyn Fn(&Job) -> Owed,
+}
+
 impl Store {
     /// Writes a chunk of a job's rows, moves the job on, and ends it after the last row.
     ///
-    /// That is one commit, unless the chunk is large. `fail` makes the report of a row (by its place
-    /// in the chunk) that meets users it cannot be reconciled with. A file without rows is ended by
-    /// an empty chunk.
-    pub fn apply(
-        &self,
-        job: &Job,
-        chunk: &[ChunkRow],
-        now: Timestamp,
-        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
-    ) -> Result<Arc<Job>> {
-        let (mut job, mut written) = self.commit_rows(job, chunk, now, fail)?;
+    /// That is one commit, unless the chunk is large. What is owed for the end of a job is part of its
+    /// last commit. A file without rows is ended by an empty chunk.
+    pub fn apply(&self, job: &Job, chunk: &[ChunkRow], now: Timestamp, words: Words) -> Result<Arc<Job>> {
+        let (mut job, mut written) = self.commit_rows(job, chunk, now, words)?;
         while written < chunk.len() {
             let skipped = written;
-            let fail = |at: usize, faults| fail(skipped + at, faults);
-            let (next, more) = self.commit_rows(&job, &chunk[skipped..], now, &fail)?;
+            let failed_row = |at: usize, faults| (words.failed_row)(skipped + at, faults);
+            let words = Words { failed_row: &failed_row, ..words };
+            let (next, more) = self.commit_rows(&job, &chunk[skipped..], now, words)?;
             (job, written) = (next, skipped + more);
         }
         Ok(job)
@@ -70,7 +77,7 @@ impl Store {
         job: &Job,
         chunk: &[ChunkRow],
         now: Timestamp,
-        fail: &dyn Fn(usize, Vec<Fault>) -> FailedRow,
+        words: Words,
     ) -> Result<(Arc<Job>, usize)> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
@@ -83,7 +90,7 @@ impl Store {
         let mut rows = Rows::new(edit, &job, progress, now, unfinished);
         let mut written = 0;
         for row in chunk {
-            rows.place(row, |faults| fail(written, faults))?;
+            rows.place(row, |faults| (words.failed_row)(written, faults))?;
             written += 1;
             if rows.bytes() >= COMMIT_BYTES {
                 break;
@@ -93,6 +100,9 @@ impl Store {
         let (edit, stage) = rows.write(&mut change)?;
         let job = Job { stage, attempts: 0, ..(*job).clone() };
         put_job(&mut change, &job)?;
+        if job.progress().is_none() {
+            change.owe((words.ended)(&job));
+        }
         let unpublished = core.commit(&mut writer, change)?;
         writer.tails.insert(connection, edit.publish());
         let job = publish_job(&core, job, unpublished);
@@ -113,10 +123,7 @@ fn check_follows(chunk: &[ChunkRow], job: &Job, progress: Progress) -> Result<()
 }
 
 fn connection_number(core: &Core, job: &Job) -> Result<u32> {
-    let connections = core.connections.read();
-    let connection = connections.iter().find(|connection| connection.id == job.connection);
-    let vanished = || StoreError::Corrupt(format!("connection {} of job {} is gone", job.connection, job.id));
-    Ok(connection.ok_or_else(vanished)?.number)
+    number_of(core, &job.connection).ok_or_else(|| StoreError::ConnectionGone(job.connection_name.clone()))
 }
 
 /// One job's rows meeting the users that are there.
@@ -171,6 +178,7 @@ impl<'a> Rows<'a> {
     fn fail(&mut self, row: Cow<'a, FailedRow>) {
         self.failed_bytes += row.bytes();
         self.progress.summary.failed += 1;
+        self.progress.summary.faults.add(&row);
         self.failed.push(row);
     }
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::bell::Bell;
 use super::block::Block;
-use super::database::{Change, Database, Head};
+use super::database::{Change, Database, Head, Numbered};
 use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
-use super::keys::BLOCKS;
-use crate::domain::{Connection, Job, JobId, Ticket};
+use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
+use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket};
 
 /// An open database and what is kept in memory of it.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(super) struct Core {
     pub(super) connections: RwLock<Vec<Connection>>,
     pub(super) active: Mutex<Active>,
     pub(super) next_ticket: AtomicU64,
+    /// Events and letters with lower numbers are on disk; others may only seem to be.
+    told: Mutex<Told>,
+    /// Rings when there is something to tell, or to remove.
+    pub(super) bell: Arc<Bell>,
     pub(super) writer: Mutex<Writer>,
     waiting: Mutex<Vec<Waiting>>,
     poisoned: AtomicBool,
@@ -57,6 +62,19 @@ impl Active {
     }
 }
 
+/// Where events and letters end that are on disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) next_event: u64,
+    pub(super) next_number: u64,
+}
+
+impl Told {
+    const fn up_to(head: &Head) -> Self {
+        Self { next_event: head.next_event, next_number: head.next_number }
+    }
+}
+
 /// A change that waits to share a commit with others.
 #[derive(Debug)]
 struct Waiting {
@@ -89,6 +107,7 @@ impl Core {
         connections: Vec<Connection>,
         jobs: Vec<Job>,
         writer: Writer,
+        bell: Arc<Bell>,
     ) -> Self {
         let mut active = Active::default();
         for job in jobs {
@@ -101,6 +120,8 @@ impl Core {
             connections: RwLock::new(connections),
             active: Mutex::new(active),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
+            told: Mutex::new(Told::up_to(&writer.head)),
+            bell,
             writer: Mutex::new(writer),
             waiting: Mutex::default(),
             poisoned: AtomicBool::new(false),
@@ -111,6 +132,11 @@ impl Core {
         self.poisoned.load(Ordering::SeqCst)
     }
 
+    /// What may be told to others.
+    pub(super) fn told(&self) -> Told {
+        *self.told.lock()
+    }
+
     /// A block of users as it is on disk.
     pub(super) fn block(&self, connection: u32, number: u32) -> Result<Option<Block>> {
         let key = [&connection.to_be_bytes()[..], &number.to_be_bytes()];
@@ -118,13 +144,22 @@ impl Core {
     }
 
     /// Makes a change durable. The caller brings memory up to date and then says so.
-    pub(super) fn commit(&self, writer: &mut MutexGuard<Writer>, change: Change) -> Result<Unpublished<'_>> {
+    pub(super) fn commit(
+        &self,
+        writer: &mut MutexGuard<Writer>,
+        mut change: Change,
+    ) -> Result<Unpublished<'_>> {
         if self.is_poisoned() {
             return Err(StoreError::Unavailable);
         }
         let unpublished = Unpublished(&self.poisoned);
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
+        let is_news = number(&mut writer.head, &mut change)?;
         self.database.commit(&mut writer.head, change)?;
+        if is_news {
+            *self.told.lock() = Told::up_to(&writer.head);
+            self.bell.ring();
+        }
         Ok(unpublished)
     }
 
@@ -154,4 +189,34 @@ impl Core {
         MutexGuard::unlock_fair(writer);
         Ok(())
     }
+}
+
+/// Gives events, letters and garbage their numbers, in the order of commits. Tells whether there were any.
+fn number(head: &mut Head, change: &mut Change) -> Result<bool> {
+    let Numbered { owed, garbage } = std::mem::take(&mut change.numbered);
+    let is_news = !(owed.events.is_empty() && owed.letters.is_empty() && garbage.is_empty());
+    for event in owed.events {
+        // The clock may be set back; ids go on.
+        head.last_event = head.last_event.max(event.date);
+        let id = LogId { at: head.last_event, number: head.next_event };
+        EVENTS.put(change, &[&id.number.to_be_bytes()], &Logged::new(id, event))?;
+        head.next_event += 1;
+    }
+    for letter in owed.letters {
+        let number = take_number(head);
+        let fate = Fate::Due(letter.written_at);
+        let posted = Posted { number, letter, attempts: 0, last_answer: None, fate };
+        LETTERS.put(change, &[&number.to_be_bytes()], &posted)?;
+    }
+    for range in garbage {
+        let number = take_number(head);
+        GARBAGE.put(change, &[&number.to_be_bytes()], &range)?;
+    }
+    Ok(is_news)
+}
+
+fn take_number(head: &mut Head) -> u64 {
+    let number = head.next_number;
+    head.next_number += 1;
+    number
 }

@@ -7,6 +7,7 @@
 //! **Invariant:** a commit that returned `Ok` is on disk, and the witness knows it.
 
 use std::fs::{self, File, OpenOptions};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -17,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
 use super::witness::{Seal, Witness};
+use crate::domain::{Owed, Timestamp};
 
 /// The layout this program writes and reads.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
 
 /// Log segments of this size survive simulated power cuts as long as a commit is smaller; frozen
 /// into the database when it is made.
@@ -39,13 +41,33 @@ pub(super) struct Head {
     pub(super) next_ticket: u64,
     /// The number for the next connection.
     pub(super) next_connection: u32,
+    /// The number for the next event of the tenant log.
+    pub(super) next_event: u64,
+    /// The time in the id of the last event.
+    pub(super) last_event: Timestamp,
+    /// The number for the next letter, or the next range of garbage.
+    pub(super) next_number: u64,
 }
 
 /// Writes that belong together: all of them happen, or none.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What gets its number from the commit: numbers are given in the order of commits, so that who
+    /// reads up to one of them has missed none before it.
+    pub(super) numbered: Numbered,
 }
+
+/// What a commit gives numbers to.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    pub(super) owed: Owed,
+    /// Ranges of keys that nobody reads any more.
+    pub(super) garbage: Vec<Garbage>,
+}
+
+/// A range of keys to be removed, both ends included.
+pub(super) type Garbage = (Vec<u8>, Vec<u8>);
 
 impl Change {
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -56,9 +78,28 @@ impl Change {
         self.writes.push((key, None));
     }
 
-    /// Adds all writes of `other`, after our own.
+    /// Adds what is to be told of the change.
+    pub(super) fn owe(&mut self, mut owed: Owed) {
+        self.numbered.owed.events.append(&mut owed.events);
+        self.numbered.owed.letters.append(&mut owed.letters);
+    }
+
+    /// Leaves a range of keys to be removed later, in small steps. Nothing may read or write them
+    /// any more.
+    pub(super) fn discard(&mut self, range: RangeInclusive<Vec<u8>>) {
+        self.numbered.garbage.push(range.into_inner());
+    }
+
+    /// Adds all of `other`, after our own.
     pub(super) fn append(&mut self, mut other: Self) {
         self.writes.append(&mut other.writes);
+        self.owe(other.numbered.owed);
+        self.numbered.garbage.append(&mut other.numbered.garbage);
+    }
+
+    /// Whether it does nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
     }
 
     fn crc(&self) -> u32 {

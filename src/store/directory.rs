@@ -183,4 +183,9 @@ impl Directory {
         }
         self.0.write().entry(number).or_default().clone()
     }
+
+    /// Drops the keys of a connection that is gone.
+    pub(super) fn forget(&self, number: u32) {
+        self.0.write().remove(&number);
+    }
 }

@@ -18,7 +18,7 @@ use super::record::{Draft, Keys};
 /// The blocks of one connection as they will be after the commit in hand.
 pub(super) struct Edit<'a> {
     pub(super) core: &'a Core,
-    connection: u32,
+    pub(super) connection: u32,
     shards: Arc<Shards>,
     /// Blocks read or made so far.
     blocks: BTreeMap<u32, Block>,
@@ -110,6 +110,17 @@ impl<'a> Edit<'a> {
         let hashes: Vec<u64> = keys.each().map(|key| self.core.hasher.hash(key)).collect();
         self.removed.extend(hashes.iter().map(|hash| (*hash, place)));
         self.append(record, hashes.into_iter())
+    }
+
+    /// Removes a user.
+    pub(super) fn delete(&mut self, place: Place) -> Result<()> {
+        let record = self.record(place)?;
+        let keys = Keys::decode(&record)?;
+        let hashes = keys.each().map(|key| (self.core.hasher.hash(key), place));
+        self.removed.extend(hashes.collect::<Vec<_>>());
+        self.note_change(place.block(), &[]);
+        self.block(place.block())?.delete(place.slot());
+        Ok(())
     }
 
     /// A block is written as a whole, however little of it changes.

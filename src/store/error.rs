@@ -14,6 +14,15 @@ pub enum StoreError {
     /// As many jobs are unfinished as the settings allow; carries their number.
     #[error("there are {0} unfinished jobs")]
     TooManyActiveJobs(usize),
+    /// Something else has this name or id.
+    #[error("the name or id is taken")]
+    Exists,
+    /// As many log streams as there may be; carries that number.
+    #[error("there are {0} log streams already")]
+    TooManyStreams(usize),
+    /// The connection that a job brings users into was deleted; carries its name.
+    #[error("connection {0} was deleted")]
+    ConnectionGone(String),
     /// Too little room for an upload, in bytes.
     #[error("the disk is nearly full: {free} bytes are free and {needed} are needed")]
     DiskFull {

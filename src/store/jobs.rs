@@ -12,7 +12,7 @@ use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
 use super::{Store, Upload};
 use crate::domain::{
-    Connection, FailedRow, FileFault, IdSeries, Job, JobId, Progress, Stage, Ticket, Timestamp,
+    Connection, FailedRow, FileFault, IdSeries, Job, JobId, Owed, Progress, Stage, Ticket, Timestamp,
 };
 
 /// What an upload asks for.
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Accepts a job: its file and the job itself are on disk when this returns.
-    pub fn enqueue(&self, new: NewJob, upload: Upload) -> Result<Arc<Job>> {
+    pub fn enqueue(&self, new: NewJob, upload: Upload, owed: Owed) -> Result<Arc<Job>> {
         let core = self.core()?;
         let entering = self.enter(&core)?;
         upload.sync()?;
@@ -97,6 +97,7 @@ impl Store {
         JOBS.put(&mut change, &[&ticket], &job)?;
         JOB_TICKETS.put(&mut change, &[job.id.as_str().as_bytes()], &job.ticket)?;
         QUEUE.put(&mut change, &[&ticket], &())?;
+        change.owe(owed);
         // Should the commit fail half-way, the job may be there after all: its file must be, too.
         upload.keep();
         core.commit_with_others(change)?;
@@ -196,8 +197,14 @@ impl Store {
         Ok(publish_job(&core, job, unpublished))
     }
 
-    /// Ends a job that cannot go on; rows already written stay.
-    pub fn fail(&self, job: &Job, reason: String, now: Timestamp) -> Result<Arc<Job>> {
+    /// Ends a job that cannot go on, and writes down what is owed then; rows already written stay.
+    pub fn fail(
+        &self,
+        job: &Job,
+        reason: String,
+        now: Timestamp,
+        ended: &dyn Fn(&Job) -> Owed,
+    ) -> Result<Arc<Job>> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let (job, progress) = current(&core, job)?;
@@ -205,6 +212,7 @@ impl Store {
         let job = Job { stage, ..(*job).clone() };
         let mut change = Change::default();
         put_job(&mut change, &job)?;
+        change.owe(ended(&job));
         let unpublished = core.commit(&mut writer, change)?;
         let job = publish_job(&core, job, unpublished);
         drop(writer);

@@ -5,17 +5,28 @@
 //! | family | rest of the key | value |
 //! |---|---|---|
 //! | `v` | | layout version |
-//! | `w` | | [`Head`]: number and CRC of the last commit, next ticket, next connection |
-//! | `c` | connection (u32) | [`Connection`] |
-//! | `a` | client id | [`Client`] |
+//! | `w` | | [`Head`]: number and CRC of the last commit, and the next number of everything |
+//! | `c` | connection (u32) | [`Connection`], JSON |
+//! | `a` | client id | [`Client`], JSON |
+//! | `b` | grant id | [`ClientGrant`], JSON |
 //! | `u` | connection (u32), block (u32) | a block of users, see `block` |
 //! | `j` | ticket (u64) | [`Job`], with its counters and its place in the file |
 //! | `k` | job id | ticket |
 //! | `q` | ticket (u64) | nothing: the job is unfinished |
 //! | `x` | ticket (u64), first row (u64) | a page of failed rows, see `failures` |
 //! | `t` | ticket (u64), user name | row that gave a name to a user who keeps another, see `apply` |
+//! | `p` | connection (u32), user id | [`Credential`] |
+//! | `r` | hash of a reset ticket | [`ResetTicket`], JSON |
+//! | `n` | connection (u32), user id | hash of the user's newest reset ticket |
+//! | `e` | number (u64) | [`Logged`], an event of the tenant log, JSON |
+//! | `l` | number (u64) | [`Posted`], a letter, JSON |
+//! | `s` | stream id | [`LogStream`], JSON |
+//! | `d` | stream id | [`StreamProgress`], JSON |
+//! | `g` | number (u64) | [`Garbage`]: a range of keys that are to be removed, see `sweep` |
 //!
-//! Values without a codec of their own are postcard.
+//! Values are postcard where there are millions of them, or none has ever to change its shape, and
+//! JSON, which lets them gain members, where it says so. Blocks and failed rows have a codec of their
+//! own.
 
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
@@ -23,15 +34,25 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::database::{Change, Head};
+use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
-use crate::domain::{Client, Connection, Job, Ticket};
+use crate::domain::{
+    Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, ResetTicket, StreamProgress,
+    Ticket,
+};
 
 /// One family of keys; all its values are `V`.
 #[derive(Debug)]
 pub(super) struct Keyspace<V> {
     prefix: u8,
+    codec: Codec,
     value: PhantomData<fn() -> V>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Codec {
+    Postcard,
+    Json,
 }
 
 /// Marks families whose values have a codec of their own.
@@ -40,18 +61,31 @@ pub(super) struct Bytes;
 
 pub(super) const VERSION: Keyspace<u32> = Keyspace::new(b'v');
 pub(super) const HEAD: Keyspace<Head> = Keyspace::new(b'w');
-pub(super) const CONNECTIONS: Keyspace<Connection> = Keyspace::new(b'c');
-pub(super) const CLIENTS: Keyspace<Client> = Keyspace::new(b'a');
+pub(super) const CONNECTIONS: Keyspace<Connection> = Keyspace::json(b'c');
+pub(super) const CLIENTS: Keyspace<Client> = Keyspace::json(b'a');
+pub(super) const GRANTS: Keyspace<ClientGrant> = Keyspace::json(b'b');
 pub(super) const BLOCKS: Keyspace<Bytes> = Keyspace::new(b'u');
 pub(super) const JOBS: Keyspace<Job> = Keyspace::new(b'j');
 pub(super) const JOB_TICKETS: Keyspace<Ticket> = Keyspace::new(b'k');
 pub(super) const QUEUE: Keyspace<()> = Keyspace::new(b'q');
 pub(super) const FAILURES: Keyspace<Bytes> = Keyspace::new(b'x');
 pub(super) const CLAIMS: Keyspace<u64> = Keyspace::new(b't');
+pub(super) const CREDENTIALS: Keyspace<Credential> = Keyspace::new(b'p');
+pub(super) const RESETS: Keyspace<ResetTicket> = Keyspace::json(b'r');
+pub(super) const NEWEST_RESETS: Keyspace<[u8; 32]> = Keyspace::new(b'n');
+pub(super) const EVENTS: Keyspace<Logged> = Keyspace::json(b'e');
+pub(super) const LETTERS: Keyspace<Posted> = Keyspace::json(b'l');
+pub(super) const STREAMS: Keyspace<LogStream> = Keyspace::json(b's');
+pub(super) const STREAM_PROGRESS: Keyspace<StreamProgress> = Keyspace::json(b'd');
+pub(super) const GARBAGE: Keyspace<Garbage> = Keyspace::new(b'g');
 
 impl<V> Keyspace<V> {
     const fn new(prefix: u8) -> Self {
-        Self { prefix, value: PhantomData }
+        Self { prefix, codec: Codec::Postcard, value: PhantomData }
+    }
+
+    const fn json(prefix: u8) -> Self {
+        Self { prefix, codec: Codec::Json, value: PhantomData }
     }
 
     /// The key whose parts are these.
@@ -63,11 +97,11 @@ impl<V> Keyspace<V> {
         key
     }
 
-    /// All keys that begin with these parts and go on with up to eight more bytes.
+    /// All keys that begin with these parts and go on with up to twelve more bytes.
     pub(super) fn below(&self, parts: &[&[u8]]) -> RangeInclusive<Vec<u8>> {
         let from = self.key(parts);
         let mut to = from.clone();
-        to.extend([u8::MAX; 8]);
+        to.extend([u8::MAX; 12]);
         from..=to
     }
 
@@ -82,7 +116,11 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
     }
 
     pub(super) fn put(&self, change: &mut Change, parts: &[&[u8]], value: &V) -> Result<()> {
-        let bytes = postcard::to_allocvec(value).map_err(|error| {
+        let bytes = match self.codec {
+            Codec::Postcard => postcard::to_allocvec(value).map_err(|error| error.to_string()),
+            Codec::Json => serde_json::to_vec(value).map_err(|error| error.to_string()),
+        };
+        let bytes = bytes.map_err(|error| {
             StoreError::Corrupt(format!("a value of family {} does not encode: {error}", self.name()))
         })?;
         change.put(self.key(parts), bytes);
@@ -94,8 +132,34 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
         tree.scan_prefix([self.prefix]).values().map(|value| self.decode(&value?))
     }
 
+    /// All keys of the family with their values, in order.
+    pub(super) fn entries(
+        &self,
+        tree: &sled::Tree,
+    ) -> impl DoubleEndedIterator<Item = Result<(sled::IVec, V)>> {
+        tree.scan_prefix([self.prefix]).map(|entry| self.decode_entry(entry))
+    }
+
+    /// Some of the family's keys with their values, in order.
+    pub(super) fn entries_in(
+        &self,
+        tree: &sled::Tree,
+        keys: RangeInclusive<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Result<(sled::IVec, V)>> {
+        tree.range(keys).map(|entry| self.decode_entry(entry))
+    }
+
+    fn decode_entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(sled::IVec, V)> {
+        let (key, value) = entry?;
+        Ok((key, self.decode(&value)?))
+    }
+
     fn decode(&self, value: &[u8]) -> Result<V> {
-        postcard::from_bytes(value).map_err(|error| {
+        let decoded = match self.codec {
+            Codec::Postcard => postcard::from_bytes(value).map_err(|error| error.to_string()),
+            Codec::Json => serde_json::from_slice(value).map_err(|error| error.to_string()),
+        };
+        decoded.map_err(|error| {
             StoreError::Corrupt(format!("a value of family {} does not decode: {error}", self.name()))
         })
     }

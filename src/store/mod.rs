@@ -1,4 +1,5 @@
-//! Everything that is on disk: users, jobs, failed rows, connections, clients, uploaded files.
+//! Everything that is on disk: users and their passwords, jobs and failed rows, connections, clients,
+//! the tenant log and its streams, the outbox, uploaded files.
 //!
 //! The keys are listed in `keys`. Users lie in blocks (`block`), found through a directory of hashed
 //! keys in memory (`directory`) that is rebuilt at start. All writing goes through one writer:
@@ -12,8 +13,11 @@
 //! - A fault between a commit and its publication makes the store unavailable until [`Store::reopen`].
 
 mod apply;
+mod bell;
 mod block;
+mod clients;
 mod commit;
+mod connections;
 mod database;
 mod directory;
 mod edit;
@@ -21,9 +25,14 @@ mod error;
 mod failures;
 mod jobs;
 mod keys;
+mod log;
+mod logins;
 mod open;
+mod outbox;
 mod record;
 mod spool;
+mod streams;
+mod sweep;
 mod users;
 mod witness;
 
@@ -36,17 +45,21 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-pub use apply::ChunkRow;
+pub use apply::{ChunkRow, Words};
+pub use bell::Bell;
 pub use error::{Result, StoreError};
 pub use jobs::{NewJob, Page};
+pub use log::{EventPage, Order};
+pub use logins::TicketHash;
 pub use open::is_locked;
 pub use record::Draft;
 pub use spool::Upload;
+pub use sweep::Ages;
+pub use users::UserChange;
 
-use crate::domain::{Candidate, Client, Connection, ConnectionId, Timestamp, UserId};
+use crate::domain::{Candidate, Timestamp, UserId};
 use commit::Core;
 use directory::KeyHasher;
-use keys::{CLIENTS, CONNECTIONS};
 use open::DirectoryLock;
 use spool::Spool;
 
@@ -71,6 +84,7 @@ pub struct Store {
     options: Options,
     hasher: KeyHasher,
     spool: Spool,
+    bell: Arc<Bell>,
     /// `None` while a fault is being mended.
     core: RwLock<Option<Arc<Core>>>,
     /// Dropped last.
@@ -83,45 +97,9 @@ impl Store {
         &self.options.path
     }
 
-    /// All connections, in the order they were made.
-    pub fn connections(&self) -> Result<Vec<Connection>> {
-        Ok(self.core()?.connections.read().clone())
-    }
-
-    /// The connection with this id.
-    pub fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>> {
-        Ok(self.core()?.connections.read().iter().find(|connection| connection.id == *id).cloned())
-    }
-
-    /// Adds a connection; its number is given here.
-    pub fn create_connection(&self, connection: Connection) -> Result<Connection> {
-        let core = self.core()?;
-        let mut writer = core.writer.lock();
-        let connection = Connection { number: writer.head.next_connection, ..connection };
-        writer.head.next_connection += 1;
-        let mut change = database::Change::default();
-        CONNECTIONS.put(&mut change, &[&connection.number.to_be_bytes()], &connection)?;
-        let published = core.commit(&mut writer, change)?;
-        core.connections.write().push(connection.clone());
-        published.done();
-        Ok(connection)
-    }
-
-    /// The client with this id.
-    pub fn client(&self, id: &str) -> Result<Option<Client>> {
-        CLIENTS.get(self.core()?.database.tree(), &[id.as_bytes()])
-    }
-
-    /// All clients, by id.
-    pub fn clients(&self) -> Result<Vec<Client>> {
-        CLIENTS.values(self.core()?.database.tree()).collect()
-    }
-
-    /// Adds or replaces a client.
-    pub fn put_client(&self, client: &Client) -> Result<()> {
-        let mut change = database::Change::default();
-        CLIENTS.put(&mut change, &[client.id.as_bytes()], client)?;
-        self.core()?.commit_with_others(change)
+    /// Rings when there is something new to tell or to remove.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// Makes a row ready for [`Store::apply`]: the work that needs no lock.

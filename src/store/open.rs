@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
+use super::bell::Bell;
 use super::block::{Block, SLOTS};
 use super::commit::{Core, Writer};
 use super::database::{Database, blobs};
@@ -40,12 +41,14 @@ impl Store {
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
-        let core = open_core(&options, &hasher)?;
+        let bell = Arc::new(Bell::default());
+        let core = open_core(&options, &hasher, bell.clone())?;
         {
             let active = core.active.lock();
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
         }
-        let store = Self { options, hasher, spool, core: RwLock::new(Some(Arc::new(core))), _lock: lock };
+        let core = RwLock::new(Some(Arc::new(core)));
+        let store = Self { options, hasher, spool, bell, core, _lock: lock };
         store.drop_stale_claims()?;
         Ok(store)
     }
@@ -67,7 +70,7 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
-        *slot = Some(Arc::new(open_core(&self.options, &self.hasher)?));
+        *slot = Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone())?));
         Ok(())
     }
 
@@ -155,7 +158,7 @@ fn release(mut core: Arc<Core>) -> Result<()> {
     }
 }
 
-fn open_core(options: &Options, hasher: &KeyHasher) -> Result<Core> {
+fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>) -> Result<Core> {
     let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
     let connections = CONNECTIONS.values(database.tree()).collect::<Result<Vec<_>>>()?;
     let directory = Directory::default();
@@ -164,7 +167,7 @@ fn open_core(options: &Options, hasher: &KeyHasher) -> Result<Core> {
         tails.insert(connection.number, rebuild(&database, hasher, &directory, connection)?);
     }
     let jobs = unfinished_jobs(&database)?;
-    Ok(Core::new(database, directory, hasher.clone(), connections, jobs, Writer { head, tails }))
+    Ok(Core::new(database, directory, hasher.clone(), connections, jobs, Writer { head, tails }, bell))
 }
 
 fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {

@@ -48,6 +48,7 @@ pub(super) struct Record<'a> {
     pub(super) keys: Keys<'a>,
     pub(super) created_at: u64,
     pub(super) updated_at: u64,
+    pub(super) blocked: bool,
     pub(super) app_metadata: Option<&'a str>,
     pub(super) user_metadata: Option<&'a str>,
     pub(super) touches: Vec<Touch>,
@@ -75,6 +76,7 @@ impl<'a> Record<'a> {
             username: self.keys.username.map(str::to_owned),
             created_at: Timestamp::from_millis(self.created_at),
             updated_at: Timestamp::from_millis(self.updated_at),
+            blocked: self.blocked,
             app_metadata: self.app_metadata.map(str::to_owned),
             user_metadata: self.user_metadata.map(str::to_owned),
         }
@@ -106,6 +108,7 @@ impl Draft {
             keys,
             created_at: now.millis(),
             updated_at: now.millis(),
+            blocked: false,
             app_metadata: candidate.app_metadata.as_deref(),
             user_metadata: candidate.user_metadata.as_deref(),
             touches: Vec::new(),

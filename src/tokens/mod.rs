@@ -46,6 +46,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The id of the client it was made for.
+    pub fn client_id(&self) -> &str {
+        self.subject.strip_suffix("@clients").unwrap_or(&self.subject)
+    }
+
     /// Whether it has at least one of these scopes.
     pub fn has_any(&self, wanted: &[Scope]) -> bool {
         wanted.iter().any(|scope| self.scopes.contains(scope))

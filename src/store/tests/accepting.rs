@@ -115,11 +115,11 @@ fn a_file_that_is_no_file_of_users_is_kept_as_a_job_that_fails() {
     let fault = FileFault { what: "not an array".to_owned(), line: 1, column: 1, byte: 0, hint: None };
     let new = NewJob { rows: Err(fault.clone()), ..import.new_job(&store.connection) };
     let upload = store.begin_upload(&import.id()).unwrap();
-    let job = Store::enqueue(&store, new, upload).unwrap();
+    let job = Store::enqueue(&store, new, upload, Owed::nothing()).unwrap();
     assert_eq!(job.rows, Err(fault.clone()));
     store.restart();
     let job = store.unfinished_job(job.ticket).unwrap().unwrap();
-    store.fail(&job, fault.to_string(), NOW).unwrap();
+    store.fail(&job, fault.to_string(), NOW, &ended).unwrap();
     assert!(matches!(store.job(&import.id()).unwrap().unwrap().stage, Stage::Failed { .. }));
     assert_eq!(spooled(&store), 0);
 }

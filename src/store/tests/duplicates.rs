@@ -288,7 +288,7 @@ fn users_whose_keys_collide_are_told_apart() {
 #[test]
 fn a_connection_does_not_see_the_users_of_another() {
     let store = TestStore::new();
-    let other = store.create_connection(connection(2)).unwrap();
+    let other = store.create_connection(connection(2), Owed::nothing()).unwrap();
     store.import(&Import::insert(1, rows![("ann@acme.test", "ann")]));
     let import = Import::insert(2, rows![("ann@acme.test", "ann")]);
     import.enqueue(&store, &other).unwrap();

@@ -19,7 +19,7 @@ fn strike<T>(store: &Store, at: At, call: impl FnOnce() -> Result<T>) {
     assert!(!matches!(outcome, Ok(Ok(_))), "no fault at {at:?}");
     assert!(!store.is_available());
     assert!(matches!(store.users_by_email("ann@acme.test"), Err(StoreError::Unavailable)));
-    assert!(matches!(store.create_connection(connection(9)), Err(StoreError::Unavailable)));
+    assert!(matches!(store.create_connection(connection(9), Owed::nothing()), Err(StoreError::Unavailable)));
     store.reopen().unwrap();
     assert!(store.is_available());
 }
@@ -88,8 +88,8 @@ fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
 fn a_fault_while_a_connection_is_made_gives_no_number_twice() {
     for at in ALL {
         let store = TestStore::new();
-        strike(&store, at, || store.create_connection(connection(2)));
-        let third = store.create_connection(connection(3)).unwrap();
+        strike(&store, at, || store.create_connection(connection(2), Owed::nothing()));
+        let third = store.create_connection(connection(3), Owed::nothing()).unwrap();
         let mut numbers: Vec<u32> = store.connections().unwrap().iter().map(|c| c.number).collect();
         assert_eq!(numbers.last(), Some(&third.number));
         numbers.dedup();
@@ -128,7 +128,12 @@ fn a_panic_before_the_commit_changes_nothing_and_the_store_goes_on() {
     let job = store.enqueue(&import);
     let chunk = import.chunk(&store, &job, 2);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        store.apply(&job, &chunk, NOW, &|_, _| panic!("while reporting a row"))
+        store.apply(
+            &job,
+            &chunk,
+            NOW,
+            Words { failed_row: &|_, _| panic!("while reporting a row"), ended: &ended },
+        )
     }));
     assert!(panicked.is_err());
     assert!(store.is_available());
@@ -181,7 +186,7 @@ fn a_stale_view_of_a_job_can_neither_fail_it_nor_set_it_back() {
     let stale = store.enqueue(&import);
     let fresh = import.step(&store, 1).unwrap();
     assert!(store.try_again(&stale).is_err());
-    assert!(store.fail(&stale, "stale".to_owned(), NOW).is_err());
+    assert!(store.fail(&stale, "stale".to_owned(), NOW, &ended).is_err());
     assert_eq!(store.job(&import.id()).unwrap(), Some(fresh.clone()));
     let again = store.try_again(&fresh).unwrap();
     assert_eq!((again.attempts, &again.stage), (1, &fresh.stage));
@@ -190,7 +195,7 @@ fn a_stale_view_of_a_job_can_neither_fail_it_nor_set_it_back() {
     assert_eq!((done.attempts, counts(&done)), (0, [2, 0, 0]));
     for job in [&stale, &fresh, &again, &done] {
         assert!(store.try_again(job).is_err());
-        assert!(store.fail(job, "late".to_owned(), NOW).is_err());
+        assert!(store.fail(job, "late".to_owned(), NOW, &ended).is_err());
     }
     assert_eq!(store.job(&import.id()).unwrap(), Some(done));
     assert!(store.unfinished().unwrap().is_empty());
@@ -202,7 +207,7 @@ fn a_failed_job_keeps_its_rows_and_loses_its_file() {
     let import = Import::insert(1, rows!["ann@acme.test", "bob@acme.test"]);
     store.enqueue(&import);
     let job = import.step(&store, 1).unwrap();
-    let failed = store.fail(&job, "it cannot go on".to_owned(), NOW).unwrap();
+    let failed = store.fail(&job, "it cannot go on".to_owned(), NOW, &ended).unwrap();
     assert_eq!(counts(&failed), [1, 0, 0]);
     assert!(store.file(&failed).is_err());
     assert!(import.apply(&store, &job, &import.chunk(&store, &job, 1)).is_err());

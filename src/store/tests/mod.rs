@@ -33,8 +33,8 @@ use std::time::Duration;
 use super::directory::KeyHasher;
 use super::*;
 use crate::domain::{
-    Code, DATABASE_STRATEGY, Email, FailedRow, Fault, FileFault, IdSeries, Job, JobId, Position, Stage,
-    Summary, Ticket, User, Username,
+    Code, Connection, ConnectionId, Email, Event, EventType, FailedRow, Fault, FileFault, IdSeries, Job,
+    JobId, Letter, Owed, Position, Stage, Summary, Ticket, User, Username,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -69,7 +69,7 @@ impl TestStore {
 
     fn with(options: Options, directory: tempfile::TempDir, mask: u64) -> Self {
         let store = Store::open_hashing(options.clone(), KeyHasher::new(mask)).unwrap();
-        let connection = store.create_connection(connection(1)).unwrap();
+        let connection = store.create_connection(connection(1), Owed::nothing()).unwrap();
         Self { store: Some(store), connection, options, mask, _directory: directory }
     }
 
@@ -147,13 +147,7 @@ fn options(path: &Path) -> Options {
 }
 
 fn connection(number: u8) -> Connection {
-    Connection {
-        number: 0,
-        id: ConnectionId::from_entropy([number; 16]),
-        name: format!("connection-{number}"),
-        strategy: DATABASE_STRATEGY.to_owned(),
-        enabled_clients: Vec::new(),
-    }
+    Connection::database(ConnectionId::from_entropy([number; 16]), format!("connection-{number}"), Vec::new())
 }
 
 fn scan(store: &Store, connection: &Connection) -> Vec<User> {
@@ -164,6 +158,20 @@ fn scan(store: &Store, connection: &Connection) -> Vec<User> {
 
 fn verdicts(row: &FailedRow) -> Vec<(Code, Option<u64>)> {
     row.faults.iter().map(|fault| (fault.code, fault.duplicate_of)).collect()
+}
+
+/// What is owed for the end of a job: one event and one letter, which name it.
+fn ended(job: &Job) -> Owed {
+    let letter = Letter {
+        to: "owner@acme.test".to_owned(),
+        subject: job.id.to_string(),
+        text: String::new(),
+        html: String::new(),
+        message_id: job.id.to_string(),
+        written_at: NOW,
+    };
+    let event = Event::new(NOW, EventType::ImportCompleted, "Done").with("job_id", job.id.as_str());
+    Owed { events: vec![event], letters: vec![letter] }
 }
 
 /// All pages of a job's failed rows.
@@ -290,7 +298,7 @@ impl Import {
     fn enqueue(&self, store: &Store, connection: &Connection) -> Result<Arc<Job>> {
         let mut upload = store.begin_upload(&self.id())?;
         upload.write(b"[]")?;
-        store.enqueue(self.new_job(connection), upload)
+        store.enqueue(self.new_job(connection), upload, Owed::nothing())
     }
 
     /// The job's next chunk, of at most this many rows.
@@ -313,10 +321,11 @@ impl Import {
     }
 
     fn apply(&self, store: &Store, job: &Job, chunk: &[ChunkRow]) -> Result<Arc<Job>> {
-        store.apply(job, chunk, NOW, &|at, faults| {
+        let failed_row = &|at: usize, faults| {
             let index = chunk[at].index;
             self.rows[index as usize].report(index, faults)
-        })
+        };
+        store.apply(job, chunk, NOW, Words { failed_row, ended: &ended })
     }
 
     /// Writes the next chunk of the job as the store knows it.

@@ -79,6 +79,7 @@ impl Model {
             username: name,
             created_at: NOW,
             updated_at: NOW,
+            blocked: false,
             app_metadata: row.app_metadata.clone(),
             user_metadata: row.user_metadata.clone(),
         };

@@ -43,7 +43,7 @@ fn row(dice: &mut Dice, at: u64, upsert: bool) -> Row {
 pub(super) fn step(store: &Store, rounds: &[Vec<Import>], acknowledged: &mut impl FnMut(&Job)) -> bool {
     let connection = match store.connections().unwrap().into_iter().next() {
         Some(connection) => connection,
-        None => store.create_connection(connection(1)).unwrap(),
+        None => store.create_connection(connection(1), Owed::nothing()).unwrap(),
     };
     for round in rounds {
         let missing = round.iter().find(|import| store.job(&import.id()).unwrap().is_none());

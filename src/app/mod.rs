@@ -1,9 +1,11 @@
 //! The composition root: opens the store, binds the port, starts the engine, and shuts all down in
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
+mod furnish;
+
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,18 +14,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{DeclaredClient, DeclaredConnection, PublicUrl, Settings};
-use crate::domain::{Client, Connection, ConnectionId, DATABASE_STRATEGY, Scope};
+use crate::config::{PublicUrl, Settings};
+use crate::domain::{Connection, Job, Owed, Scope};
 use crate::http;
 use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::store::{self, Store, StoreError};
-use crate::tokens::{self, KeyError, Keys, Tokens};
+use crate::tokens::{KeyError, Keys, Tokens};
+use furnish::furnish;
+pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
-/// Name of the connection that is made when none is declared.
-pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
-/// Name of the client that is made when none is declared.
-const DEFAULT_CLIENT: &str = "Default client";
 /// While a server that was announced runs, this file in the data directory says where.
 const ADDRESS_FILE: &str = "server.json";
 
@@ -69,16 +69,8 @@ pub struct App {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    trusted_proxies: Vec<IpAddr>,
     new_client: Option<NewClient>,
-}
-
-/// A client made at this start; its secret cannot be had again later.
-#[derive(Debug, Clone)]
-pub struct NewClient {
-    /// Public id.
-    pub id: String,
-    /// What it proves itself with.
-    pub secret: String,
 }
 
 /// What ends a running server.
@@ -115,7 +107,8 @@ impl App {
             local_url: PublicUrl::default().or_bound(bound),
         };
         let store = Arc::new(store);
-        let engine = Engine::start(store.clone(), limits(settings), settings.import.workers)?;
+        let ended = Box::new(|_: &Job| Owed::nothing());
+        let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         Ok(Self {
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
@@ -123,6 +116,7 @@ impl App {
             store,
             engine: Arc::new(engine),
             max_file_size: settings.import.max_file_size.bytes(),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
             new_client,
         })
     }
@@ -156,7 +150,14 @@ impl App {
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
         let (store, engine) = (self.store.clone(), self.engine.clone());
-        let state = http::State::new(self.store, self.engine, self.tokens, self.max_file_size);
+        let state = http::State::new(http::Parts {
+            store: self.store,
+            engine: self.engine,
+            tokens: self.tokens,
+            max_file_size: self.max_file_size,
+            public_url: self.address.public_url,
+            trusted_proxies: self.trusted_proxies,
+        });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
         // Nobody asks for the address once the lock of the directory is gone.
@@ -223,89 +224,4 @@ fn store_options(settings: &Settings) -> store::Options {
         max_active_jobs: settings.import.active_jobs_limit(),
         open_timeout: settings.storage.open_timeout,
     }
-}
-
-/// Makes the declared clients and connections that are missing, and one of each where there would be
-/// none. What is there already is never changed.
-fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, StartError> {
-    for declared in &settings.clients {
-        let client = client_of(declared);
-        match store.client(&client.id)? {
-            None => store.put_client(&client)?,
-            Some(stored) if stored != client => note_difference("client", &client.id),
-            Some(_) => {}
-        }
-    }
-    let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
-    let stored = store.connections()?;
-    for declared in &settings.connections {
-        match stored.iter().find(|stored| stored.name == declared.name.as_str()) {
-            None => drop(store.create_connection(connection_of(store, declared)?)?),
-            Some(stored) if !is_as_declared(stored, declared) => note_difference("connection", &stored.name),
-            Some(_) => {}
-        }
-    }
-    if store.connections()?.is_empty() {
-        let enabled_clients = store.clients()?.into_iter().map(|client| client.id).collect();
-        store.create_connection(Connection {
-            number: 0,
-            id: ConnectionId::from_entropy(tokens::random()?),
-            name: DEFAULT_CONNECTION.to_owned(),
-            strategy: DATABASE_STRATEGY.to_owned(),
-            enabled_clients,
-        })?;
-    }
-    Ok(new_client)
-}
-
-fn note_difference(kind: &str, name: &str) {
-    tracing::warn!("{kind} {name} is declared otherwise than it is stored; what is stored stays");
-}
-
-fn is_as_declared(stored: &Connection, declared: &DeclaredConnection) -> bool {
-    stored.strategy == declared.strategy.as_str()
-        && stored.enabled_clients == declared.clients
-        && declared.id.as_ref().is_none_or(|id| *id == stored.id)
-}
-
-fn make_client(store: &Store) -> Result<NewClient, StartError> {
-    let client = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
-    store.put_client(&Client {
-        id: client.id.clone(),
-        name: DEFAULT_CLIENT.to_owned(),
-        secret_hash: tokens::secret_hash(&client.secret),
-        scopes: Scope::ALL.iter().map(ToString::to_string).collect(),
-    })?;
-    Ok(client)
-}
-
-fn client_of(declared: &DeclaredClient) -> Client {
-    Client {
-        id: declared.client_id.clone(),
-        name: declared.name.clone(),
-        secret_hash: tokens::secret_hash(declared.secret.expose()),
-        scopes: declared.scopes.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn connection_of(store: &Store, declared: &DeclaredConnection) -> Result<Connection, StartError> {
-    for client in &declared.clients {
-        if store.client(client)?.is_none() {
-            return Err(StartError::UnknownClient {
-                connection: declared.name.as_str().to_owned(),
-                client: client.clone(),
-            });
-        }
-    }
-    let id = match &declared.id {
-        Some(id) => id.clone(),
-        None => ConnectionId::from_entropy(tokens::random()?),
-    };
-    Ok(Connection {
-        number: 0,
-        id,
-        name: declared.name.as_str().to_owned(),
-        strategy: declared.strategy.as_str().to_owned(),
-        enabled_clients: declared.clients.clone(),
-    })
 }

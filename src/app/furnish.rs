@@ -1,0 +1,128 @@
+//! What a server has from its settings: the declared clients and connections that are missing, and one of
+//! each where there would be none. What is there already is never changed.
+
+use serde_json::Value;
+
+use super::StartError;
+use crate::config::{DeclaredClient, DeclaredConnection, Settings};
+use crate::domain::{Client, ClientGrant, Connection, ConnectionId, GrantId, Owed, Scope};
+use crate::store::Store;
+use crate::tokens;
+
+/// Name of the connection that is made when none is declared.
+pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
+/// Name of the client that is made when none is declared.
+const DEFAULT_CLIENT: &str = "Default client";
+/// The ways to ask for tokens that there are; clients made here may use all.
+const GRANT_TYPES: [&str; 3] =
+    ["client_credentials", "password", "http://auth0.com/oauth/grant-type/password-realm"];
+
+/// A client made at this start; its secret cannot be had again later.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Public id.
+    pub id: String,
+    /// What it proves itself with.
+    pub secret: String,
+}
+
+/// Makes what is missing; tells the client nobody has declared.
+pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewClient>, StartError> {
+    for declared in &settings.clients {
+        furnish_client(store, declared)?;
+    }
+    let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
+    let stored = store.connections()?;
+    for declared in &settings.connections {
+        match stored.iter().find(|stored| stored.name == declared.name.as_str()) {
+            None => drop(store.create_connection(connection_of(store, declared)?, Owed::nothing())?),
+            Some(stored) if !is_as_declared(stored, declared) => note_difference("connection", &stored.name),
+            Some(_) => {}
+        }
+    }
+    if store.connections()?.is_empty() {
+        let clients = store.clients()?.into_iter().map(|client| client.id).collect();
+        let id = ConnectionId::from_entropy(tokens::random()?);
+        store.create_connection(
+            Connection::database(id, DEFAULT_CONNECTION.to_owned(), clients),
+            Owed::nothing(),
+        )?;
+    }
+    Ok(new_client)
+}
+
+fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartError> {
+    let client = client_of(&declared.client_id, &declared.name, declared.secret.expose());
+    let Some(stored) = store.client(&client.id)? else {
+        return Ok(store.create_client(
+            &client,
+            Some(&grant_of(&client, &declared.scopes)?),
+            Owed::nothing(),
+        )?);
+    };
+    let scopes = store.grant_for(&client.id, None)?.map(|grant| grant.scope).unwrap_or_default();
+    let is_as_declared = stored.name == client.name
+        && stored.secret_hash == client.secret_hash
+        && scopes.iter().eq(declared.scopes.iter().map(|scope| scope.name()));
+    if !is_as_declared {
+        note_difference("client", &client.id);
+    }
+    Ok(())
+}
+
+fn note_difference(kind: &str, name: &str) {
+    tracing::warn!("{kind} {name} is declared otherwise than it is stored; what is stored stays");
+}
+
+fn is_as_declared(stored: &Connection, declared: &DeclaredConnection) -> bool {
+    stored.strategy == declared.strategy.as_str()
+        && stored.enabled_clients == declared.clients
+        && declared.id.as_ref().is_none_or(|id| *id == stored.id)
+}
+
+fn make_client(store: &Store) -> Result<NewClient, StartError> {
+    let new = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
+    let client = client_of(&new.id, DEFAULT_CLIENT, &new.secret);
+    store.create_client(&client, Some(&grant_of(&client, Scope::ALL)?), Owed::nothing())?;
+    Ok(new)
+}
+
+fn client_of(id: &str, name: &str, secret: &str) -> Client {
+    let settings = [
+        ("app_type", Value::from("non_interactive")),
+        ("grant_types", GRANT_TYPES.map(Value::from).to_vec().into()),
+    ];
+    Client {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        secret_hash: tokens::secret_hash(secret),
+        settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+fn grant_of(client: &Client, scopes: &[Scope]) -> Result<ClientGrant, StartError> {
+    Ok(ClientGrant {
+        id: GrantId::from_entropy(tokens::random()?),
+        client_id: client.id.clone(),
+        audience: None,
+        scope: scopes.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn connection_of(store: &Store, declared: &DeclaredConnection) -> Result<Connection, StartError> {
+    for client in &declared.clients {
+        if store.client(client)?.is_none() {
+            return Err(StartError::UnknownClient {
+                connection: declared.name.as_str().to_owned(),
+                client: client.clone(),
+            });
+        }
+    }
+    let id = match &declared.id {
+        Some(id) => id.clone(),
+        None => ConnectionId::from_entropy(tokens::random()?),
+    };
+    let name = declared.name.as_str().to_owned();
+    let strategy = declared.strategy.as_str().to_owned();
+    Ok(Connection { strategy, ..Connection::database(id, name, declared.clients.clone()) })
+}

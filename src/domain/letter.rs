@@ -1,0 +1,68 @@
+//! Letters the server owes somebody, and what else a change leaves to be told.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Timestamp};
+
+/// A letter to one reader, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Address of the reader.
+    pub to: String,
+    /// Subject.
+    pub subject: String,
+    /// The letter as plain text.
+    pub text: String,
+    /// The letter as HTML.
+    pub html: String,
+    /// The same on every try, so that nobody reads a letter twice; without angle brackets.
+    pub message_id: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// A letter in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// Its place in the outbox; never used again.
+    pub number: u64,
+    /// The letter.
+    pub letter: Letter,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the mail server said last.
+    pub last_answer: Option<String>,
+    /// What is to become of it.
+    pub fate: Fate,
+}
+
+/// What is to become of a letter in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// It is tried at this time, or later.
+    Due(Timestamp),
+    /// It was given up at this time, and is kept to be seen.
+    GivenUp(Timestamp),
+}
+
+/// What a change leaves to be told; it is written in the same step as the change.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Owed {
+    /// For the tenant log.
+    pub events: Vec<Event>,
+    /// For the outbox.
+    pub letters: Vec<Letter>,
+}
+
+impl Owed {
+    /// Nothing.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+}
+
+impl From<Event> for Owed {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], letters: Vec::new() }
+    }
+}

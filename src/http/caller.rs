@@ -1,0 +1,107 @@
+//! Who calls, and what the tenant log says of it.
+//!
+//! A change of an administrator is told by an event in the same commit ([`Caller::success`]); a refused
+//! one by the event that [`note_refusal`] writes before the answer goes out. Requests without a good token
+//! leave no event: otherwise anybody could fill the log.
+
+use std::net::IpAddr;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest};
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::{State, now};
+use crate::domain::{Event, EventType, Origin};
+
+/// Longest text of a caller that is written down, in characters.
+const LONGEST: usize = 500;
+
+/// A caller with a good token, and the operation asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Where the request came from.
+    pub(super) origin: Origin,
+    operation: &'static str,
+    request: Value,
+}
+
+impl Caller {
+    /// The caller of an operation; an empty one is never written down.
+    pub(super) fn new(
+        request: &HttpRequest,
+        state: &State,
+        client_id: &str,
+        operation: &'static str,
+    ) -> Self {
+        let origin = Origin { client_id: Some(client_id.to_owned()), ..origin(request, state) };
+        let method = request.method().as_str().to_lowercase();
+        let request = json!({ "method": method, "path": cut(request.path()) });
+        Self { origin, operation, request }
+    }
+
+    /// The event of an operation that is done in the same step.
+    pub(super) fn success(&self, status: StatusCode) -> Event {
+        self.event(EventType::ApiSuccess, status, Map::new())
+    }
+
+    fn event(&self, kind: EventType, status: StatusCode, mut response: Map<String, Value>) -> Event {
+        response.insert("statusCode".to_owned(), status.as_u16().into());
+        Event::new(now(), kind, self.operation)
+            .by(self.origin.clone())
+            .with("request", self.request.clone())
+            .with("response", response)
+    }
+}
+
+/// Where a request came from.
+pub(super) fn origin(request: &HttpRequest, state: &State) -> Origin {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Origin {
+        ip: address(request, state).map(|ip| ip.to_string()),
+        user_agent: agent.map(cut),
+        client_id: None,
+        client_name: None,
+        hostname: Some(state.hostname.clone()),
+    }
+}
+
+/// The address of the caller: the peer's, or behind proxies we know the last one they do not know.
+pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let is_proxy = |ip: &IpAddr| state.trusted_proxies.contains(ip);
+    if !is_proxy(&peer) {
+        return Some(peer);
+    }
+    let named = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let named: Vec<IpAddr> =
+        named.flat_map(|value| value.split(',')).filter_map(|text| text.trim().parse().ok()).collect();
+    Some(named.into_iter().rev().find(|ip| !is_proxy(ip)).unwrap_or(peer))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+/// Writes an event for every operation that a caller with a good token was refused.
+pub(super) async fn note_refusal(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let answer = next.call(request).await?;
+    let status = answer.status();
+    let caller = answer.request().extensions().get::<Caller>().cloned();
+    let refused = caller.filter(|caller| status.is_client_error() && !caller.operation.is_empty());
+    if let (Some(caller), Some(state)) = (refused, answer.request().app_data::<Data<State>>().cloned()) {
+        let error = answer.response().error().and_then(|error| error.as_error::<ApiError>());
+        let message = error.map(|error| ("body".to_owned(), json!({ "message": error.to_string() })));
+        let event = caller.event(EventType::ApiFailure, status, message.into_iter().collect());
+        // The answer is not held back by a log that cannot be written; the store has logged why.
+        drop(state.store(move |store| store.tell(event.into())).await);
+    }
+    Ok(answer)
+}

@@ -1,0 +1,1 @@
+//! Posts the events of log streams; names standardwebhooks.

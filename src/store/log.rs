@@ -1,0 +1,85 @@
+//! The tenant log. Events are written by the commits they tell of; see [`Owed`].
+
+use super::Store;
+use super::database::Change;
+use super::error::Result;
+use super::keys::{EVENTS, trailing_u64};
+use crate::domain::{LogId, Logged, Owed};
+
+/// Some events out of many.
+#[derive(Debug)]
+pub struct EventPage {
+    /// The events asked for.
+    pub events: Vec<Logged>,
+    /// How many there are in all, if that was asked.
+    pub total: Option<usize>,
+}
+
+/// In which order events are looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they happened.
+    OldestFirst,
+    /// The other way round.
+    NewestFirst,
+}
+
+impl Store {
+    /// Writes down what is to be told without any other change.
+    pub fn tell(&self, owed: Owed) -> Result<()> {
+        let mut change = Change::default();
+        change.owe(owed);
+        self.core()?.commit_with_others(change)
+    }
+
+    /// The event with this id; the time in it does not matter.
+    pub fn event(&self, id: LogId) -> Result<Option<Logged>> {
+        EVENTS.get(self.core()?.database.tree(), &[&id.number.to_be_bytes()])
+    }
+
+    /// At most `take` events from this number on, each with its number.
+    pub fn events_from(&self, number: u64, take: usize) -> Result<Vec<(u64, Logged)>> {
+        let core = self.core()?;
+        let end = core.told().next_event;
+        if end <= number {
+            return Ok(Vec::new());
+        }
+        let keys = EVENTS.key(&[&number.to_be_bytes()])..=EVENTS.key(&[&(end - 1).to_be_bytes()]);
+        let entries = EVENTS.entries_in(core.database.tree(), keys).take(take);
+        entries.map(|entry| entry.and_then(|(key, event)| Ok((trailing_u64(&key)?, event)))).collect()
+    }
+
+    /// The number the next event will have.
+    pub fn next_event(&self) -> Result<u64> {
+        Ok(self.core()?.told().next_event)
+    }
+
+    /// Events that are `wanted`; `counted` also tells how many there are.
+    pub fn events(
+        &self,
+        wanted: &dyn Fn(&Logged) -> bool,
+        order: Order,
+        skip: usize,
+        take: usize,
+        counted: bool,
+    ) -> Result<EventPage> {
+        let core = self.core()?;
+        let mut all = EVENTS.values(core.database.tree());
+        let mut events = Vec::new();
+        let mut matches = 0;
+        while counted || events.len() < take {
+            let next = match order {
+                Order::OldestFirst => all.next(),
+                Order::NewestFirst => all.next_back(),
+            };
+            let Some(event) = next.transpose()? else { break };
+            if wanted(&event) {
+                if skip <= matches && events.len() < take {
+                    events.push(event);
+                }
+                matches += 1;
+            }
+        }
+        Ok(EventPage { events, total: counted.then_some(matches) })
+    }
+}

@@ -1,0 +1,88 @@
+//! What users sign in with: passwords, and leave to set them.
+//!
+//! **Invariants:** a ticket is good once, only while it is the newest of its user, and goes in the same
+//! commit as the password it set. A password stays when imports change its user, and goes with it.
+
+use super::Store;
+use super::commit::Core;
+use super::connections::number_of;
+use super::database::Change;
+use super::error::Result;
+use super::keys::{CREDENTIALS, NEWEST_RESETS, RESETS};
+use super::users::{UserChange, change_record};
+use crate::domain::{Connection, Credential, Owed, ResetTicket, Timestamp, UserId};
+
+/// SHA-256 of a ticket's text.
+pub type TicketHash = [u8; 32];
+
+impl Store {
+    /// The password of a user, if one was ever set.
+    pub fn credential(&self, connection: &Connection, user: UserId) -> Result<Option<Credential>> {
+        CREDENTIALS.get(self.core()?.database.tree(), &[&connection.number.to_be_bytes(), user.as_bytes()])
+    }
+
+    /// Writes down a ticket; from then on it is the user's newest, and the only one that is good.
+    /// Tells whether there was a connection to write it for.
+    pub fn issue_ticket(&self, hash: TicketHash, ticket: &ResetTicket, owed: Owed) -> Result<bool> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let Some(number) = number_of(&core, &ticket.connection) else {
+            return Ok(false);
+        };
+        let mut change = Change::default();
+        drop_newest(&core, &mut change, number, ticket.user)?;
+        RESETS.put(&mut change, &[&hash], ticket)?;
+        NEWEST_RESETS.put(&mut change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)?;
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        Ok(true)
+    }
+
+    /// The ticket with this hash, if it is still good.
+    pub fn ticket(&self, hash: TicketHash, now: Timestamp) -> Result<Option<ResetTicket>> {
+        let core = self.core()?;
+        let ticket = RESETS.get(core.database.tree(), &[&hash])?;
+        Ok(ticket.filter(|ticket| now < ticket.expires_at && number_of(&core, &ticket.connection).is_some()))
+    }
+
+    /// A user's newest ticket, good or expired.
+    pub fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
+        let core = self.core()?;
+        let tree = core.database.tree();
+        let key: [&[u8]; 2] = [&connection.number.to_be_bytes(), user.as_bytes()];
+        match NEWEST_RESETS.get(tree, &key)? {
+            Some(hash) => RESETS.get(tree, &[&hash]),
+            None => Ok(None),
+        }
+    }
+
+    /// Sets a user's password by a ticket, which is gone then. `false` if the ticket is not good (any
+    /// more), or its user is gone.
+    pub fn redeem_ticket(&self, hash: TicketHash, credential: &Credential, owed: Owed) -> Result<bool> {
+        let now = credential.changed_at;
+        let Some(ticket) = self.ticket(hash, now)? else {
+            return Ok(false);
+        };
+        self.edit_user(&ticket.connection, ticket.user, owed, |edit, place, change| {
+            if RESETS.get(edit.core.database.tree(), &[&hash])?.is_none() {
+                return Ok(false); // somebody was faster
+            }
+            let proven = ticket.proves_email.then_some(true);
+            change_record(edit, place, &UserChange { email_verified: proven, blocked: None }, now)?;
+            drop_newest(edit.core, change, edit.connection, ticket.user)?;
+            let key: [&[u8]; 2] = [&edit.connection.to_be_bytes(), ticket.user.as_bytes()];
+            CREDENTIALS.put(change, &key, credential)?;
+            Ok(true)
+        })
+    }
+}
+
+/// Adds the end of a user's newest ticket to `change`.
+pub(super) fn drop_newest(core: &Core, change: &mut Change, number: u32, user: UserId) -> Result<()> {
+    let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
+    if let Some(hash) = NEWEST_RESETS.get(core.database.tree(), &key)? {
+        RESETS.remove(change, &[&hash]);
+        NEWEST_RESETS.remove(change, &key);
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Log streams, and how far each is in the tenant log.
+
+use super::Store;
+use super::database::Change;
+use super::error::{Result, StoreError};
+use super::keys::{STREAM_PROGRESS, STREAMS};
+use crate::domain::{LogStream, Owed, StreamId, StreamProgress};
+
+impl Store {
+    /// All log streams, by id.
+    pub fn streams(&self) -> Result<Vec<LogStream>> {
+        STREAMS.values(self.core()?.database.tree()).collect()
+    }
+
+    /// The log stream with this id.
+    pub fn stream(&self, id: &StreamId) -> Result<Option<LogStream>> {
+        STREAMS.get(self.core()?.database.tree(), &[id.as_str().as_bytes()])
+    }
+
+    /// How far a log stream is.
+    pub fn stream_progress(&self, id: &StreamId) -> Result<Option<StreamProgress>> {
+        STREAM_PROGRESS.get(self.core()?.database.tree(), &[id.as_str().as_bytes()])
+    }
+
+    /// Adds a log stream unless there are `most` already. It begins at event `next`, or with the
+    /// events that follow this call.
+    pub fn create_stream(
+        &self,
+        stream: &LogStream,
+        next: Option<u64>,
+        most: usize,
+        owed: Owed,
+    ) -> Result<()> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        if most <= STREAMS.values(core.database.tree()).count() {
+            return Err(StoreError::TooManyStreams(most));
+        }
+        let next = next.unwrap_or(writer.head.next_event);
+        let mut change = Change::default();
+        let key = [stream.id.as_str().as_bytes()];
+        STREAMS.put(&mut change, &key, stream)?;
+        STREAM_PROGRESS.put(&mut change, &key, &StreamProgress { next, ..StreamProgress::default() })?;
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        core.bell.ring();
+        Ok(())
+    }
+
+    /// Changes a log stream; gives it back as it is then, or `None` if there is none. The id stays.
+    pub fn update_stream(
+        &self,
+        id: &StreamId,
+        how: impl FnOnce(&mut LogStream),
+        owed: Owed,
+    ) -> Result<Option<LogStream>> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let key = [id.as_str().as_bytes()];
+        let Some(mut stream) = STREAMS.get(core.database.tree(), &key)? else {
+            return Ok(None);
+        };
+        how(&mut stream);
+        stream.id = id.clone();
+        let mut change = Change::default();
+        STREAMS.put(&mut change, &key, &stream)?;
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        core.bell.ring();
+        Ok(Some(stream))
+    }
+
+    /// Notes how far a log stream is, unless it is gone.
+    pub fn put_stream_progress(&self, id: &StreamId, progress: &StreamProgress) -> Result<()> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let key = [id.as_str().as_bytes()];
+        if STREAMS.get(core.database.tree(), &key)?.is_none() {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        STREAM_PROGRESS.put(&mut change, &key, progress)?;
+        core.commit(&mut writer, change)?.done();
+        Ok(())
+    }
+
+    /// Deletes a log stream; tells whether there was one.
+    pub fn delete_stream(&self, id: &StreamId, owed: Owed) -> Result<bool> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let key = [id.as_str().as_bytes()];
+        if STREAMS.get(core.database.tree(), &key)?.is_none() {
+            return Ok(false);
+        }
+        let mut change = Change::default();
+        STREAMS.remove(&mut change, &key);
+        STREAM_PROGRESS.remove(&mut change, &key);
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        core.bell.ring();
+        Ok(true)
+    }
+}
