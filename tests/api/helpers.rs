@@ -424,3 +424,16 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
     }
     Some(path)
 }
+
+/// A program that tests need, from `target/python` or the path; `tests/run` installs it and insists on it.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::iter::once(own).chain(std::env::split_paths(&path)).map(|folder| folder.join(name));
+    let found = found.into_iter().find(|program| program.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "{name} is not installed");
+        eprintln!("skipped: {name} is not here; tests/run installs it");
+    }
+    found
+}

@@ -126,11 +126,12 @@ fn an_unknown_layout_is_refused_and_left_alone() {
         keys::VERSION.put(&mut change, &[], &version).unwrap();
         core.commit(&mut core.writer.lock(), change).unwrap().done();
     };
-    write_version(&store, 2);
+    let newer = database::LAYOUT + 1;
+    write_version(&store, newer);
     store.close();
     let witness = fs::read(store.options.path.join("witness")).unwrap();
     let error = store.open().unwrap_err();
-    assert!(matches!(error, StoreError::Version { found: 2, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::Version { found, .. } if found == newer), "{error}");
     assert!(stray.exists());
     assert_eq!(fs::read(store.options.path.join("witness")).unwrap(), witness);
 }
