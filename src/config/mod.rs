@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -200,6 +201,55 @@ pub struct Mail {
     /// Age at which a letter is given up.
     #[serde(deserialize_with = "duration")]
     pub give_up_after: Duration,
+}
+
+impl Mail {
+    /// How long a mail server may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(7 * 24);
+    /// Age at which a letter is given up.
+    const GIVE_UP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(60 * 24);
+
+    /// Takes the password from its file, if it has one.
+    fn read_password(&mut self) -> Result<(), String> {
+        if self.smtp_password_file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        if !self.smtp_password.expose().is_empty() {
+            return Err("expected either smtp_password or smtp_password_file".to_owned());
+        }
+        self.smtp_password = Secret::from_file(&self.smtp_password_file)?;
+        Ok(())
+    }
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let user_alone = !self.smtp_user.is_empty() && self.smtp_password.expose().is_empty();
+        let password_alone = self.smtp_user.is_empty() && !self.smtp_password.expose().is_empty();
+        let faults = [
+            (self.smtp_host.trim().is_empty(), "mail.smtp_host", "may not be empty"),
+            (u16::try_from(self.smtp_port).is_err(), "mail.smtp_port", "must be 0 to 65535"),
+            (user_alone, "mail.smtp_user", "needs smtp_password or smtp_password_file"),
+            (password_alone, "mail.smtp_user", "may not be empty when there is a password"),
+            (!Self::TIMEOUT.contains(&self.timeout), "mail.timeout", "must be 1s to 10m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "mail.retry_first", "must be 100ms to 1d"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "mail.retry_longest",
+                "must be retry_first to 7d",
+            ),
+            (!Self::GIVE_UP_AFTER.contains(&self.give_up_after), "mail.give_up_after", "must be 1s to 60d"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+
+    /// The port, unless it is the usual one.
+    pub fn port(&self) -> Option<u16> {
+        u16::try_from(self.smtp_port).ok().filter(|port| *port != 0)
+    }
 }
 
 /// Where letters go.
@@ -395,7 +445,8 @@ impl Settings {
         config: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (settings, origins) = layers::merge(config, environment)?;
+        let (mut settings, origins) = layers::merge(config, environment)?;
+        settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -420,6 +471,9 @@ impl Settings {
         let lifetime = self.tokens.lifetime;
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
+        }
+        if let Some((key, why)) = self.mail.fault() {
+            return refuse(key, why.to_owned());
         }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());

@@ -6,6 +6,7 @@
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
 //! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
@@ -26,6 +27,7 @@ mod error;
 mod imports;
 mod jobs;
 mod oauth;
+mod outbox;
 mod params;
 mod upload;
 mod users;
@@ -157,6 +159,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/connections/{id}", connections::show))
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(get("/api/v2/outbox", outbox::list))
+        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
+        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
