@@ -32,6 +32,8 @@ pub struct Desk {
 const COMMONEST: usize = 3;
 /// Longest text of somebody else's, in characters.
 const LONGEST: usize = 200;
+/// Longest reason of a failure, in characters.
+const LONGEST_REASON: usize = 1000;
 
 const JOB_ENDED: (&str, &str) = ("job_ended.html", include_str!("../../static/letters/job_ended.html"));
 const RESET_PASSWORD: (&str, &str) =
@@ -87,6 +89,7 @@ struct JobWords {
     subject: String,
     headline: String,
     reason: Option<String>,
+    advice: &'static str,
     counts: Vec<String>,
     note: &'static str,
     errors_title: String,
@@ -117,7 +120,7 @@ impl JobWords {
         let (summary, reason, at) = match &job.stage {
             Stage::Pending(_) => return None,
             Stage::Completed { summary, at } => (summary, None, *at),
-            Stage::Failed { reason, summary, at } => (summary, Some(one_line(reason)), *at),
+            Stage::Failed { reason, summary, at } => (summary, Some(plain(reason, LONGEST_REASON)), *at),
         };
         let word = if reason.is_some() { "failed" } else { "completed" };
         let (tenant, connection) = (one_line(&desk.tenant), one_line(&job.connection_name));
@@ -130,6 +133,7 @@ impl JobWords {
             headline: format!("Import user job for tenant {tenant} and connection {connection} {word}"),
             subject,
             reason,
+            advice: advice(job),
             counts: counts(job, summary),
             note: "Total users are the rows of the file; duplicate users are rows whose user the connection has \
                    already, or an earlier row of the file gave.",
@@ -148,7 +152,7 @@ impl JobWords {
     fn text(&self) -> String {
         let mut text = String::new();
         if let Some(reason) = &self.reason {
-            paragraph(&mut text, [reason.as_str()]);
+            paragraph(&mut text, [reason.as_str(), self.advice]);
         }
         paragraph(&mut text, self.counts.iter().map(String::as_str));
         paragraph(&mut text, [self.note]);
@@ -174,6 +178,15 @@ fn paragraph<'a>(text: &mut String, lines: impl IntoIterator<Item = &'a str>) {
     for line in lines {
         text.push_str(line);
         text.push('\n');
+    }
+}
+
+/// What somebody may do about a failure.
+const fn advice(job: &Job) -> &'static str {
+    if job.rows.is_err() {
+        "Nothing was imported. Please check that the file is valid JSON: an array of users."
+    } else {
+        "The rows counted here as new or updated are imported, the rest of the file is not."
     }
 }
 
@@ -260,14 +273,20 @@ fn message_id(desk: &Desk, key: &str) -> String {
     format!("{key}@{}", host.unwrap_or_else(|| "localhost".to_owned()))
 }
 
-/// A text of somebody else's, fit for a header and a line: no control characters, not endless.
+/// A text of somebody else's, fit for a header and a line.
 fn one_line(text: &str) -> String {
+    plain(text, LONGEST)
+}
+
+/// A text without control characters, and not endless.
+fn plain(text: &str, longest: usize) -> String {
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let mut line: String = text.chars().take(LONGEST).map(|c| if is_break(c) { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
+    let kept = text.chars().take(longest).map(|c| if is_break(c) { ' ' } else { c });
+    let mut plain: String = kept.collect();
+    if text.chars().nth(longest).is_some() {
+        plain.push('…');
     }
-    line.trim().to_owned()
+    plain.trim().to_owned()
 }
 
 /// A time span for people: `5 days`, `1 hour 30 minutes`.
@@ -359,8 +378,71 @@ mod tests {
         assert_eq!(letters[0].written_at, completed().ended_at().unwrap());
         let subject = "[intake] Import user job for tenant acme and connection staff-db completed";
         assert_eq!(letters[0].subject, subject);
-        insta::assert_snapshot!(letters[0].text, @"");
-        insta::assert_snapshot!(letters[0].html, @"");
+        insta::assert_snapshot!(letters[0].text, @r#"
+        New users: 9
+        Total users: 15
+        Duplicate Users: 2
+        Updated users: 0
+        Failed rows: 6
+
+        Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.
+
+        What was wrong most often (3 of 4 kinds):
+        - 2 rows INVALID_TYPE: a value is of the wrong type, for example a number instead of a text
+        - 2 rows DUPLICATED_USER: the user exists already, or an earlier row of the file gave it
+        - 1 row INVALID_FORMAT: a text is not what it should be, for example no e-mail address
+
+        Job: job_Zk3vT9pQm2Lx7RcB
+        External id: batch-17
+        Connection: staff-db (con_8dQ2xYz0aBcD1eFg)
+        Existing users: left alone
+        Accepted: 2018-03-05T09:31:12.481Z
+        Ended: 2018-03-05T09:32:35.937Z
+        Duration: 1m 23s
+
+        The job, with every row that failed:
+        https://users.acme.test:8443/intake/#/jobs/job_Zk3vT9pQm2Lx7RcB
+
+        You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.
+        "#);
+        insta::assert_snapshot!(letters[0].html, @r#"
+        <!doctype html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="color-scheme" content="light dark">
+        <title>[intake] Import user job for tenant acme and connection staff-db completed</title>
+        </head>
+        <body style="font-family: sans-serif; line-height: 1.4">
+        <h1 style="font-size: 1.2em">Import user job for tenant acme and connection staff-db completed</h1>
+        <p>
+        New users: 9<br>
+        Total users: 15<br>
+        Duplicate Users: 2<br>
+        Updated users: 0<br>
+        Failed rows: 6<br>
+        </p>
+        <p>Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.</p>
+        <p>What was wrong most often (3 of 4 kinds):</p>
+        <ul>
+        <li>2 rows <code>INVALID_TYPE</code>: a value is of the wrong type, for example a number instead of a text</li>
+        <li>2 rows <code>DUPLICATED_USER</code>: the user exists already, or an earlier row of the file gave it</li>
+        <li>1 row <code>INVALID_FORMAT</code>: a text is not what it should be, for example no e-mail address</li>
+        </ul>
+        <table>
+        <tr><th align="left" scope="row">Job</th><td>job_Zk3vT9pQm2Lx7RcB</td></tr>
+        <tr><th align="left" scope="row">External id</th><td>batch-17</td></tr>
+        <tr><th align="left" scope="row">Connection</th><td>staff-db (con_8dQ2xYz0aBcD1eFg)</td></tr>
+        <tr><th align="left" scope="row">Existing users</th><td>left alone</td></tr>
+        <tr><th align="left" scope="row">Accepted</th><td>2018-03-05T09:31:12.481Z</td></tr>
+        <tr><th align="left" scope="row">Ended</th><td>2018-03-05T09:32:35.937Z</td></tr>
+        <tr><th align="left" scope="row">Duration</th><td>1m 23s</td></tr>
+        </table>
+        <p><a href="https:&#x2f;&#x2f;users.acme.test:8443&#x2f;intake&#x2f;#&#x2f;jobs&#x2f;job_Zk3vT9pQm2Lx7RcB">The job, with every row that failed</a><br>https:&#x2f;&#x2f;users.acme.test:8443&#x2f;intake&#x2f;#&#x2f;jobs&#x2f;job_Zk3vT9pQm2Lx7RcB</p>
+        <p>You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.</p>
+        </body>
+        </html>
+        "#);
     }
 
     #[test]
@@ -368,7 +450,30 @@ mod tests {
         let letter = job_ended(&desk(), &failed()).remove(0);
         let subject = "[intake] Import user job for tenant acme and connection staff-db failed";
         assert_eq!(letter.subject, subject);
-        insta::assert_snapshot!(letter.text, @"");
+        insta::assert_snapshot!(letter.text, @r#"
+        Failed to parse users file JSON when importing users: expected ',' or ']' at line 3 column 7 (byte 61)
+        Nothing was imported. Please check that the file is valid JSON: an array of users.
+
+        New users: 0
+        Total users: 0
+        Duplicate Users: 0
+        Updated users: 0
+        Failed rows: 0
+
+        Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.
+
+        Job: job_Zk3vT9pQm2Lx7RcB
+        Connection: staff-db (con_8dQ2xYz0aBcD1eFg)
+        Existing users: left alone
+        Accepted: 2018-03-05T09:31:12.481Z
+        Ended: 2018-03-05T09:31:12.493Z
+        Duration: 12ms
+
+        The job, with every row that failed:
+        https://users.acme.test:8443/intake/#/jobs/job_Zk3vT9pQm2Lx7RcB
+
+        You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.
+        "#);
         assert!(letter.html.contains("at line 3 column 7"), "{}", letter.html);
     }
 
@@ -391,7 +496,15 @@ mod tests {
             now,
         );
         assert_eq!((&*letter.to, &*letter.message_id), ("Eve@x.test", "reset.k1@users.acme.test"));
-        insta::assert_snapshot!(letter.text, @"");
+        insta::assert_snapshot!(letter.text, @r#"
+        Somebody, probably you, wants to choose a password for the account Eve@x.test at acme. Open this link to do so:
+
+        https://users.acme.test/u/reset-password?ticket=x&y="z"
+
+        The link works once, for 5 days 1 hour 30 minutes from when this mail was written, and only until a newer one is sent.
+
+        If you did not ask for this, you need not do anything: as long as nobody opens the link, nothing changes. Do not pass this mail on, as whoever has the link can choose the password.
+        "#);
         assert!(letter.html.contains("ticket=x&amp;y=&quot;z&quot;"), "{}", letter.html);
     }
 
