@@ -11,6 +11,8 @@ mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod mail;
 mod oauth;
 mod rows;
+mod smtp;
 mod users;
