@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{PublicUrl, Settings};
+use crate::config::{PublicUrl, Settings, Webhooks};
 use crate::domain::{Connection, Job, Owed, Scope};
 use crate::http;
 use crate::import::Limits;
 use crate::jobs::Engine;
+use crate::notify::streams::{self, Streams, TargetFault, Targets};
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
 use furnish::furnish;
@@ -49,6 +50,14 @@ pub enum StartError {
         /// Id of the client.
         client: String,
     },
+    /// Events cannot go where a declared log stream wants them.
+    #[error("log_streams: \"{stream}\" cannot have its endpoint: {fault}")]
+    Target {
+        /// Name of the stream.
+        stream: String,
+        /// Why.
+        fault: TargetFault,
+    },
     /// The disk or the system's randomness.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -67,6 +76,7 @@ pub struct App {
     listener: TcpListener,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    streams: Arc<Streams>,
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
@@ -109,12 +119,14 @@ impl App {
         let store = Arc::new(store);
         let ended = Box::new(|_: &Job| Owed::nothing());
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
+        let streams = Streams::start(store.clone(), stream_options(&settings.webhooks))?;
         Ok(Self {
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
             listener,
             store,
             engine: Arc::new(engine),
+            streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             new_client,
@@ -149,7 +161,7 @@ impl App {
     /// Serves until it is stopped; jobs stop at their next safe point.
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
-        let (store, engine) = (self.store.clone(), self.engine.clone());
+        let (store, engine, streams) = (self.store.clone(), self.engine.clone(), self.streams.clone());
         let state = http::State::new(http::Parts {
             store: self.store,
             engine: self.engine,
@@ -157,9 +169,11 @@ impl App {
             max_file_size: self.max_file_size,
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
+            streams: self.streams,
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
+        streams.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -214,6 +228,18 @@ pub fn token_for(
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
     Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+/// How events are sent.
+fn stream_options(webhooks: &Webhooks) -> streams::Options {
+    streams::Options {
+        targets: if webhooks.allow_private_targets { Targets::Any } else { Targets::Public },
+        timeout: webhooks.timeout,
+        retry_first: webhooks.retry_first,
+        retry_longest: webhooks.retry_longest,
+        suspend_after: webhooks.suspend_after,
+        max_streams: webhooks.max_streams,
+    }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

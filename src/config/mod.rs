@@ -9,6 +9,7 @@
 
 mod declared;
 mod layers;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use crate::domain::{ConnectionId, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
+pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, ConnectionName, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 
@@ -70,6 +73,9 @@ pub struct Settings {
     /// Clients to create when they are missing.
     #[serde(default)]
     pub clients: Vec<DeclaredClient>,
+    /// Log streams to create when they are missing.
+    #[serde(default)]
+    pub log_streams: Vec<DeclaredStream>,
 }
 
 /// `[server]`
@@ -271,6 +277,39 @@ pub struct Webhooks {
     pub max_streams: usize,
 }
 
+impl Webhooks {
+    /// How long a receiver may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(24);
+    /// How long a stream may fail.
+    const SUSPEND_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
+    /// Most streams that can be allowed; each has a thread.
+    pub const MAX_STREAMS: usize = 100;
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let faults = [
+            (!Self::TIMEOUT.contains(&self.timeout), "webhooks.timeout", "must be 100ms to 5m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "webhooks.retry_first", "must be 10ms to 1h"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "webhooks.retry_longest",
+                "must be retry_first to 1d",
+            ),
+            (
+                !Self::SUSPEND_AFTER.contains(&self.suspend_after),
+                "webhooks.suspend_after",
+                "must be 1s to 365d",
+            ),
+            (Self::MAX_STREAMS < self.max_streams, "webhooks.max_streams", "must be 0 to 100"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+}
+
 /// `[login]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -421,6 +460,13 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
+        if let Some((key, why)) = self.webhooks.fault() {
+            return refuse(key, why.to_owned());
+        }
+        let (streams, most) = (self.log_streams.len(), self.webhooks.max_streams);
+        if most < streams {
+            return refuse("log_streams", format!("there are {streams}, webhooks.max_streams allows {most}"));
+        }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
         let clients = self.clients.iter().map(|client| client.client_id.as_str());
@@ -428,6 +474,7 @@ impl Settings {
             ("connections", repeated(names)),
             ("connections", repeated(ids.map(ConnectionId::as_str))),
             ("clients", repeated(clients)),
+            ("log_streams", repeated(self.log_streams.iter().map(|stream| stream.name.as_str()))),
         ];
         match twice.into_iter().find_map(|(key, found)| Some((key, found?))) {
             Some((key, found)) => refuse(key, format!("\"{found}\" is declared twice")),

@@ -81,6 +81,8 @@ pub(super) enum ApiError {
     NoSuchJob,
     /// The job whose errors are asked for is not there.
     NoSuchJobErrors,
+    /// The log stream asked for is not there.
+    NoSuchStream,
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
@@ -162,6 +164,7 @@ impl ApiError {
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
@@ -236,6 +239,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                  finished and try again"
             ),
         ),
+        StoreError::TooManyStreams(most) => (
+            StatusCode::CONFLICT,
+            "",
+            format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
+        ),
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
@@ -257,7 +265,7 @@ fn is_disk_full(fault: &StoreError) -> bool {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable => {}
+        StoreError::TooManyActiveJobs(_) | StoreError::TooManyStreams(_) | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

@@ -6,6 +6,7 @@
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
@@ -25,6 +26,7 @@ mod connections;
 mod error;
 mod imports;
 mod jobs;
+mod log_streams;
 mod oauth;
 mod params;
 mod payload;
@@ -46,6 +48,7 @@ use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
@@ -61,6 +64,7 @@ pub struct State {
     max_file_size: u64,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
+    streams: Arc<Streams>,
 }
 
 /// What the API needs.
@@ -77,15 +81,17 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Who sends events.
+    pub streams: Arc<Streams>,
 }
 
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
+        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, streams } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
+        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies, streams }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -158,6 +164,17 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/connections/{id}", connections::show))
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(
+            resource("/api/v2/log-streams", "GET, POST")
+                .route(web::get().to(log_streams::list))
+                .route(web::post().to(log_streams::create)),
+        )
+        .service(
+            resource("/api/v2/log-streams/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(log_streams::show))
+                .route(web::patch().to(log_streams::update))
+                .route(web::delete().to(log_streams::delete)),
+        )
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))

@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use crate::domain::{LogStream, StreamId, StreamProgress, StreamStatus};
 use crate::store::{Store, StoreError};
 use post::Poster;
-pub use target::{TargetFault, Targets};
+pub use target::{TargetFault, Targets, same_origin};
 use worker::Worker;
 
 /// Pause after a fault of the store, before it is asked again.
@@ -130,7 +130,9 @@ fn supervise(shared: &Arc<Shared>) {
         bell.wait(heard, patience);
     }
     // Whatever a thread ended by, it has told.
-    threads.into_iter().for_each(|thread| drop(thread.join()));
+    for thread in threads {
+        drop(thread.join());
+    }
 }
 
 fn serve_all(shared: &Arc<Shared>, threads: &mut Vec<JoinHandle<()>>) -> Result<(), StoreError> {

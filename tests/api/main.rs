@@ -11,6 +11,7 @@ mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod log_streams;
 mod oauth;
 mod rows;
 mod users;

@@ -197,14 +197,79 @@ fn headers(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may")]
 mod tests {
+    use std::net::TcpListener;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::{Event, EventType, LogId};
+    use crate::domain::{Event, EventType, HttpSink, LogId, StreamId, StreamStatus};
 
     fn logged(number: u64) -> Logged {
         let event = Event::new(Timestamp::from_millis(1), EventType::ImportCompleted, "line\nbreak");
         Logged::new(LogId { at: event.date, number }, event)
+    }
+
+    fn stream(endpoint: &str) -> LogStream {
+        LogStream {
+            id: StreamId::from_entropy([7; 16]),
+            name: "one".to_owned(),
+            status: StreamStatus::Active,
+            sink: HttpSink {
+                endpoint: endpoint.to_owned(),
+                authorization: Some("hush".to_owned()),
+                content_type: HttpSink::CONTENT_TYPE.to_owned(),
+                format: ContentFormat::JsonLines,
+                custom_headers: Vec::new(),
+                batch_size: 1,
+                secret: None,
+            },
+            filters: Vec::new(),
+            created_at: Timestamp::default(),
+        }
+    }
+
+    /// What a request to this URL comes to.
+    fn post(targets: Targets, endpoint: &str, stop: impl Fn() -> bool) -> Outcome {
+        let poster = Poster::new(targets, Duration::from_mins(5));
+        poster.post(&stream(endpoint), "id", "{}".to_owned(), Timestamp::default(), stop)
+    }
+
+    #[test]
+    fn a_name_that_leads_to_a_private_address_is_not_even_dialled() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["localhost", "127.0.0.1", "0x7f.1", "[::ffff:127.0.0.1]"] {
+            let Outcome::Failed(why) =
+                post(Targets::Public, &format!("https://{host}:{port}/?key=hush"), || false)
+            else {
+                panic!("{host} was taken");
+            };
+            assert!(why.starts_with("nothing was sent: the host is or resolves to a private"), "{why}");
+            assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_says_nothing_is_left_when_all_is_to_stop() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        assert_eq!(post(Targets::Any, &url, || true), Outcome::Abandoned);
+        drop(listener);
+        let Outcome::Failed(why) = post(Targets::Any, &format!("{url}?key=hush"), || false) else {
+            panic!("nobody was there");
+        };
+        assert!(why.starts_with("no connection to the receiver: ") && !why.contains("hush"), "{why}");
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_id_and_no_other_has_it() {
+        let stream = stream("https://acme.test/");
+        let id = |first, last, body| content_id(&stream, first, last, body);
+        assert_eq!(id(1, 2, "a"), id(1, 2, "a"));
+        for other in [id(1, 2, "b"), id(1, 3, "a"), id(2, 2, "a")] {
+            assert_ne!(id(1, 2, "a"), other);
+        }
     }
 
     #[test]

@@ -76,6 +76,11 @@ pub(super) fn parse(endpoint: &str) -> Result<Url, TargetFault> {
     Ok(url)
 }
 
+/// Whether two URLs lead to the same server.
+pub fn same_origin(one: &str, other: &str) -> bool {
+    matches!((parse(one), parse(other)), (Ok(one), Ok(other)) if one.origin() == other.origin())
+}
+
 /// Resolves names for the HTTP client, and refuses those that lead where nothing may go.
 pub(super) struct Guard {
     pub(super) targets: Targets,
@@ -106,7 +111,7 @@ impl fmt::Debug for Guard {
 
 /// Networks that are not part of the public internet, or lead to such: address and prefix length.
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -229,6 +234,14 @@ mod tests {
         ];
         for text in others {
             assert!(!is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn scheme_name_and_port_make_an_origin() {
+        assert!(same_origin("https://acme.test/a", "https://ACME.test:443/b?c"));
+        for other in ["http://acme.test/a", "https://acme.test:8443/a", "https://acme.test.evil/a", "", "x"] {
+            assert!(!same_origin("https://acme.test/a", other), "{other}");
         }
     }
 
