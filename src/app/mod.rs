@@ -80,6 +80,7 @@ pub struct App {
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
+    tenant: String,
     new_client: Option<NewClient>,
 }
 
@@ -129,6 +130,7 @@ impl App {
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            tenant: settings.tenant.name.as_str().to_owned(),
             new_client,
         })
     }
@@ -169,6 +171,7 @@ impl App {
             max_file_size: self.max_file_size,
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
+            tenant: self.tenant,
             streams: self.streams,
         });
         let served = http::serve(self.listener, state, until_future(until));

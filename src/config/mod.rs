@@ -33,7 +33,7 @@ use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use stream::DeclaredStream;
-pub use values::{Address, ByteSize, ConnectionName, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 
 /// The first layer, and the manual of the settings.
