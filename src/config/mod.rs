@@ -208,6 +208,55 @@ pub struct Mail {
     pub give_up_after: Duration,
 }
 
+impl Mail {
+    /// How long a mail server may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(7 * 24);
+    /// Age at which a letter is given up.
+    const GIVE_UP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(60 * 24);
+
+    /// Takes the password from its file, if it has one.
+    fn read_password(&mut self) -> Result<(), String> {
+        if self.smtp_password_file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        if !self.smtp_password.expose().is_empty() {
+            return Err("expected either smtp_password or smtp_password_file".to_owned());
+        }
+        self.smtp_password = Secret::from_file(&self.smtp_password_file)?;
+        Ok(())
+    }
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let user_alone = !self.smtp_user.is_empty() && self.smtp_password.expose().is_empty();
+        let password_alone = self.smtp_user.is_empty() && !self.smtp_password.expose().is_empty();
+        let faults = [
+            (self.smtp_host.trim().is_empty(), "mail.smtp_host", "may not be empty"),
+            (u16::try_from(self.smtp_port).is_err(), "mail.smtp_port", "must be 0 to 65535"),
+            (user_alone, "mail.smtp_user", "needs smtp_password or smtp_password_file"),
+            (password_alone, "mail.smtp_user", "may not be empty when there is a password"),
+            (!Self::TIMEOUT.contains(&self.timeout), "mail.timeout", "must be 1s to 10m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "mail.retry_first", "must be 100ms to 1d"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "mail.retry_longest",
+                "must be retry_first to 7d",
+            ),
+            (!Self::GIVE_UP_AFTER.contains(&self.give_up_after), "mail.give_up_after", "must be 1s to 60d"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+
+    /// The port, unless it is the usual one.
+    pub fn port(&self) -> Option<u16> {
+        u16::try_from(self.smtp_port).ok().filter(|port| *port != 0)
+    }
+}
+
 /// Where letters go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailTransport {
@@ -434,7 +483,8 @@ impl Settings {
         config: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (settings, origins) = layers::merge(config, environment)?;
+        let (mut settings, origins) = layers::merge(config, environment)?;
+        settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -459,6 +509,9 @@ impl Settings {
         let lifetime = self.tokens.lifetime;
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
+        }
+        if let Some((key, why)) = self.mail.fault() {
+            return refuse(key, why.to_owned());
         }
         if let Some((key, why)) = self.webhooks.fault() {
             return refuse(key, why.to_owned());

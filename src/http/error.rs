@@ -91,6 +91,8 @@ pub(super) enum ApiError {
     NoSuchJob,
     /// The job whose errors are asked for is not there.
     NoSuchJobErrors,
+    /// The letter asked for is not in the outbox.
+    NoSuchLetter,
     /// The log stream asked for is not there.
     NoSuchStream,
     /// No endpoint has this path.
@@ -191,6 +193,7 @@ impl ApiError {
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
             Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {

@@ -8,6 +8,7 @@
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
@@ -33,6 +34,7 @@ mod jobs;
 mod lists;
 mod log_streams;
 mod oauth;
+mod outbox;
 mod params;
 mod payload;
 mod upload;
@@ -225,6 +227,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         )
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(get("/api/v2/outbox", outbox::list))
+        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
+        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
         .service(
             resource("/api/v2/log-streams", "GET, POST")
                 .route(web::get().to(log_streams::list))

@@ -12,6 +12,8 @@ mod imports;
 mod jobs;
 mod lifecycle;
 mod log_streams;
+mod mail;
 mod oauth;
 mod rows;
+mod smtp;
 mod users;
