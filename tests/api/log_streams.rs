@@ -939,13 +939,30 @@ fn every_change_of_a_stream_is_told_without_its_secrets() {
 }
 
 #[test]
-fn an_import_tells_its_stream_that_it_was_accepted() {
+fn a_stream_of_import_results_gets_those_and_nothing_else() {
     let receiver = receiver!();
     let server = Server::ephemeral_with(EAGER);
-    create(&server, &stream(&receiver.url(), &["sapi"]));
-    let form = Form::import(&server.connection_id(), r#"[{"email":"ann@acme.test"}]"#, false);
-    let job = server.upload(&form.with("external_id", "batch-17")).json();
-    let item = receiver.wait_for(2).pop().unwrap();
-    assert_eq!(item["data"]["details"]["job_id"], job["id"]);
-    assert_eq!(item["data"]["details"]["external_id"], "batch-17");
+    create(&server, &stream(&receiver.url(), &["sui", "fui"]));
+    fail(&server, 2);
+    let import = |file: &str, name: &str| {
+        let form = Form::import(&server.connection_id(), file, false).with("external_id", name);
+        let answer = server.upload(&form);
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        server.wait(answer.json()["id"].as_str().unwrap())
+    };
+    let good = import(r#"[{"email":"ann@acme.test"},{"email":"ann"}]"#, "batch-17");
+    let bad = import("[{", "batch-18");
+    fail(&server, 1);
+    let told = receiver.wait_for(2);
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (item, job, kind) in [(&told[0], &good, "sui"), (&told[1], &bad, "fui")] {
+        let (data, details) = (&item["data"], &item["data"]["details"]);
+        assert_eq!((&data["type"], &details["job_id"]), (&json!(kind), &job["id"]), "{item}");
+        assert_eq!(details["external_id"], job["external_id"]);
+        assert_eq!(
+            (&data["connection_id"], &data["connection"]),
+            (&job["connection_id"], &job["connection"])
+        );
+    }
+    assert_eq!(told[0]["data"]["details"]["summary"], good["summary"]);
 }
