@@ -20,7 +20,7 @@ use super::payload::read_object;
 use super::{State, json, now};
 use crate::domain::{HttpSink, LogStream, StreamId, StreamStatus};
 use crate::notify::streams::{TargetFault, same_origin};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tokens::random;
 use body::{Change, NewStream, StreamChange};
 use view::{Known, StreamView};
@@ -46,7 +46,7 @@ pub(super) async fn show(
     json(StatusCode::OK, &StreamView::from(&known.ok_or(ApiError::NoSuchStream)?))
 }
 
-fn find(store: &Store, id: &StreamId) -> crate::store::Result<Option<Known>> {
+fn find(store: &Store, id: &StreamId) -> Result<Option<Known>, StoreError> {
     store.stream(id)?.map(|stream| Known::of(store, stream)).transpose()
 }
 

@@ -100,9 +100,11 @@ impl Store {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let key = [id.as_str().as_bytes()];
-        let Some(mut progress) = STREAM_PROGRESS.get(core.database.tree(), &key)? else {
+        let tree = core.database.tree();
+        if STREAMS.get(tree, &key)?.is_none() {
             return Ok(());
-        };
+        }
+        let mut progress = STREAM_PROGRESS.get(tree, &key)?.unwrap_or_default();
         how(&mut progress);
         let mut change = Change::default();
         STREAM_PROGRESS.put(&mut change, &key, &progress)?;

@@ -79,12 +79,11 @@ impl<'a> Worker<'a> {
 
     fn step(&mut self) -> Result<Next> {
         let store = &self.shared.store;
-        let (Some(stream), Some(progress)) = (store.stream(self.id)?, store.stream_progress(self.id)?) else {
+        let stream = store.stream(self.id)?;
+        let Some(stream) = stream.filter(|stream| stream.status == StreamStatus::Active) else {
             return Ok(Next::Leave);
         };
-        if stream.status != StreamStatus::Active {
-            return Ok(Next::Leave);
-        }
+        let progress = store.stream_progress(self.id)?.unwrap_or_default();
         if let Some(rest) = self.rest.take_if(|rest| rest.stream == stream) {
             let left = rest.until.saturating_duration_since(Instant::now());
             if !left.is_zero() {
