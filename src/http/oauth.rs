@@ -17,9 +17,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::State;
 use super::body::Body;
 use super::error::ApiError;
-use super::State;
 use crate::domain::{Client, Scope};
 use crate::tokens::{same_hash, secret_hash};
 pub(super) use exchange::WrongSecrets;
