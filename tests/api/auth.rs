@@ -241,7 +241,10 @@ fn a_json_body_has_a_largest_size_and_has_to_be_an_object() {
     let bearer = format!("Bearer {}", server.token);
     let headers = [("authorization", &*bearer), ("content-type", "application/json")];
     let post = |body: &[u8]| server.request("POST", "/api/v2/clients", &headers, body);
-    let padded = |length: usize| format!("{:<length$}", r#"{"name":"App"}"#).into_bytes();
+    let padded = |length: usize| {
+        let body = r#"{"name":"App"}"#;
+        [body.as_bytes(), &vec![b' '; length - body.len()]].concat()
+    };
     let too_large = "Payload content length greater than maximum allowed: 65536";
     assert_eq!(post(&padded(65_536)).status, 201);
     post(&padded(65_537)).assert_refusal(413, "Request Entity Too Large", too_large, "");
