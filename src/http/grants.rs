@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::lists::Shape;
 use super::params::{Fields, Id, Params};
 use super::payload::{ANY, Object, read_object};
-use super::{State, json};
+use super::{State, json, no_content};
 use crate::domain::{ClientGrant, Event, GrantId};
 use crate::store::{Store, StoreError};
 use crate::tokens::random;
@@ -126,7 +126,7 @@ pub(super) async fn delete(
         let event = about(granted.caller.success(StatusCode::NO_CONTENT), &grant, &state);
         state.store(move |store| store.delete_grant(&id, event.into())).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(no_content())
 }
 
 fn scope(body: &mut Object) -> Result<Option<Vec<String>>, ApiError> {

@@ -293,6 +293,11 @@ fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiEr
     Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
 }
 
+/// An answer without a body; like all others it says what that would be.
+fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish()
+}
+
 /// Where the time of day enters.
 fn now() -> Timestamp {
     SystemTime::now().into()

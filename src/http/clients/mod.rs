@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::lists::Shape;
 use super::params::{Fields, Id, Params};
 use super::payload::read_object;
-use super::{State, json};
+use super::{State, json, no_content};
 use crate::domain::{Client, Event};
 use crate::store::Store;
 use crate::tokens::{random_text, secret_hash};
@@ -141,7 +141,7 @@ pub(super) async fn delete(
         let event = about(granted.caller.success(StatusCode::NO_CONTENT), &client);
         state.store(move |store| store.delete_client(&id, event.into())).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(no_content())
 }
 
 /// Gives a client a new secret: `200`, with it. The old one is no good from now on.

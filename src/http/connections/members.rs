@@ -12,7 +12,7 @@ use super::super::caller::Caller;
 use super::super::error::{ApiError, Place};
 use super::super::params::{Checkpoint, Id, Params};
 use super::super::payload::{ANY, Object, read_objects};
-use super::super::{State, json, now};
+use super::super::{State, json, no_content, now};
 use super::find;
 use crate::domain::{Connection, ConnectionId, Email, Event, EventType, Owed, User};
 use crate::store::{Store, StoreError};
@@ -66,7 +66,7 @@ pub(in crate::http) async fn change_clients(
         Err(ApiError::Store(StoreError::UnknownClient(_))) => Err(ApiError::NoSuchClient),
         Err(other) => Err(other),
         Ok(None) => Err(ApiError::NoSuchConnection),
-        Ok(Some(_)) => Ok(HttpResponse::NoContent().finish()),
+        Ok(Some(_)) => Ok(no_content()),
     }
 }
 
@@ -119,7 +119,7 @@ pub(in crate::http) async fn delete_user(
         store.delete_user(&connection.id, user.id, deletion(&granted.caller, &connection, &user))
     });
     deleted.await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(no_content())
 }
 
 fn email(params: &Params) -> Result<Email, ApiError> {

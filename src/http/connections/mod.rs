@@ -20,7 +20,7 @@ use super::lists::Shape;
 use super::params::{Fields, Id, Params};
 use super::payload::{ANY, Object, read_object};
 use super::views::ConnectionView;
-use super::{MAX_FILE_SIZE_HEADER, State, json, now};
+use super::{MAX_FILE_SIZE_HEADER, State, json, no_content, now};
 use crate::domain::{Connection, ConnectionId, ConnectionName, DATABASE_STRATEGY};
 use crate::store::{Store, StoreError};
 use crate::tokens::random;
@@ -126,13 +126,12 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let id = id.get()?;
     let wanted = id.clone();
-    let nothing = HttpResponse::NoContent().finish();
     let Some(connection) = state.store(move |store| store.connection(&wanted)).await? else {
-        return Ok(nothing);
+        return Ok(no_content());
     };
     let event = granted.caller.success(StatusCode::ACCEPTED).about(&connection);
     if !state.store(move |store| store.delete_connection(&id, event.into())).await? {
-        return Ok(nothing);
+        return Ok(no_content());
     }
     tracing::info!("connection {} deleted", connection.name);
     json(StatusCode::ACCEPTED, &json!({ "deleted_at": now() }))

@@ -16,6 +16,7 @@
 
 mod accepting;
 mod check;
+mod clients;
 mod duplicates;
 mod faults;
 mod kills;
