@@ -21,6 +21,7 @@ use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
+use crate::upkeep::{Keep, Upkeep};
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
@@ -67,6 +68,7 @@ pub struct App {
     listener: TcpListener,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    upkeep: Upkeep,
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
@@ -109,12 +111,14 @@ impl App {
         let store = Arc::new(store);
         let ended = Box::new(|_: &Job| Owed::nothing());
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
+        let upkeep = Upkeep::start(store.clone(), keep(settings))?;
         Ok(Self {
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
             listener,
             store,
             engine: Arc::new(engine),
+            upkeep,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             new_client,
@@ -160,6 +164,7 @@ impl App {
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
+        self.upkeep.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -214,6 +219,17 @@ pub fn token_for(
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
     Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+fn keep(settings: &Settings) -> Keep {
+    let kept = &settings.retention;
+    Keep {
+        jobs: kept.jobs,
+        logs: kept.logs,
+        unsent_logs: kept.unsent_logs,
+        letters: kept.letters,
+        check_every: kept.check_every,
+    }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

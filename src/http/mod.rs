@@ -5,6 +5,7 @@
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
@@ -25,6 +26,7 @@ mod connections;
 mod error;
 mod imports;
 mod jobs;
+mod logs;
 mod oauth;
 mod params;
 mod upload;
@@ -58,6 +60,7 @@ pub struct State {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
 }
@@ -84,7 +87,7 @@ impl State {
         let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
+        Self { store, engine, tokens, max_file_size, public_url, hostname, trusted_proxies }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -157,6 +160,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/connections/{id}", connections::show))
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
