@@ -64,7 +64,7 @@ impl Store {
         counted: bool,
     ) -> Result<EventPage> {
         let core = self.core()?;
-        let mut all = told(&core, 0).map(|entry| Ok(entry?.1));
+        let mut all = told(&core, 0).map(|entry| entry.map(|(_, logged)| logged));
         let mut events = Vec::new();
         let mut matches = 0;
         while counted || events.len() < take {

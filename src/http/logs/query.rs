@@ -447,7 +447,8 @@ mod tests {
             let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
             let event = Event { user_name: Some(value), ..logged().event };
             let event = Logged { event, ..logged() };
-            prop_assert!(Query::parse(&format!("user_name:\"{quoted}\"")).unwrap().matches(&event));
+            let query = Query::parse(&format!("user_name:\"{quoted}\"")).unwrap();
+            prop_assert!(query.matches(&event));
         }
     }
 }
