@@ -5,8 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const EVERY_ROOM: &[&str] =
-    &["app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens", "upkeep"];
+const EVERY_ROOM: &[&str] = &[
+    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens",
+    "upkeep",
+];
 
 /// Each room and what it may see.
 const PLAN: &[(&str, &[&str])] = &[

@@ -224,7 +224,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             "The database is being reopened, please try again in a few seconds.".to_owned(),
         ),
-        StoreError::JobGone(_) => (StatusCode::NOT_FOUND, "inexistent_job", "The job does not exist".to_owned()),
+        StoreError::JobGone(_) => {
+            (StatusCode::NOT_FOUND, "inexistent_job", "The job does not exist".to_owned())
+        }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",

@@ -133,12 +133,10 @@ impl Checkpoint {
     fn of(params: &Params) -> Result<Option<Self>, ApiError> {
         let after = match params.text("from").filter(|text| !text.is_empty()) {
             None => None,
-            Some(text) => {
-                Some(text.parse().map_err(|_| {
-                    let rule = format!("String does not match pattern {}", LogId::PATTERN);
-                    ApiError::invalid(Place::Query, rule, "from")
-                })?)
-            }
+            Some(text) => Some(text.parse().map_err(|_| {
+                let rule = format!("String does not match pattern {}", LogId::PATTERN);
+                ApiError::invalid(Place::Query, rule, "from")
+            })?),
         };
         let take = params.whole("take", 1, LARGEST_PAGE)?;
         let wanted = after.is_some() || take.is_some();
@@ -165,7 +163,8 @@ async fn after(state: &State, checkpoint: Checkpoint) -> Result<HttpResponse, Ap
     let events: Vec<Logged> = events.into_iter().map(|(_, logged)| logged).collect();
     let mut answer = json(StatusCode::OK, &events)?;
     if let Some(last) = events.last() {
-        let next = format!("<{}/api/v2/logs?from={}&take={take}>; rel=\"next\"", state.public_url, last.log_id);
+        let next =
+            format!("<{}/api/v2/logs?from={}&take={take}>; rel=\"next\"", state.public_url, last.log_id);
         let next = next.parse().map_err(ApiError::internal)?;
         answer.headers_mut().insert(header::LINK, next);
     }

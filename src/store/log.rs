@@ -86,8 +86,11 @@ impl Store {
 
 /// The events from a number on that are on disk for good, each with its key.
 fn told(core: &Core, from: u64) -> impl DoubleEndedIterator<Item = Result<(sled::IVec, Logged)>> {
-    let keys = core.told().next_event.checked_sub(1).filter(|last| from <= *last).map(|last| {
-        EVENTS.key(&[&from.to_be_bytes()])..=EVENTS.key(&[&last.to_be_bytes()])
-    });
+    let keys = core
+        .told()
+        .next_event
+        .checked_sub(1)
+        .filter(|last| from <= *last)
+        .map(|last| EVENTS.key(&[&from.to_be_bytes()])..=EVENTS.key(&[&last.to_be_bytes()]));
     keys.into_iter().flat_map(move |keys| EVENTS.entries_in(core.database.tree(), keys))
 }

@@ -183,9 +183,8 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
 }
 
 fn sweep_tickets(core: &Core, old: &Ages) -> Result<bool> {
-    let is_old = |ticket: &ResetTicket| {
-        ticket.expires_at <= old.now || number_of(core, &ticket.connection).is_none()
-    };
+    let is_old =
+        |ticket: &ResetTicket| ticket.expires_at <= old.now || number_of(core, &ticket.connection).is_none();
     let tree = core.database.tree();
     let mut keys = Vec::new();
     for entry in RESETS.entries(tree) {

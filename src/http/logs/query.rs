@@ -98,8 +98,7 @@ const FIELDS: [(&str, Kind); 16] = [
 ];
 
 /// Fields that a term without a field is looked for in.
-const SEARCHED: [&str; 7] =
-    ["client_name", "connection", "description", "ip", "log_id", "type", "user_name"];
+const SEARCHED: [&str; 7] = ["client_name", "connection", "description", "ip", "log_id", "type", "user_name"];
 
 impl Query {
     /// Reads a query; an empty one holds for every event.
