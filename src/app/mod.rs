@@ -26,6 +26,7 @@ use crate::notify::post::{Post, PostFault, PostSettings, Security, SmtpSettings,
 use crate::notify::streams::{self, Streams, TargetFault, Targets};
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
+use crate::upkeep::{Keep, Upkeep};
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
@@ -87,6 +88,7 @@ pub struct App {
     engine: Arc<Engine>,
     mailer: Mailer,
     streams: Arc<Streams>,
+    upkeep: Upkeep,
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
@@ -134,6 +136,7 @@ impl App {
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         let mailer = Mailer::start(&store, post, patience(&settings.mail))?;
         let streams = Streams::start(store.clone(), stream_options(&settings.webhooks))?;
+        let upkeep = Upkeep::start(store.clone(), keep(settings))?;
         Ok(Self {
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
@@ -142,6 +145,7 @@ impl App {
             engine: Arc::new(engine),
             mailer,
             streams: Arc::new(streams),
+            upkeep,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             tenant: settings.tenant.name.as_str().to_owned(),
@@ -178,7 +182,7 @@ impl App {
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
         let (store, engine, streams) = (self.store.clone(), self.engine.clone(), self.streams.clone());
-        let mailer = self.mailer;
+        let (mailer, upkeep) = (self.mailer, self.upkeep);
         let state = http::State::new(http::Parts {
             store: self.store,
             engine: self.engine,
@@ -193,6 +197,7 @@ impl App {
         engine.stop();
         mailer.stop();
         streams.stop();
+        upkeep.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -294,6 +299,18 @@ fn stream_options(webhooks: &Webhooks) -> streams::Options {
         retry_longest: webhooks.retry_longest,
         suspend_after: webhooks.suspend_after,
         max_streams: webhooks.max_streams,
+    }
+}
+
+/// How long things are kept.
+fn keep(settings: &Settings) -> Keep {
+    let kept = &settings.retention;
+    Keep {
+        jobs: kept.jobs,
+        logs: kept.logs,
+        unsent_logs: kept.unsent_logs,
+        letters: kept.letters,
+        check_every: kept.check_every,
     }
 }
 

@@ -405,6 +405,33 @@ pub struct Retention {
     pub check_every: Duration,
 }
 
+impl Retention {
+    /// Shortest and longest time that something can be kept: a century outlives the server.
+    pub const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
+    /// How often, and how rarely, it can be looked what is old.
+    pub const CHECKS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+
+    /// The setting that makes no sense, and why.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let ages = [
+            ("retention.jobs", self.jobs),
+            ("retention.logs", self.logs),
+            ("retention.unsent_logs", self.unsent_logs),
+            ("retention.letters", self.letters),
+        ];
+        if let Some((key, _)) = ages.into_iter().find(|(_, age)| !Self::AGES.contains(age)) {
+            return Err((key, "must be 1s to 36500d".to_owned()));
+        }
+        if !Self::CHECKS.contains(&self.check_every) {
+            return Err(("retention.check_every", "must be 100ms to 1d".to_owned()));
+        }
+        if self.unsent_logs < self.logs {
+            return Err(("retention.unsent_logs", "may not be shorter than retention.logs".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -519,6 +546,9 @@ impl Settings {
         let (streams, most) = (self.log_streams.len(), self.webhooks.max_streams);
         if most < streams {
             return refuse("log_streams", format!("there are {streams}, webhooks.max_streams allows {most}"));
+        }
+        if let Err((key, why)) = self.retention.check() {
+            return refuse(key, why);
         }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());

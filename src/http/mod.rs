@@ -7,6 +7,7 @@
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -33,6 +34,7 @@ mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
+mod logs;
 mod oauth;
 mod outbox;
 mod params;
@@ -69,6 +71,7 @@ pub struct State {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
     tenant: String,
@@ -109,6 +112,7 @@ impl State {
             engine,
             tokens,
             max_file_size,
+            public_url,
             hostname,
             trusted_proxies,
             tenant,
@@ -241,6 +245,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .route(web::patch().to(log_streams::update))
                 .route(web::delete().to(log_streams::delete)),
         )
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))

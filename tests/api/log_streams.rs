@@ -797,7 +797,7 @@ fn events_that_went_by_age_before_they_could_be_sent_are_counted_as_lost() {
     drop(server);
     let store = open(directory.path());
     let later = Timestamp::from_millis(u64::MAX);
-    let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, tickets: later };
+    let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, now: later };
     while store.sweep(&old).unwrap() {}
     drop(store);
     let server = Server::on(directory.path(), EAGER);
