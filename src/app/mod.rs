@@ -15,12 +15,12 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::config::{PublicUrl, Settings};
-use crate::domain::{Connection, Job, Owed, Scope};
-use crate::http;
+use crate::domain::{Connection, Job, Owed, Scope, Timestamp};
+use crate::http::{self, OneTimeCode};
 use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::store::{self, Store, StoreError};
-use crate::tokens::{KeyError, Keys, Tokens};
+use crate::tokens::{KeyError, Keys, Tokens, random_text};
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
@@ -70,6 +70,7 @@ pub struct App {
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
+    page_code: Option<OneTimeCode>,
     new_client: Option<NewClient>,
 }
 
@@ -117,6 +118,7 @@ impl App {
             engine: Arc::new(engine),
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            page_code: None,
             new_client,
         })
     }
@@ -146,6 +148,15 @@ impl App {
         self.tokens.mint(client_id, Scope::ALL, self.tokens.lifetime(), SystemTime::now().into())
     }
 
+    /// Makes the link that signs its first reader in to the status page. The code is in the fragment,
+    /// which browsers do not send, so that it is in no log of a server or proxy.
+    pub fn page_link(&mut self) -> io::Result<String> {
+        let code = random_text(OneTimeCode::LENGTH)?;
+        let until = Timestamp::from(SystemTime::now()).after(self.tokens.lifetime());
+        self.page_code = Some(OneTimeCode::new(&code, until));
+        Ok(format!("{}/#code={code}", self.address.public_url))
+    }
+
     /// Serves until it is stopped; jobs stop at their next safe point.
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
@@ -157,6 +168,7 @@ impl App {
             max_file_size: self.max_file_size,
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
+            page_code: self.page_code,
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();

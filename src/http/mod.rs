@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//! | `page` | `/` and `/static/…`: the status page |
+//! | `signin` | `POST /u/sign-in`: its one-time link |
 //!
 //! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
 //! is what is answered, and `error` every refusal.
@@ -23,10 +26,13 @@ mod body;
 mod caller;
 mod connections;
 mod error;
+mod failures;
 mod imports;
 mod jobs;
 mod oauth;
+mod page;
 mod params;
+mod signin;
 mod upload;
 mod users;
 mod views;
@@ -41,6 +47,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
@@ -48,6 +55,7 @@ use crate::jobs::Engine;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
+pub use signin::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -60,6 +68,7 @@ pub struct State {
     max_file_size: u64,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
+    page_code: Mutex<Option<OneTimeCode>>,
 }
 
 /// What the API needs.
@@ -76,15 +85,18 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// What the one-time link to the status page is good for, if one was made.
+    pub page_code: Option<OneTimeCode>,
 }
 
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
+        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, page_code } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
+        let page_code = Mutex::new(page_code);
+        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies, page_code }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -160,6 +172,8 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .service(post("/u/sign-in", signin::sign_in))
+        .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
         .wrap(headers);
