@@ -7,9 +7,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use serde::Serialize;
 use serde::de::value::{Error as NameFault, StrDeserializer};
 use serde::de::{Deserialize, IntoDeserializer};
-use serde::Serialize;
 
 use super::error::{ApiError, Place};
 use super::params::Params;

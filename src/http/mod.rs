@@ -9,7 +9,7 @@
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `page` | `/` and `/static/…`: the status page |
-//! | `signin` | `POST /u/sign-in`: its one-time link |
+//! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
 //! is what is answered, and `error` every refusal.
@@ -31,8 +31,8 @@ mod imports;
 mod jobs;
 mod oauth;
 mod page;
+mod page_sign_in;
 mod params;
-mod signin;
 mod upload;
 mod users;
 mod views;
@@ -55,7 +55,7 @@ use crate::jobs::Engine;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
-pub use signin::OneTimeCode;
+pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -172,7 +172,7 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
-        .service(post("/u/sign-in", signin::sign_in))
+        .service(post("/u/sign-in", page_sign_in::sign_in))
         .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))

@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod auth;
+mod browser;
 mod command_line;
 mod connections;
 mod corpora;
 mod crash;
+mod failures;
 mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
 mod oauth;
+mod page;
+mod page_in_browser;
 mod rows;
 mod users;
