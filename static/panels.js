@@ -1,6 +1,6 @@
 // The panels beside the imports: connections, mail and log streams that wait or failed, recent events.
 //
-// A panel whose endpoint the server does not have stays away; one that the token may not read says so.
+// A panel whose endpoint the server does not have stays away, and is not asked for again; one that the token may not read says so.
 
 import { getJson, postJson, Refusal } from "./api.js";
 import { announce, byId, copyButton, make, reconcile, setHidden, setText, showNotice } from "./dom.js";
@@ -17,13 +17,15 @@ function panel(id, title, empty, item) {
   const nothing = make("p", { class: "empty", hidden: true });
   section.replaceChildren(make("h2", { id: `${id}-title` }, title), nothing, list);
   return {
+    isAbsent: false,
     show: (items) => {
       setHidden(section, false);
       showNotice(nothing, items.length === 0 ? empty : null);
       reconcile(list, items, (entry) => entry.id ?? entry.log_id, item);
     },
-    refuse: (refusal) => {
-      setHidden(section, refusal.status === 404);
+    refuse(refusal) {
+      this.isAbsent = refusal.status === 404;
+      setHidden(section, this.isAbsent);
       reconcile(list, [], () => null, item);
       showNotice(nothing, refusal.scopes
         ? `This token may not read this: it lacks the scope ${refusal.scopes.join(" or ")}.`
@@ -43,6 +45,7 @@ export function sidePanels(startPanel) {
   const logs = panel("logs", "Recent events", "Nothing has happened yet.", eventItem);
 
   const fill = async (panel, fetchItems) => {
+    if (panel.isAbsent) return;
     try {
       panel.show(await fetchItems());
     } catch (refusal) {

@@ -61,6 +61,7 @@ pub(super) fn files() -> Vec<Resource> {
     FILES.iter().map(|file| super::get(file.path, move |request: HttpRequest| serve(file, request))).collect()
 }
 
+#[expect(clippy::unused_async, reason = "handlers are")]
 async fn serve(file: &'static File, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let tag = format!("\"{:08x}-{}\"", crc32fast::hash(file.content.as_bytes()), file.content.len());
     let known = request.headers().get(header::IF_NONE_MATCH);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -72,6 +73,9 @@ impl Browser {
             .await_in(&browser.runtime);
         browser.client = Some(connected.unwrap());
         browser.device(WIDTHS[0], "light");
+        // What the browser opens by itself is no business of the tests.
+        browser.goto("about:blank");
+        browser.requests();
         Some(browser)
     }
 
@@ -110,8 +114,9 @@ impl Browser {
 
     /// Types wherever the focus is.
     pub fn press(&self, keys: &str) {
-        let active = self.client().active_element().await_in(&self.runtime).unwrap();
-        active.send_keys(keys).await_in(&self.runtime).unwrap();
+        let strokes = keys.chars().flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+        let strokes = strokes.fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+        self.client().perform_actions(strokes).await_in(&self.runtime).unwrap();
     }
 
     /// Goes from control to control until the focus is on this one.
@@ -175,7 +180,7 @@ impl Browser {
                 let wide = self.script("return [document.documentElement.scrollWidth, innerWidth]");
                 assert!(wide[0].as_u64() <= wide[1].as_u64(), "{name} is too wide for {width}: {wide}");
                 let picture =
-                    self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+                    self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
                 let picture = picture["data"].as_str().unwrap();
                 let picture = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, picture);
                 let path = Path::new(SCREENSHOTS).join(format!("{name}-{width}-{scheme}.png"));
@@ -187,15 +192,15 @@ impl Browser {
 
     fn device(&self, width: u32, scheme: &str) {
         let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]);
-        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    fn devtools(&self, command: &str, parameters: Value) -> Value {
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.own("goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
     }
 
