@@ -44,6 +44,8 @@ pub(super) enum ApiError {
     MissingAuthentication,
     /// The token sent is no good.
     Token(TokenFault),
+    /// The one-time code sent is none, or was one.
+    UsedCode,
     /// The token has none of these scopes.
     InsufficientScope(&'static [Scope]),
     /// The body is larger than this, in bytes.
@@ -159,6 +161,7 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::MissingAuthentication => (S::UNAUTHORIZED, "", "Missing authentication".into()),
             Self::Token(fault) => (S::UNAUTHORIZED, "", fault.to_string()),
+            Self::UsedCode => (S::UNAUTHORIZED, "invalid_code", used_code()),
             Self::InsufficientScope(any_of) => (S::FORBIDDEN, "insufficient_scope", needs(any_of)),
             Self::TooLarge(most) => (
                 S::PAYLOAD_TOO_LARGE,
@@ -250,6 +253,12 @@ impl ApiError {
             _ => {}
         }
     }
+}
+
+fn used_code() -> String {
+    "This sign-in link does not work any more: each works once, for a while, until the server is started \
+     again. Open the link of the latest start, or paste a token made with: intake token"
+        .to_owned()
 }
 
 fn needs(any_of: &[Scope]) -> String {

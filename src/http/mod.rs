@@ -8,10 +8,13 @@
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
+//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//! | `page` | `/` and `/static/…`: the status page |
+//! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views` and `lists` are what is answered, and `error` every refusal.
@@ -29,6 +32,7 @@ mod caller;
 mod clients;
 mod connections;
 mod error;
+mod failures;
 mod grants;
 mod imports;
 mod jobs;
@@ -37,6 +41,8 @@ mod log_streams;
 mod logs;
 mod oauth;
 mod outbox;
+mod page;
+mod page_sign_in;
 mod params;
 mod payload;
 mod upload;
@@ -44,6 +50,7 @@ mod users;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
@@ -53,6 +60,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
@@ -61,22 +69,24 @@ use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
+pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
 
 /// What handlers share.
 pub struct State {
-    store: Arc<Store>,
-    engine: Arc<Engine>,
-    tokens: Tokens,
-    max_file_size: u64,
-    public_url: String,
+    parts: Parts,
     hostname: String,
-    trusted_proxies: Vec<IpAddr>,
-    tenant: String,
     wrong_secrets: oauth::WrongSecrets,
-    streams: Arc<Streams>,
+    page_code: Mutex<Option<OneTimeCode>>,
+}
+
+impl Deref for State {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What the API needs.
@@ -100,25 +110,12 @@ pub struct Parts {
 }
 
 impl State {
-    /// Everything handlers need.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, tenant, streams } =
-            parts;
-        let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
-        let hostname = hostname.unwrap_or_default().to_owned();
-        let wrong_secrets = oauth::WrongSecrets::default();
-        Self {
-            store,
-            engine,
-            tokens,
-            max_file_size,
-            public_url,
-            hostname,
-            trusted_proxies,
-            tenant,
-            wrong_secrets,
-            streams,
-        }
+    /// Everything handlers need; with `page_code` somebody may sign in to the status page once.
+    pub fn new(parts: Parts, page_code: Option<OneTimeCode>) -> Self {
+        let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+        let hostname = host.unwrap_or_default().to_owned();
+        let page_code = Mutex::new(page_code);
+        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -251,6 +248,8 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .service(post("/u/sign-in", page_sign_in::sign_in))
+        .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
         .wrap(headers);
