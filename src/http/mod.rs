@@ -4,13 +4,20 @@
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
-//! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
+//! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
+//! | `grants` | `/api/v2/client-grants`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
+//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
+//! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//! | `page` | `/` and `/static/…`: the status page |
+//! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
-//! is what is answered, and `error` every refusal.
+//! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -22,18 +29,28 @@
 mod auth;
 mod body;
 mod caller;
+mod clients;
 mod connections;
 mod error;
+mod failures;
+mod grants;
 mod imports;
 mod jobs;
+mod lists;
+mod log_streams;
+mod logs;
 mod oauth;
 mod outbox;
+mod page;
+mod page_sign_in;
 mod params;
+mod payload;
 mod upload;
 mod users;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
@@ -43,25 +60,33 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
+pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
 
 /// What handlers share.
 pub struct State {
-    store: Arc<Store>,
-    engine: Arc<Engine>,
-    tokens: Tokens,
-    max_file_size: u64,
+    parts: Parts,
     hostname: String,
-    trusted_proxies: Vec<IpAddr>,
+    wrong_secrets: oauth::WrongSecrets,
+    page_code: Mutex<Option<OneTimeCode>>,
+}
+
+impl Deref for State {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What the API needs.
@@ -78,15 +103,19 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Name of this installation.
+    pub tenant: String,
+    /// Who sends events.
+    pub streams: Arc<Streams>,
 }
 
 impl State {
-    /// Everything handlers need.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
-        let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
-        let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
+    /// Everything handlers need; with `page_code` somebody may sign in to the status page once.
+    pub fn new(parts: Parts, page_code: Option<OneTimeCode>) -> Self {
+        let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+        let hostname = host.unwrap_or_default().to_owned();
+        let page_code = Mutex::new(page_code);
+        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -155,16 +184,72 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/jobs", jobs::list))
         .service(get("/api/v2/jobs/{id}", jobs::show))
         .service(get("/api/v2/jobs/{id}/errors", jobs::errors))
-        .service(get("/api/v2/connections", connections::list))
-        .service(get("/api/v2/connections/{id}", connections::show))
+        .service(
+            resource("/api/v2/connections", "GET, POST")
+                .route(web::get().to(connections::list))
+                .route(web::post().to(connections::create)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(connections::show))
+                .route(web::patch().to(connections::update))
+                .route(web::delete().to(connections::delete)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/clients", "GET, PATCH")
+                .route(web::get().to(connections::clients))
+                .route(web::patch().to(connections::change_clients)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/users", "DELETE")
+                .route(web::delete().to(connections::delete_user)),
+        )
+        .service(
+            resource("/api/v2/clients", "GET, POST")
+                .route(web::get().to(clients::list))
+                .route(web::post().to(clients::create)),
+        )
+        .service(
+            resource("/api/v2/clients/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(clients::show))
+                .route(web::patch().to(clients::update))
+                .route(web::delete().to(clients::delete)),
+        )
+        .service(post("/api/v2/clients/{id}/rotate-secret", clients::rotate_secret))
+        .service(
+            resource("/api/v2/client-grants", "GET, POST")
+                .route(web::get().to(grants::list))
+                .route(web::post().to(grants::create)),
+        )
+        .service(
+            resource("/api/v2/client-grants/{id}", "PATCH, DELETE")
+                .route(web::patch().to(grants::update))
+                .route(web::delete().to(grants::delete)),
+        )
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
         .service(get("/api/v2/outbox", outbox::list))
         .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
         .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
+        .service(
+            resource("/api/v2/log-streams", "GET, POST")
+                .route(web::get().to(log_streams::list))
+                .route(web::post().to(log_streams::create)),
+        )
+        .service(
+            resource("/api/v2/log-streams/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(log_streams::show))
+                .route(web::patch().to(log_streams::update))
+                .route(web::delete().to(log_streams::delete)),
+        )
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .service(post("/u/sign-in", page_sign_in::sign_in))
+        .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
         .wrap(headers);
@@ -212,6 +297,11 @@ fn path_fault(error: &PathError) -> ApiError {
 fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
     Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
+}
+
+/// An answer without a body; like all others it says what that would be.
+fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish()
 }
 
 /// Where the time of day enters.
