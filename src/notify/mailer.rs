@@ -388,7 +388,8 @@ mod tests {
             match rounds.round(post) {
                 Ok(Duration::ZERO) => {}
                 Ok(pause) => return pause,
-                Err(_) => panic!("the store failed"),
+                Err(Cut::Closed) => panic!("the store is closed"),
+                Err(Cut::Fault(fault)) => panic!("the store failed: {fault}"),
             }
         }
     }
