@@ -91,6 +91,12 @@ pub(super) enum ApiError {
     NoSuchJob,
     /// The job whose errors are asked for is not there.
     NoSuchJobErrors,
+    /// The letter asked for is not in the outbox.
+    NoSuchLetter,
+    /// The log stream asked for is not there.
+    NoSuchStream,
+    /// The event asked for is not there.
+    NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
@@ -189,6 +195,9 @@ impl ApiError {
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
+            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
+            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
@@ -255,6 +264,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             "The database is being reopened, please try again in a few seconds.".to_owned(),
         ),
+        StoreError::JobGone(_) => {
+            (StatusCode::NOT_FOUND, "inexistent_job", "The job does not exist".to_owned())
+        }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",
@@ -262,6 +274,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                 "There are {active} active import users jobs, please wait until some of them are \
                  finished and try again"
             ),
+        ),
+        StoreError::TooManyStreams(most) => (
+            StatusCode::CONFLICT,
+            "",
+            format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
         ),
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
@@ -284,7 +301,10 @@ fn is_disk_full(fault: &StoreError) -> bool {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable => {}
+        StoreError::TooManyActiveJobs(_)
+        | StoreError::TooManyStreams(_)
+        | StoreError::JobGone(_)
+        | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

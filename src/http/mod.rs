@@ -7,7 +7,10 @@
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
+//! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
@@ -30,7 +33,10 @@ mod grants;
 mod imports;
 mod jobs;
 mod lists;
+mod log_streams;
+mod logs;
 mod oauth;
+mod outbox;
 mod params;
 mod payload;
 mod upload;
@@ -51,6 +57,7 @@ use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
@@ -64,10 +71,12 @@ pub struct State {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
     tenant: String,
     wrong_secrets: oauth::WrongSecrets,
+    streams: Arc<Streams>,
 }
 
 /// What the API needs.
@@ -86,16 +95,30 @@ pub struct Parts {
     pub trusted_proxies: Vec<IpAddr>,
     /// Name of this installation.
     pub tenant: String,
+    /// Who sends events.
+    pub streams: Arc<Streams>,
 }
 
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, tenant } = parts;
+        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, tenant, streams } =
+            parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
         let wrong_secrets = oauth::WrongSecrets::default();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies, tenant, wrong_secrets }
+        Self {
+            store,
+            engine,
+            tokens,
+            max_file_size,
+            public_url,
+            hostname,
+            trusted_proxies,
+            tenant,
+            wrong_secrets,
+            streams,
+        }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -208,6 +231,23 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         )
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(get("/api/v2/outbox", outbox::list))
+        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
+        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
+        .service(
+            resource("/api/v2/log-streams", "GET, POST")
+                .route(web::get().to(log_streams::list))
+                .route(web::post().to(log_streams::create)),
+        )
+        .service(
+            resource("/api/v2/log-streams/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(log_streams::show))
+                .route(web::patch().to(log_streams::update))
+                .route(web::delete().to(log_streams::delete)),
+        )
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))

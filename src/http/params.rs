@@ -85,7 +85,7 @@ pub(super) struct Page {
 }
 
 /// Entries of a page, unless another number is asked for.
-const PAGE: usize = 50;
+pub(super) const PAGE: usize = 50;
 /// Entries of a page at most.
 pub(super) const LARGEST_PAGE: usize = 100;
 /// Highest number of a page. Nobody gets there; it keeps the product within 32 bits.
