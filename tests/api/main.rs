@@ -11,6 +11,8 @@ mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod logs;
 mod oauth;
+mod retention;
 mod rows;
 mod users;
