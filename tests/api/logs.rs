@@ -122,8 +122,9 @@ fn a_refused_upload_is_written_down_with_the_reason_unless_its_token_is_no_good(
         });
         assert_eq!(event["details"], expected);
         assert_eq!((&event["type"], &event["ip"]), (&json!("fapi"), &json!("127.0.0.1")));
-        assert_eq!(event["client_id"], server.about["client_id"]);
     }
+    let clients = [2, 3].map(|at| logged[at]["client_id"].as_str().unwrap());
+    assert_eq!(clients, [server.about["client_id"].as_str().unwrap(), "intake-ephemeral"]);
     assert_eq!(logged[2]["user_agent"], "probe/1");
 }
 
