@@ -244,3 +244,19 @@ fn sweep_garbage(core: &Core) -> Result<bool> {
     }
     Ok(left == 0)
 }
+
+/// What tests of other rooms ask for.
+#[cfg(test)]
+impl Store {
+    /// Whether a deletion has left something that is still there.
+    pub(crate) fn has_garbage(&self) -> bool {
+        self.core().is_ok_and(|core| GARBAGE.entries(core.database.tree()).next().is_some())
+    }
+
+    /// Lets the next commit fail.
+    pub(crate) fn break_next_commit(&self) {
+        if let Ok(core) = self.core() {
+            core.database.faults.arm(super::database::faults::At::Apply);
+        }
+    }
+}
