@@ -50,11 +50,6 @@ impl MailServer {
         }
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     fn log(&self) -> PathBuf {
         self.folder.path().join("letters.jsonl")
     }
