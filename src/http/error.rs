@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** the cause of a 500 is logged here, once, and never sent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
 
@@ -56,7 +57,7 @@ pub(super) enum ApiError {
         /// The rule, worded as in `Expected type boolean but found type string`.
         rule: String,
         /// Of which property or parameter; `None` for the whole.
-        property: Option<&'static str>,
+        property: Option<Cow<'static, str>>,
     },
     /// The `users` part is missing.
     NoUsers,
@@ -128,7 +129,13 @@ impl ApiError {
         rule: impl Into<String>,
         property: impl Into<Option<&'static str>>,
     ) -> Self {
-        Self::Invalid { place, rule: rule.into(), property: property.into() }
+        Self::Invalid { place, rule: rule.into(), property: property.into().map(Cow::Borrowed) }
+    }
+
+    /// A broken rule, somewhere inside; the whole is where `path` is empty.
+    pub(super) fn invalid_at(place: Place, rule: String, path: &str) -> Self {
+        let property = (!path.is_empty()).then(|| Cow::Owned(path.to_owned()));
+        Self::Invalid { place, rule, property }
     }
 
     fn row(&self) -> Row {
@@ -145,7 +152,7 @@ impl ApiError {
             Self::Stalled => (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned()),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
-                let which = property.map(|property| format!(" on property {property}"));
+                let which = property.as_ref().map(|property| format!(" on property {property}"));
                 let which = which.unwrap_or_default();
                 (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
             }

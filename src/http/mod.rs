@@ -8,8 +8,8 @@
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //!
-//! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
-//! is what is answered, and `error` every refusal.
+//! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `views` is what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -27,6 +27,7 @@ mod imports;
 mod jobs;
 mod oauth;
 mod params;
+mod payload;
 mod upload;
 mod users;
 mod views;
