@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{PublicUrl, Settings};
+use crate::config::{MailTransport, PublicUrl, Settings};
 use crate::domain::{Connection, Job, Owed, Scope};
 use crate::http;
 use crate::import::Limits;
 use crate::jobs::Engine;
+use crate::login::{Logins, Rules};
+use crate::notify::letters::Desk;
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
 use furnish::furnish;
@@ -68,6 +70,7 @@ pub struct App {
     store: Arc<Store>,
     engine: Arc<Engine>,
     tokens: Tokens,
+    logins: Arc<Logins>,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
     new_client: Option<NewClient>,
@@ -110,6 +113,7 @@ impl App {
         let ended = Box::new(|_: &Job| Owed::nothing());
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         Ok(Self {
+            logins: Arc::new(Logins::new(store.clone(), login_rules(settings), desk(settings, &address))),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
             listener,
@@ -154,6 +158,7 @@ impl App {
             store: self.store,
             engine: self.engine,
             tokens: self.tokens,
+            logins: self.logins,
             max_file_size: self.max_file_size,
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
@@ -214,6 +219,29 @@ pub fn token_for(
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
     Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+/// What letters have in common.
+fn desk(settings: &Settings, address: &Address) -> Desk {
+    Desk {
+        tenant: settings.tenant.name.as_str().to_owned(),
+        public_url: address.public_url.clone(),
+        owners: settings.tenant.owners.iter().map(|owner| owner.0.as_str().to_owned()).collect(),
+        writes: settings.mail.transport != MailTransport::Off,
+    }
+}
+
+fn login_rules(settings: &Settings) -> Rules {
+    let login = &settings.login;
+    Rules {
+        default_connection: login.default_connection.clone(),
+        explain_password_change: login.explain_password_change,
+        max_failures: login.max_failures.get(),
+        max_address_failures: login.max_address_failures.get(),
+        block_for: login.block_for,
+        reset_mail_pause: login.reset_mail_pause,
+        reset_link_lifetime: login.reset_link_lifetime,
+    }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -296,6 +297,40 @@ pub struct Login {
     pub reset_link_lifetime: Duration,
 }
 
+impl Login {
+    /// Most failures that can be set to lead to a block.
+    pub const MAX_FAILURES: usize = 10_000;
+    /// Longest block, and longest pause between two letters.
+    pub const MAX_PAUSE: Duration = Duration::from_hours(30 * 24);
+    /// How long links may be good.
+    pub const LINK_LIFETIMES: RangeInclusive<Duration> =
+        Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+
+    fn check(&self, refuse: &dyn Fn(&str, String) -> Result<(), ConfigError>) -> Result<(), ConfigError> {
+        let name = &self.default_connection;
+        if let Some(fault) = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty()) {
+            return refuse("login.default_connection", fault);
+        }
+        for (key, value) in
+            [("max_failures", self.max_failures), ("max_address_failures", self.max_address_failures)]
+        {
+            if value.get() > Self::MAX_FAILURES {
+                return refuse(&format!("login.{key}"), format!("must be 1 to {}", Self::MAX_FAILURES));
+            }
+        }
+        if !(Duration::from_secs(1)..=Self::MAX_PAUSE).contains(&self.block_for) {
+            return refuse("login.block_for", "must be 1s to 30d".to_owned());
+        }
+        if self.reset_mail_pause > Self::MAX_PAUSE {
+            return refuse("login.reset_mail_pause", "must be 0s to 30d".to_owned());
+        }
+        if !Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime) {
+            return refuse("login.reset_link_lifetime", "must be 1m to 30d".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// `[retention]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -421,6 +456,7 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
+        self.login.check(&refuse)?;
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
         let clients = self.clients.iter().map(|client| client.client_id.as_str());

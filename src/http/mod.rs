@@ -5,16 +5,20 @@
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
-//! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//! | `sign_in` | the part of `/oauth/token` that is about users |
+//! | `passwords` | `POST /dbconnections/change_password` |
+//! | `reset_page` | `/u/reset-password`, the page where passwords are set |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views` is what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
-//! token was. Every answer that is no success is the API's error object, and never tells the cause
-//! of a 500. No uploaded file is ever in memory as a whole.
+//! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
+//! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
 //! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
 
@@ -27,7 +31,11 @@ mod imports;
 mod jobs;
 mod oauth;
 mod params;
+mod passwords;
 mod payload;
+mod reset_page;
+mod sign_in;
+mod tickets;
 mod upload;
 mod users;
 mod views;
@@ -46,6 +54,7 @@ use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::login::{LoginError, Logins};
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
@@ -58,6 +67,7 @@ pub struct State {
     store: Arc<Store>,
     engine: Arc<Engine>,
     tokens: Tokens,
+    logins: Arc<Logins>,
     max_file_size: u64,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
@@ -71,6 +81,8 @@ pub struct Parts {
     pub engine: Arc<Engine>,
     /// Who makes tokens.
     pub tokens: Tokens,
+    /// Who signs users in.
+    pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
     /// The URL clients reach us by, without a slash at its end.
@@ -82,10 +94,10 @@ pub struct Parts {
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies } = parts;
+        let Parts { store, engine, tokens, logins, max_file_size, public_url, trusted_proxies } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies }
+        Self { store, engine, tokens, logins, max_file_size, hostname, trusted_proxies }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -99,6 +111,20 @@ impl State {
         let done = web::block(move || work(&store));
         async move {
             let done = done.await.map_err(|_| ApiError::internal("a store call panicked"))?;
+            Ok(done?)
+        }
+    }
+
+    /// The same for what is about signing in.
+    fn logins<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Logins) -> Result<T, LoginError> + Send + 'static,
+    {
+        let logins = self.logins.clone();
+        let done = web::block(move || work(&logins));
+        async move {
+            let done = done.await.map_err(|_| ApiError::internal("a sign-in panicked"))?;
             Ok(done?)
         }
     }
@@ -157,8 +183,21 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/connections", connections::list))
         .service(get("/api/v2/connections/{id}", connections::show))
         .service(get("/api/v2/users-by-email", users::by_email))
-        .service(get("/api/v2/users/{id}", users::show))
+        .service(
+            resource("/api/v2/users/{id}", "GET, PATCH")
+                .route(web::get().to(users::show))
+                .route(web::patch().to(users::change)),
+        )
+        .service(post("/api/v2/tickets/password-change", tickets::create))
         .service(post("/oauth/token", oauth::token))
+        .service(post("/dbconnections/change_password", passwords::request_change))
+        .service(
+            resource("/u/reset-password", "GET, POST")
+                .route(web::get().to(reset_page::show))
+                .route(web::post().to(reset_page::submit)),
+        )
+        .service(get("/u/pages.css", reset_page::style))
+        .service(get("/lo/reset", reset_page::moved))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
         .default_service(web::to(no_such_route))

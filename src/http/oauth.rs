@@ -7,19 +7,21 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::body::Body;
+use super::body::{Body, form_or_json};
 use super::error::ApiError;
-use super::{State, now};
+use super::{State, now, sign_in};
 use crate::domain::{Client, ClientGrant, Scope};
+use crate::login::Password;
 use crate::tokens::{join, same_hash, secret_hash};
 
 /// Largest request for a token, in bytes.
@@ -41,6 +43,9 @@ pub(super) async fn token(
     }
     let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
     let asked = TokenRequest::read(&request, &content)?;
+    if asked.grant_type.as_deref().is_some_and(sign_in::is_ours) {
+        return sign_in::token(&request, &state, asked).await;
+    }
     let client = authenticate(&state, &asked).await?;
     let id = client.id.clone();
     let grant = state.store(move |store| store.grant_for(&id, None)).await?;
@@ -61,7 +66,7 @@ pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, Ap
         "issuer": issuer,
         "token_endpoint": format!("{issuer}oauth/token"),
         "jwks_uri": format!("{issuer}.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", sign_in::PASSWORD, sign_in::PASSWORD_REALM],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "scopes_supported": scopes,
@@ -71,26 +76,23 @@ pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, Ap
     super::json(StatusCode::OK, &document)
 }
 
+/// What a request for a token asks, whichever way.
 #[derive(Default, Deserialize)]
-struct TokenRequest {
-    grant_type: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    audience: Option<String>,
-    scope: Option<String>,
+pub(super) struct TokenRequest {
+    pub(super) grant_type: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Password>,
+    pub(super) realm: Option<String>,
 }
 
 impl TokenRequest {
     fn read(request: &HttpRequest, content: &[u8]) -> Result<Self, OauthError> {
         const MALFORMED: OauthError = OauthError::Malformed("The request is malformed.");
-        let headers = request.headers();
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
-        let text = str::from_utf8(content).map_err(|_| MALFORMED)?;
-        let asked = if content_type.to_ascii_lowercase().starts_with(b"application/json") {
-            serde_json::from_str(text).map_err(|_| MALFORMED)?
-        } else {
-            Query::<Self>::from_query(text).map_err(|_| MALFORMED)?.into_inner()
-        };
+        let asked: Self = form_or_json(request, content).ok_or(MALFORMED)?;
         match basic(request) {
             Some((client_id, client_secret)) => {
                 let (client_id, client_secret) = (Some(client_id), Some(client_secret));
@@ -164,7 +166,8 @@ fn narrow(held: &[String], asked: Option<&str>) -> Vec<Scope> {
     wanted.filter_map(|name| Scope::from_str(name).ok()).collect()
 }
 
-fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+/// An answer that nobody may keep.
+pub(super) fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("application/json")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -185,6 +188,20 @@ pub(super) enum OauthError {
     GrantType(String),
     /// Another API than this one.
     Audience(String),
+    /// Wrong password, unknown user, or a user without a password.
+    WrongPassword,
+    /// A user without a password, where that may be told.
+    PasswordChangeRequired,
+    /// A user who may not sign in, and knows the password.
+    UserBlocked,
+    /// Too many failures from there; when to come back.
+    TooManyAttempts(Duration),
+    /// No such connection for this client.
+    UnknownRealm,
+    /// No connection named, and none that goes without saying.
+    NoDefaultConnection,
+    /// An API for which users of this client get no tokens.
+    PasswordAudience,
     /// Not the client's fault.
     Server(ApiError),
 }
@@ -219,6 +236,52 @@ impl OauthError {
                 (S::FORBIDDEN, "access_denied", format!("Client is not authorized to access \"{name}\"."))
             }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
+            of_sign_in => {
+                let (status, error, description) = of_sign_in.sign_in_row();
+                (status, error, description.to_owned())
+            }
+        }
+    }
+
+    fn sign_in_row(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::PasswordChangeRequired => (
+                S::FORBIDDEN,
+                "invalid_grant",
+                "Password change required. A mail with a link to set a password was sent.",
+            ),
+            Self::UserBlocked => (S::FORBIDDEN, "unauthorized", "user is blocked"),
+            Self::TooManyAttempts(_) => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Your account has been blocked after multiple consecutive login attempts. Wait, or set a new \
+                 password.",
+            ),
+            Self::UnknownRealm => (
+                S::BAD_REQUEST,
+                "invalid_request",
+                "The realm is no database connection that is enabled for the client.",
+            ),
+            Self::NoDefaultConnection => (
+                S::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "Authorization server not configured with default connection.",
+            ),
+            Self::PasswordAudience => {
+                (S::BAD_REQUEST, "invalid_request", "invalid audience specified for password grant exchange")
+            }
+            _ => (S::FORBIDDEN, "invalid_grant", "Wrong email or password."),
+        }
+    }
+
+    /// In how many seconds to come back, if later is better.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts(time) => {
+                Some(time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+            }
+            _ => None,
         }
     }
 }
@@ -244,6 +307,9 @@ impl ResponseError for OauthError {
             && let Some((name, value)) = error.header()
         {
             response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -262,8 +262,7 @@ fn message_id(desk: &Desk, key: &str) -> String {
 /// A text of somebody else's, fit for a header and a line: no control characters, not endless.
 fn one_line(text: &str) -> String {
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let mut line: String =
-        text.chars().take(LONGEST).map(|c| if is_break(c) { ' ' } else { c }).collect();
+    let mut line: String = text.chars().take(LONGEST).map(|c| if is_break(c) { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }
@@ -278,7 +277,8 @@ fn in_words(time: Duration) -> String {
     for (unit, length, most) in units {
         let count = seconds / length % most;
         if count > 0 {
-            let (space, plural) = (if words.is_empty() { "" } else { " " }, if count == 1 { "" } else { "s" });
+            let (space, plural) =
+                (if words.is_empty() { "" } else { " " }, if count == 1 { "" } else { "s" });
             // Writing to a text does not fail.
             let _ = write!(words, "{space}{count} {unit}{plural}");
         }
