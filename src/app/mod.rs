@@ -14,13 +14,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{MailTransport, PublicUrl, Settings};
-use crate::domain::{Connection, Job, Owed, Scope};
+use crate::config::{Mail, MailTransport, PublicUrl, Settings, SmtpSecurity};
+use crate::domain::{Connection, Job, Scope};
 use crate::http;
 use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{Logins, Rules};
+use crate::notify;
 use crate::notify::letters::Desk;
+use crate::notify::mailer::{Mailer, Patience};
+use crate::notify::post::{Post, PostFault, PostSettings, Security, SmtpSettings, Way};
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
 use furnish::furnish;
@@ -28,6 +31,8 @@ pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
 /// While a server that was announced runs, this file in the data directory says where.
 const ADDRESS_FILE: &str = "server.json";
+/// Where letters go that are to be files.
+const MAIL_FOLDER: &str = "mail";
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -51,6 +56,9 @@ pub enum StartError {
         /// Id of the client.
         client: String,
     },
+    /// How letters are to be sent.
+    #[error(transparent)]
+    Mail(#[from] PostFault),
     /// The disk or the system's randomness.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -69,6 +77,7 @@ pub struct App {
     listener: TcpListener,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    mailer: Mailer,
     tokens: Tokens,
     logins: Arc<Logins>,
     max_file_size: u64,
@@ -97,6 +106,7 @@ pub struct Address {
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        let post = Post::new(post_settings(&settings.mail, &settings.storage.path))?;
         let store = Store::open(store_options(settings))?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
@@ -110,15 +120,19 @@ impl App {
             local_url: PublicUrl::default().or_bound(bound),
         };
         let store = Arc::new(store);
-        let ended = Box::new(|_: &Job| Owed::nothing());
+        let desk = desk(settings, &address);
+        let logins = Logins::new(store.clone(), login_rules(settings), desk.clone());
+        let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
+        let mailer = Mailer::start(&store, post, patience(&settings.mail))?;
         Ok(Self {
-            logins: Arc::new(Logins::new(store.clone(), login_rules(settings), desk(settings, &address))),
+            logins: Arc::new(logins),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
             listener,
             store,
             engine: Arc::new(engine),
+            mailer,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             new_client,
@@ -153,7 +167,7 @@ impl App {
     /// Serves until it is stopped; jobs stop at their next safe point.
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
-        let (store, engine) = (self.store.clone(), self.engine.clone());
+        let (store, engine, mailer) = (self.store.clone(), self.engine.clone(), self.mailer);
         let state = http::State::new(http::Parts {
             store: self.store,
             engine: self.engine,
@@ -165,6 +179,7 @@ impl App {
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
+        mailer.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -221,7 +236,7 @@ pub fn limits(settings: &Settings) -> Limits {
     Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
 }
 
-/// What letters have in common.
+/// What all letters have in common.
 fn desk(settings: &Settings, address: &Address) -> Desk {
     Desk {
         tenant: settings.tenant.name.as_str().to_owned(),
@@ -242,6 +257,32 @@ fn login_rules(settings: &Settings) -> Rules {
         reset_mail_pause: login.reset_mail_pause,
         reset_link_lifetime: login.reset_link_lifetime,
     }
+}
+
+fn post_settings(mail: &Mail, directory: &Path) -> PostSettings {
+    let way = match mail.transport {
+        MailTransport::Off => Way::Off,
+        MailTransport::File => Way::File(directory.join(MAIL_FOLDER)),
+        MailTransport::Smtp => Way::Smtp(SmtpSettings {
+            host: mail.smtp_host.clone(),
+            port: mail.port(),
+            security: match mail.smtp_security {
+                SmtpSecurity::Tls => Security::Tls,
+                SmtpSecurity::StartTls => Security::StartTls,
+                SmtpSecurity::None => Security::None,
+            },
+            login: (!mail.smtp_user.is_empty())
+                .then(|| (mail.smtp_user.clone(), mail.smtp_password.expose().to_owned())),
+            ca_file: Some(mail.smtp_ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+            timeout: mail.timeout,
+        }),
+    };
+    PostSettings { from: mail.from.as_str().to_owned(), way }
+}
+
+fn patience(mail: &Mail) -> Patience {
+    let Mail { retry_first, retry_longest, give_up_after, .. } = *mail;
+    Patience { retry_first, retry_longest, give_up_after }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

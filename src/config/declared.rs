@@ -62,7 +62,9 @@ impl TryFrom<ClientEntry> for DeclaredClient {
         }
         let secret = match (entry.client_secret, entry.client_secret_file) {
             (Some(secret), None) => secret,
-            (None, Some(path)) => Secret::from_file(&path)?,
+            (None, Some(path)) => {
+                Secret::from_file(&path).map_err(|why| format!("client_secret_file {why}"))?
+            }
             _ => return Err("expected either client_secret or client_secret_file".to_owned()),
         };
         if secret.0.chars().count() < Secret::MIN_CHARS {

@@ -203,6 +203,55 @@ pub struct Mail {
     pub give_up_after: Duration,
 }
 
+impl Mail {
+    /// How long a mail server may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(7 * 24);
+    /// Age at which a letter is given up.
+    const GIVE_UP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(60 * 24);
+
+    /// Takes the password from its file, if it has one.
+    fn read_password(&mut self) -> Result<(), String> {
+        if self.smtp_password_file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        if !self.smtp_password.expose().is_empty() {
+            return Err("expected either smtp_password or smtp_password_file".to_owned());
+        }
+        self.smtp_password = Secret::from_file(&self.smtp_password_file)?;
+        Ok(())
+    }
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let user_alone = !self.smtp_user.is_empty() && self.smtp_password.expose().is_empty();
+        let password_alone = self.smtp_user.is_empty() && !self.smtp_password.expose().is_empty();
+        let faults = [
+            (self.smtp_host.trim().is_empty(), "mail.smtp_host", "may not be empty"),
+            (u16::try_from(self.smtp_port).is_err(), "mail.smtp_port", "must be 0 to 65535"),
+            (user_alone, "mail.smtp_user", "needs smtp_password or smtp_password_file"),
+            (password_alone, "mail.smtp_user", "may not be empty when there is a password"),
+            (!Self::TIMEOUT.contains(&self.timeout), "mail.timeout", "must be 1s to 10m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "mail.retry_first", "must be 100ms to 1d"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "mail.retry_longest",
+                "must be retry_first to 7d",
+            ),
+            (!Self::GIVE_UP_AFTER.contains(&self.give_up_after), "mail.give_up_after", "must be 1s to 60d"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+
+    /// The port, unless it is the usual one.
+    pub fn port(&self) -> Option<u16> {
+        u16::try_from(self.smtp_port).ok().filter(|port| *port != 0)
+    }
+}
+
 /// Where letters go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailTransport {
@@ -306,28 +355,26 @@ impl Login {
     pub const LINK_LIFETIMES: RangeInclusive<Duration> =
         Duration::from_mins(1)..=Duration::from_hours(30 * 24);
 
-    fn check(&self, refuse: &dyn Fn(&str, String) -> Result<(), ConfigError>) -> Result<(), ConfigError> {
+    /// A value that makes no sense, by its name.
+    fn fault(&self) -> Option<(&'static str, String)> {
         let name = &self.default_connection;
-        if let Some(fault) = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty()) {
-            return refuse("login.default_connection", fault);
-        }
-        for (key, value) in
-            [("max_failures", self.max_failures), ("max_address_failures", self.max_address_failures)]
-        {
-            if value.get() > Self::MAX_FAILURES {
-                return refuse(&format!("login.{key}"), format!("must be 1 to {}", Self::MAX_FAILURES));
-            }
-        }
-        if !(Duration::from_secs(1)..=Self::MAX_PAUSE).contains(&self.block_for) {
-            return refuse("login.block_for", "must be 1s to 30d".to_owned());
-        }
-        if self.reset_mail_pause > Self::MAX_PAUSE {
-            return refuse("login.reset_mail_pause", "must be 0s to 30d".to_owned());
-        }
-        if !Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime) {
-            return refuse("login.reset_link_lifetime", "must be 1m to 30d".to_owned());
-        }
-        Ok(())
+        let name_fault = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty());
+        let failures = 1..=Self::MAX_FAILURES;
+        let blocks = Duration::from_secs(1)..=Self::MAX_PAUSE;
+        let rules = [
+            ("login.max_failures", failures.contains(&self.max_failures.get()), "1 to 10000"),
+            ("login.max_address_failures", failures.contains(&self.max_address_failures.get()), "1 to 10000"),
+            ("login.block_for", blocks.contains(&self.block_for), "1s to 30d"),
+            ("login.reset_mail_pause", self.reset_mail_pause <= Self::MAX_PAUSE, "0s to 30d"),
+            (
+                "login.reset_link_lifetime",
+                Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime),
+                "1m to 30d",
+            ),
+        ];
+        let broken = rules.into_iter().find(|(_, is_kept, _)| !is_kept);
+        let broken = broken.map(|(key, _, range)| (key, format!("must be {range}")));
+        name_fault.map(|fault| ("login.default_connection", fault)).or(broken)
     }
 }
 
@@ -430,7 +477,8 @@ impl Settings {
         config: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (settings, origins) = layers::merge(config, environment)?;
+        let (mut settings, origins) = layers::merge(config, environment)?;
+        settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -456,7 +504,10 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        self.login.check(&refuse)?;
+        let faults = [self.mail.fault().map(|(key, why)| (key, why.to_owned())), self.login.fault()];
+        if let Some((key, why)) = faults.into_iter().flatten().next() {
+            return refuse(key, why);
+        }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
         let clients = self.clients.iter().map(|client| client.client_id.as_str());

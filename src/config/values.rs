@@ -25,9 +25,9 @@ impl Secret {
         &self.0
     }
 
+    /// The only line of a file.
     pub(super) fn from_file(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("client_secret_file {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 }

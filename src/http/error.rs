@@ -88,6 +88,8 @@ pub(super) enum ApiError {
     NoSuchJob,
     /// The job whose errors are asked for is not there.
     NoSuchJobErrors,
+    /// The letter asked for is not in the outbox.
+    NoSuchLetter,
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
@@ -184,6 +186,7 @@ impl ApiError {
             ),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))

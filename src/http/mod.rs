@@ -7,6 +7,7 @@
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
+//! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
@@ -30,6 +31,7 @@ mod error;
 mod imports;
 mod jobs;
 mod oauth;
+mod outbox;
 mod params;
 mod passwords;
 mod payload;
@@ -189,6 +191,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .route(web::patch().to(users::change)),
         )
         .service(post("/api/v2/tickets/password-change", tickets::create))
+        .service(get("/api/v2/outbox", outbox::list))
+        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
+        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
         .service(post("/oauth/token", oauth::token))
         .service(post("/dbconnections/change_password", passwords::request_change))
         .service(

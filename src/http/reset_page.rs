@@ -11,6 +11,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use minijinja::Environment;
+use minijinja::value::Serde;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -136,7 +137,7 @@ fn gone() -> Result<HttpResponse, ApiError> {
 /// A page from which a form may lead to this server, and from here to `way_on`.
 fn render(status: StatusCode, page: &Page, way_on: Option<&Url>) -> Result<HttpResponse, ApiError> {
     let template = PAGES.get_template(TEMPLATE).map_err(ApiError::internal)?;
-    let html = template.render(minijinja::Value::serialize(page)).map_err(ApiError::internal)?;
+    let html = template.render(Serde(page)).map_err(ApiError::internal)?;
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, security_policy(way_on)))

@@ -75,7 +75,7 @@ pub fn reset_password(
     let not_asked = "If you did not ask for this, you need not do anything: as long as nobody opens the link, \
                      nothing changes. Do not pass this mail on, as whoever has the link can choose the password.";
     let text = format!("{why}\n\n{link}\n\n{how_long}\n\n{not_asked}\n");
-    let html = render(RESET_PASSWORD, context! { subject, why, link, how_long, not_asked });
+    let html = render(RESET_PASSWORD, context! { subject => subject.clone(), why, link, how_long, not_asked });
     let message_id = message_id(desk, message_key);
     Letter { to: to.to_owned(), subject, text, html, message_id, written_at: now }
 }
@@ -246,7 +246,7 @@ const fn meaning(code: Code) -> &'static str {
 
 /// Fills a template. They are compiled in and tested, so none fails; if one did, the letter would go out as text.
 fn render((name, template): (&str, &str), words: impl Serialize) -> String {
-    let rendered = Environment::new().render_named_str(name, template, words);
+    let rendered = Environment::new().render_named_str(name, template, minijinja::value::Serde(words));
     rendered.unwrap_or_else(|error| {
         tracing::error!("a letter was written without HTML: {error}");
         String::new()
