@@ -26,6 +26,7 @@ use crate::notify::mailer::{Mailer, Patience};
 use crate::notify::post::{Post, PostFault, PostSettings, Security, SmtpSettings, Way};
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens};
+use crate::upkeep::{Keep, Upkeep};
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
@@ -78,6 +79,7 @@ pub struct App {
     store: Arc<Store>,
     engine: Arc<Engine>,
     mailer: Mailer,
+    upkeep: Upkeep,
     tokens: Tokens,
     logins: Arc<Logins>,
     max_file_size: u64,
@@ -125,6 +127,7 @@ impl App {
         let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         let mailer = Mailer::start(&store, post, patience(&settings.mail))?;
+        let upkeep = Upkeep::start(store.clone(), keep(settings))?;
         Ok(Self {
             logins: Arc::new(logins),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
@@ -133,6 +136,7 @@ impl App {
             store,
             engine: Arc::new(engine),
             mailer,
+            upkeep,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             new_client,
@@ -180,6 +184,7 @@ impl App {
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
         mailer.stop();
+        self.upkeep.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -283,6 +288,17 @@ fn post_settings(mail: &Mail, directory: &Path) -> PostSettings {
 fn patience(mail: &Mail) -> Patience {
     let Mail { retry_first, retry_longest, give_up_after, .. } = *mail;
     Patience { retry_first, retry_longest, give_up_after }
+}
+
+fn keep(settings: &Settings) -> Keep {
+    let kept = &settings.retention;
+    Keep {
+        jobs: kept.jobs,
+        logs: kept.logs,
+        unsent_logs: kept.unsent_logs,
+        letters: kept.letters,
+        check_every: kept.check_every,
+    }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

@@ -399,6 +399,33 @@ pub struct Retention {
     pub check_every: Duration,
 }
 
+impl Retention {
+    /// Shortest and longest time that something can be kept: a century outlives the server.
+    pub const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
+    /// How often, and how rarely, it can be looked what is old.
+    pub const CHECKS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+
+    /// The setting that makes no sense, and why.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let ages = [
+            ("retention.jobs", self.jobs),
+            ("retention.logs", self.logs),
+            ("retention.unsent_logs", self.unsent_logs),
+            ("retention.letters", self.letters),
+        ];
+        if let Some((key, _)) = ages.into_iter().find(|(_, age)| !Self::AGES.contains(age)) {
+            return Err((key, "must be 1s to 36500d".to_owned()));
+        }
+        if !Self::CHECKS.contains(&self.check_every) {
+            return Err(("retention.check_every", "must be 100ms to 1d".to_owned()));
+        }
+        if self.unsent_logs < self.logs {
+            return Err(("retention.unsent_logs", "may not be shorter than retention.logs".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -504,7 +531,8 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [self.mail.fault().map(|(key, why)| (key, why.to_owned())), self.login.fault()];
+        let mail = self.mail.fault().map(|(key, why)| (key, why.to_owned()));
+        let faults = [mail, self.login.fault(), self.retention.check().err()];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

@@ -40,9 +40,23 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
+    let kept = &settings.retention;
+    assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
+    assert_eq!(kept.unsent_logs, Duration::from_hours(365 * 24));
+    assert_eq!(kept.check_every, Duration::from_mins(1));
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.level, LevelFilter::INFO);
     assert!(settings.connections.is_empty() && settings.clients.is_empty());
+}
+
+#[test]
+fn things_can_be_kept_from_a_second_to_a_century() {
+    let keep = |age: &str, check: &str| {
+        let ages = ["jobs", "logs", "unsent_logs", "letters"].map(|name| format!("{name} = \"{age}\"\n"));
+        load(&format!("[retention]\n{}check_every = \"{check}\"", ages.concat()), &[]).unwrap().retention
+    };
+    assert_eq!(keep("1s", "100ms").jobs, Duration::from_secs(1));
+    assert_eq!(keep("36500d", "1d").unsent_logs, Duration::from_hours(36_500 * 24));
 }
 
 #[test]
@@ -115,6 +129,19 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
+        (
+            "[retention]\njobs = \"999ms\"",
+            "\"retention.jobs\" (given by settings.toml): must be 1s to 36500d",
+        ),
+        ("[retention]\nlogs = \"0s\"", "\"retention.logs\""),
+        ("[retention]\nletters = \"36501d\"", "\"retention.letters\""),
+        ("[retention]\nunsent_logs = \"36501d\"", "\"retention.unsent_logs\""),
+        ("[retention]\ncheck_every = \"99ms\"", "\"retention.check_every\""),
+        ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
+        (
+            "[retention]\nlogs = \"366d\"",
+            "\"retention.unsent_logs\" (given by the defaults): may not be shorter",
+        ),
         ("[log]\nformat = \"xml\"", "setting \"log.format\""),
         ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
         ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),

@@ -90,6 +90,8 @@ pub(super) enum ApiError {
     NoSuchJobErrors,
     /// The letter asked for is not in the outbox.
     NoSuchLetter,
+    /// The event asked for is not there.
+    NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
@@ -187,6 +189,7 @@ impl ApiError {
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
+            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
@@ -253,6 +256,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             "The database is being reopened, please try again in a few seconds.".to_owned(),
         ),
+        StoreError::JobGone(_) => {
+            (StatusCode::NOT_FOUND, "inexistent_job", "The job does not exist".to_owned())
+        }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",
@@ -282,7 +288,7 @@ fn is_disk_full(fault: &StoreError) -> bool {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable => {}
+        StoreError::TooManyActiveJobs(_) | StoreError::JobGone(_) | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

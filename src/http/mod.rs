@@ -5,6 +5,7 @@
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
@@ -30,6 +31,7 @@ mod connections;
 mod error;
 mod imports;
 mod jobs;
+mod logs;
 mod oauth;
 mod outbox;
 mod params;
@@ -71,6 +73,7 @@ pub struct State {
     tokens: Tokens,
     logins: Arc<Logins>,
     max_file_size: u64,
+    public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
 }
@@ -99,7 +102,7 @@ impl State {
         let Parts { store, engine, tokens, logins, max_file_size, public_url, trusted_proxies } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, logins, max_file_size, hostname, trusted_proxies }
+        Self { store, engine, tokens, logins, max_file_size, public_url, hostname, trusted_proxies }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -190,6 +193,9 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .route(web::get().to(users::show))
                 .route(web::patch().to(users::change)),
         )
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/api/v2/tickets/password-change", tickets::create))
         .service(get("/api/v2/outbox", outbox::list))
         .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))

@@ -81,9 +81,9 @@ pub(super) struct Page {
 }
 
 /// Entries of a page, unless another number is asked for.
-const PAGE: usize = 50;
+pub(super) const PAGE: usize = 50;
 /// Entries of a page at most.
-const LARGEST_PAGE: usize = 100;
+pub(super) const LARGEST_PAGE: usize = 100;
 /// Highest number of a page. Nobody gets there; it keeps the product within 32 bits.
 const LAST_PAGE: usize = 10_000_000;
 

@@ -75,7 +75,8 @@ pub fn reset_password(
     let not_asked = "If you did not ask for this, you need not do anything: as long as nobody opens the link, \
                      nothing changes. Do not pass this mail on, as whoever has the link can choose the password.";
     let text = format!("{why}\n\n{link}\n\n{how_long}\n\n{not_asked}\n");
-    let html = render(RESET_PASSWORD, context! { subject => subject.clone(), why, link, how_long, not_asked });
+    let html =
+        render(RESET_PASSWORD, context! { subject => subject.clone(), why, link, how_long, not_asked });
     let message_id = message_id(desk, message_key);
     Letter { to: to.to_owned(), subject, text, html, message_id, written_at: now }
 }

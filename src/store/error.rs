@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The connection that a job brings users into was deleted; carries its name.
     #[error("connection {0} was deleted")]
     ConnectionGone(String),
+    /// The job was removed by age while its failed rows were read; carries its number.
+    #[error("job number {0} was removed by age")]
+    JobGone(u64),
     /// Too little room for an upload, in bytes.
     #[error("the disk is nearly full: {free} bytes are free and {needed} are needed")]
     DiskFull {
