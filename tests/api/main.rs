@@ -11,6 +11,8 @@ mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod login;
 mod oauth;
+mod passwords;
 mod rows;
 mod users;

@@ -36,7 +36,7 @@ fn decode(part: &str) -> Vec<u8> {
 }
 
 /// Checks a token by the published key alone, and gives its claims.
-fn verified(server: &Server, token: &str, algorithm: &str) -> Value {
+pub fn verified(server: &Server, token: &str, algorithm: &str) -> Value {
     let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
     let answer = server.request("GET", "/.well-known/jwks.json", &[], b"");
     assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
