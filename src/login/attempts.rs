@@ -153,10 +153,9 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let counts = &mut *self.counts.lock();
-        for count in [counts.by_name.get(&self.who), counts.by_address.get(&self.who.network)] {
-            if let Some(count) = count {
-                count.pending = count.pending.saturating_sub(1);
-            }
+        let both = [counts.by_name.get(&self.who), counts.by_address.get(&self.who.network)];
+        for count in both.into_iter().flatten() {
+            count.pending = count.pending.saturating_sub(1);
         }
     }
 }

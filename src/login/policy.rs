@@ -96,7 +96,7 @@ impl Policy {
         }
     }
 
-    fn class_rules(&self) -> Vec<(&'static str, fn(Classes) -> bool)> {
+    fn class_rules(&self) -> Vec<ClassRule> {
         match self.level {
             Level::None | Level::Low => Vec::new(),
             Level::Fair => vec![
@@ -112,6 +112,9 @@ impl Policy {
         }
     }
 }
+
+/// A rule about kinds of characters, for people, and whether it is kept.
+type ClassRule = (&'static str, fn(Classes) -> bool);
 
 const NO_REPEATS: &str = "No character more than twice in a row";
 const NOTHING_PERSONAL: &str = "Nothing of your name, user name or e-mail address";

@@ -495,6 +495,17 @@ fn many_guesses_at_once_are_no_way_around_the_block() {
 }
 
 #[test]
+fn after_the_pause_there_is_another_letter() {
+    let world = World::with("reset_mail_pause = \"0s\"");
+    assert_wrong(&world.sign_in("ann@example.test", "x"));
+    assert_wrong(&world.sign_in("ann@example.test", "x"));
+    let letters = world.letters();
+    assert_eq!(letters.len(), 2);
+    let good = |letter: &&String| world.set(&ticket_in(letter), "short", "short").status == 400;
+    assert_eq!(letters.iter().filter(good).count(), 1, "the link of the older one is dead");
+}
+
+#[test]
 fn closed_networks_can_tell_users_to_set_a_password() {
     let world = World::with("explain_password_change = true\nmax_failures = 3");
     let description = "Password change required. A mail with a link to set a password was sent.";

@@ -210,7 +210,8 @@ fn the_configuration_document_says_where_everything_is() {
     assert_eq!(document["issuer"], format!("{}/", server.url));
     assert_eq!(document["token_endpoint"], format!("{}/oauth/token", server.url));
     assert_eq!(document["jwks_uri"], format!("{}/.well-known/jwks.json", server.url));
-    assert_eq!(document["grant_types_supported"], json!(["client_credentials"]));
+    let realm = "http://auth0.com/oauth/grant-type/password-realm";
+    assert_eq!(document["grant_types_supported"], json!(["client_credentials", "password", realm]));
 }
 
 /// Whoever sends the request chooses that header.
