@@ -146,7 +146,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
         (
             "[retention]\nlogs = \"366d\"",
-            "\"retention.unsent_logs\" (given by the defaults): may not be shorter",
+            "\"retention.unsent_logs\" (given by settings.toml): may not be shorter",
         ),
         ("[login]\ndefault_connection = \"a--b\"", "setting \"login.default_connection\""),
         ("[login]\nexplain_password_change = \"no\"", "setting \"login.explain_password_change\""),
