@@ -158,6 +158,33 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[login]\nreset_mail_pause = \"31d\"", "setting \"login.reset_mail_pause\""),
         ("[login]\nreset_link_lifetime = \"59s\"", "setting \"login.reset_link_lifetime\""),
         ("[login]\nreset_link_lifetime = \"31d\"", "must be 1m to 30d"),
+        ("[mail]\nfrom = \"\"", "setting \"mail.from\""),
+        ("[mail]\ntransport = \"pigeon\"", "setting \"mail.transport\""),
+        ("[mail]\nsmtp_host = \" \"", "setting \"mail.smtp_host\""),
+        (
+            "[mail]\nsmtp_port = 65536",
+            "setting \"mail.smtp_port\" (given by settings.toml): must be 0 to 65535",
+        ),
+        ("[mail]\nsmtp_user = \"a\"", "setting \"mail.smtp_user\" (given by settings.toml): needs"),
+        ("[mail]\nsmtp_password = \"hush\"", "setting \"mail.smtp_user\" (given by settings.toml): may not"),
+        (
+            "[mail]\nsmtp_password_file = \"/no/such\"",
+            "setting \"mail.smtp_password_file\" (given by settings.toml): /no/such",
+        ),
+        ("[mail]\nsmtp_password_file = \"/dev/null\"\nsmtp_password = \"hush\"", "either smtp_password or"),
+        (
+            "[mail]\ntimeout = \"999ms\"",
+            "setting \"mail.timeout\" (given by settings.toml): must be 1s to 10m",
+        ),
+        ("[mail]\ntimeout = \"601s\"", "setting \"mail.timeout\""),
+        ("[mail]\nretry_first = \"99ms\"", "setting \"mail.retry_first\""),
+        (
+            "[mail]\nretry_first = \"2h\"",
+            "setting \"mail.retry_longest\" (given by settings.toml): must be retry_first to 7d",
+        ),
+        ("[mail]\nretry_longest = \"169h\"", "setting \"mail.retry_longest\""),
+        ("[mail]\ngive_up_after = \"999ms\"", "setting \"mail.give_up_after\""),
+        ("[mail]\ngive_up_after = \"61d\"", "setting \"mail.give_up_after\""),
         ("[log]\nformat = \"xml\"", "setting \"log.format\""),
         ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
         ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),
@@ -235,6 +262,23 @@ fn sizes_read_and_write() {
     for text in ["500KB", "64MB", "2GB", "1B", "0B", "1025B"] {
         assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
     }
+}
+
+#[test]
+fn mail_settings_are_taken_up_to_their_limits() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "hush-hush\r\n").unwrap();
+    let file = format!(
+        "[mail]\nsmtp_user = \"a\"\nsmtp_password_file = \"{}\"\nsmtp_port = 65535\ntimeout = \"10m\"\n\
+         retry_first = \"100ms\"\nretry_longest = \"7d\"\ngive_up_after = \"60d\"",
+        secret.path().display()
+    );
+    let settings = load(&file, &[]).unwrap();
+    assert_eq!((settings.mail.smtp_password.expose(), settings.mail.port()), ("hush-hush", Some(65_535)));
+    assert!(!format!("{settings:?}").contains("hush"));
+    let shortest =
+        "[mail]\ntimeout = \"1s\"\nretry_first = \"24h\"\nretry_longest = \"24h\"\ngive_up_after = \"1s\"";
+    assert_eq!(load(shortest, &[]).unwrap().mail.port(), None);
 }
 
 #[test]

@@ -22,10 +22,8 @@ use letters::Desk;
 
 /// What a job's end leaves to be told: an event, and letters to the owners unless they are not wanted.
 pub fn ended(desk: &Desk, job: &Job) -> Owed {
-    let letters = match desk.writes && job.send_completion_email {
-        true => letters::job_ended(desk, job),
-        false => Vec::new(),
-    };
+    let is_wanted = desk.writes && job.send_completion_email;
+    let letters = if is_wanted { letters::job_ended(desk, job) } else { Vec::new() };
     Owed { events: end_of(desk, job).into_iter().collect(), letters }
 }
 

@@ -112,6 +112,23 @@ impl Server {
         Self::ready(spawn(intake(&arguments, &on(directory, &[]))), directory, &[])
     }
 
+    /// A server on a directory that stays, which writes its log to a file.
+    pub fn logging_to(log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings));
+        let file = std::fs::File::create(log).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut server =
+            Self { child, url: String::new(), token: String::new(), agent: agent(), about: Value::Null };
+        let deadline = Instant::now() + PATIENCE;
+        while server.url.is_empty() {
+            assert!(Instant::now() < deadline, "the server did not start");
+            thread::sleep(Duration::from_millis(10));
+            server.url = std::fs::read_to_string(log).unwrap().lines().find_map(url_in).unwrap_or_default();
+        }
+        server.token = token(directory, &[], settings);
+        server
+    }
+
     /// Waits until the server says where it listens.
     fn ready(mut child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
         let url = told_url(&mut child).expect("the server did not start");
@@ -355,13 +372,14 @@ fn spawn(mut command: Command) -> Child {
 /// The URL that a starting server says it listens on; `None` if it ends before that.
 fn told_url(child: &mut Child) -> Option<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let rest = line.strip_prefix("intake listens on ")?.to_owned();
-        Some(rest.split(',').next()?.to_owned())
-    });
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| url_in(&line));
     // Somebody must read on, or the server would block on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     url
+}
+
+fn url_in(line: &str) -> Option<String> {
+    Some(line.strip_prefix("intake listens on ")?.split(',').next()?.to_owned())
 }
 
 /// The settings of a server on this directory.
