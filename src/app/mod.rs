@@ -84,6 +84,7 @@ pub struct App {
     logins: Arc<Logins>,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
+    tenant: String,
     new_client: Option<NewClient>,
 }
 
@@ -139,6 +140,7 @@ impl App {
             upkeep,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            tenant: settings.tenant.name.as_str().to_owned(),
             new_client,
         })
     }
@@ -180,6 +182,7 @@ impl App {
             max_file_size: self.max_file_size,
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
+            tenant: self.tenant,
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();

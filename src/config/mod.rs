@@ -27,11 +27,11 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, SigningAlgorithm};
+use crate::domain::{ConnectionId, ConnectionName, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
-pub use values::{Address, ByteSize, ConnectionName, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 
 /// The first layer, and the manual of the settings.
@@ -359,6 +359,7 @@ impl Login {
     fn fault(&self) -> Option<(&'static str, String)> {
         let name = &self.default_connection;
         let name_fault = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty());
+        let name_fault = name_fault.map(|fault| ("login.default_connection", fault.to_string()));
         let failures = 1..=Self::MAX_FAILURES;
         let blocks = Duration::from_secs(1)..=Self::MAX_PAUSE;
         let rules = [
@@ -374,7 +375,7 @@ impl Login {
         ];
         let broken = rules.into_iter().find(|(_, is_kept, _)| !is_kept);
         let broken = broken.map(|(key, _, range)| (key, format!("must be {range}")));
-        name_fault.map(|fault| ("login.default_connection", fault)).or(broken)
+        name_fault.or(broken)
     }
 }
 

@@ -77,6 +77,8 @@ fn the_commented_lists_of_the_manual_work_when_uncommented() {
     assert_eq!(settings.connections[0].name.as_str(), "staff-db");
     assert_eq!(settings.clients[0].secret.expose(), "0123456789abcdef");
     assert_eq!(settings.clients[0].scopes.len(), 3);
+    assert_eq!(settings.connections[0].password_policy.as_deref(), Some("good"));
+    assert_eq!(settings.clients[0].grant_types, Some(vec!["client_credentials".to_owned()]));
 }
 
 #[test]
@@ -193,6 +195,11 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[[connections]]\nname = \"a\"\nid = \"x\"", "setting \"connections[0].id\""),
         ("[[connections]]\nname = \"a\"\nnam = \"b\"", "unknown field `nam`"),
         ("[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"", "\"a\" is declared twice"),
+        ("[[connections]]\nname = \"a\"\npassword_policy = \"strong\"", "expected one of none, low, fair"),
+        (
+            "[[clients]]\nclient_id = \"a\"\nclient_secret = \"0123456789abcdef\"\ngrant_types = [\"x\"]",
+            "there is no grant type \"x\"",
+        ),
         ("[[clients]]\nclient_id = \"a\"", "setting \"clients[0]\""),
         ("[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", "fewer than 16"),
         ("[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"", "/no/such"),

@@ -68,37 +68,6 @@ impl TryFrom<String> for Address {
     }
 }
 
-/// The name of a connection: letters, digits and single hyphens inside.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConnectionName(String);
-
-impl ConnectionName {
-    /// What every name looks like, as a regular expression.
-    pub const PATTERN: &'static str = "^[a-zA-Z0-9](-[a-zA-Z0-9]|[a-zA-Z0-9])*$";
-    /// Longest name, in characters.
-    pub const MAX_CHARS: usize = 128;
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ConnectionName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words_are_fine = text
-            .split('-')
-            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        if text.len() <= Self::MAX_CHARS && words_are_fine {
-            Ok(Self(text.to_owned()))
-        } else {
-            let (max, pattern) = (Self::MAX_CHARS, Self::PATTERN);
-            Err(format!("expected at most {max} characters that match {pattern}"))
-        }
-    }
-}
-
 /// The URL clients use, or nothing if it follows from the bound address. No slash at its end.
 #[derive(Default, Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(Option<String>);

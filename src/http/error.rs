@@ -76,6 +76,16 @@ pub(super) enum ApiError {
     NotEnabled,
     /// The connection asked for is not there.
     NoSuchConnection,
+    /// Another connection has the name, or goes by it.
+    ConnectionExists,
+    /// The connection to be made is no database.
+    OnlyDatabases,
+    /// The client asked for is not there.
+    NoSuchClient,
+    /// The grant asked for is not there.
+    NoSuchGrant,
+    /// The client has a grant for this API already.
+    GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
     /// The connection that a body names is not there.
@@ -170,6 +180,23 @@ impl ApiError {
             Self::NoSuchConnection => {
                 (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
             }
+            Self::ConnectionExists => {
+                (S::CONFLICT, "conflict", "A connection with the same name already exists".into())
+            }
+            Self::OnlyDatabases => (
+                S::BAD_REQUEST,
+                "operation_not_supported",
+                "Only database connections (strategy auth0) can be created.".into(),
+            ),
+            Self::NoSuchClient => (S::NOT_FOUND, "inexistent_client", "The client does not exist".into()),
+            Self::NoSuchGrant => {
+                (S::NOT_FOUND, "inexistent_client_grant", "The client grant does not exist".into())
+            }
+            Self::GrantExists => (
+                S::CONFLICT,
+                "conflict",
+                "The client has a grant for this audience already; change that one".into(),
+            ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
-//! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
+//! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
+//! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
@@ -15,7 +17,7 @@
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views` is what is answered, and `error` every refusal.
+//! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -27,10 +29,13 @@
 mod auth;
 mod body;
 mod caller;
+mod clients;
 mod connections;
 mod error;
+mod grants;
 mod imports;
 mod jobs;
+mod lists;
 mod logs;
 mod oauth;
 mod outbox;
@@ -76,6 +81,8 @@ pub struct State {
     public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
+    tenant: String,
+    wrong_secrets: oauth::WrongSecrets,
 }
 
 /// What the API needs.
@@ -94,15 +101,30 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Name of this installation.
+    pub tenant: String,
 }
 
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, logins, max_file_size, public_url, trusted_proxies } = parts;
+        let Parts { store, engine, tokens, logins, max_file_size, public_url, trusted_proxies, tenant } =
+            parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        Self { store, engine, tokens, logins, max_file_size, public_url, hostname, trusted_proxies }
+        let wrong_secrets = oauth::WrongSecrets::default();
+        Self {
+            store,
+            engine,
+            tokens,
+            logins,
+            max_file_size,
+            public_url,
+            hostname,
+            trusted_proxies,
+            tenant,
+            wrong_secrets,
+        }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -185,8 +207,48 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/jobs", jobs::list))
         .service(get("/api/v2/jobs/{id}", jobs::show))
         .service(get("/api/v2/jobs/{id}/errors", jobs::errors))
-        .service(get("/api/v2/connections", connections::list))
-        .service(get("/api/v2/connections/{id}", connections::show))
+        .service(
+            resource("/api/v2/connections", "GET, POST")
+                .route(web::get().to(connections::list))
+                .route(web::post().to(connections::create)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(connections::show))
+                .route(web::patch().to(connections::update))
+                .route(web::delete().to(connections::delete)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/clients", "GET, PATCH")
+                .route(web::get().to(connections::clients))
+                .route(web::patch().to(connections::change_clients)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/users", "DELETE")
+                .route(web::delete().to(connections::delete_user)),
+        )
+        .service(
+            resource("/api/v2/clients", "GET, POST")
+                .route(web::get().to(clients::list))
+                .route(web::post().to(clients::create)),
+        )
+        .service(
+            resource("/api/v2/clients/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(clients::show))
+                .route(web::patch().to(clients::update))
+                .route(web::delete().to(clients::delete)),
+        )
+        .service(post("/api/v2/clients/{id}/rotate-secret", clients::rotate_secret))
+        .service(
+            resource("/api/v2/client-grants", "GET, POST")
+                .route(web::get().to(grants::list))
+                .route(web::post().to(grants::create)),
+        )
+        .service(
+            resource("/api/v2/client-grants/{id}", "PATCH, DELETE")
+                .route(web::patch().to(grants::update))
+                .route(web::delete().to(grants::delete)),
+        )
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(
             resource("/api/v2/users/{id}", "GET, PATCH")
@@ -258,6 +320,11 @@ fn path_fault(error: &PathError) -> ApiError {
 fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
     Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
+}
+
+/// An answer without a body; like all others it says what that would be.
+fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish()
 }
 
 /// Where the time of day enters.

@@ -5,8 +5,9 @@
 //! **Invariant:** an unknown client and a wrong secret are told apart neither by the answer nor by
 //! the time it takes.
 
+mod exchange;
+
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
@@ -19,10 +20,11 @@ use serde_json::json;
 
 use super::body::{Body, form_or_json};
 use super::error::ApiError;
-use super::{State, now, sign_in};
-use crate::domain::{Client, ClientGrant, Scope};
+use super::{State, sign_in};
+use crate::domain::{Client, Scope};
 use crate::login::Password;
-use crate::tokens::{join, same_hash, secret_hash};
+use crate::tokens::{same_hash, secret_hash};
+pub(super) use exchange::WrongSecrets;
 
 /// Largest request for a token, in bytes.
 const LARGEST_REQUEST: u64 = 64 << 10;
@@ -46,10 +48,11 @@ pub(super) async fn token(
     if asked.grant_type.as_deref().is_some_and(sign_in::is_ours) {
         return sign_in::token(&request, &state, asked).await;
     }
-    let client = authenticate(&state, &asked).await?;
-    let id = client.id.clone();
-    let grant = state.store(move |store| store.grant_for(&id, None)).await?;
-    let answer = answer(&state, &asked, &client, grant.as_ref())?;
+    let client = match authenticate(&state, &asked).await {
+        Err(OauthError::Unauthorized) => return Err(exchange::unauthorized(&request, &state, &asked)),
+        found => found?,
+    };
+    let answer = exchange::client_credentials(&request, &state, &asked, &client).await?;
     Ok(respond(StatusCode::OK, &answer))
 }
 
@@ -118,17 +121,25 @@ fn basic(request: &HttpRequest) -> Option<(String, String)> {
 async fn authenticate(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
     let grant_type = asked.grant_type.as_deref();
     let grant_type = grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
-    let id = asked.client_id.clone().unwrap_or_default();
-    let client = state.store(move |store| store.client(&id)).await?;
-    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
-    // Compared in any case, so that nobody learns by the clock which clients there are.
-    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
-    let is_right = same_hash(&kept, &given);
+    let (client, is_right) = named_client(state, asked).await?;
     let client = client.filter(|_| is_right).ok_or(OauthError::Unauthorized)?;
     match grant_type {
         "client_credentials" => Ok(client),
         other => Err(OauthError::GrantType(other.to_owned())),
     }
+}
+
+/// The client that a request names, and whether the secret that came with it is that client's.
+pub(super) async fn named_client(
+    state: &State,
+    asked: &TokenRequest,
+) -> Result<(Option<Client>, bool), OauthError> {
+    let id = asked.client_id.clone().unwrap_or_default();
+    let client = state.store(move |store| store.client(&id)).await?;
+    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
+    // Compared in any case, so that nobody learns by the clock which clients there are.
+    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
+    Ok((client, same_hash(&kept, &given)))
 }
 
 #[derive(Serialize)]
@@ -137,33 +148,6 @@ struct TokenAnswer {
     scope: String,
     expires_in: u64,
     token_type: &'static str,
-}
-
-fn answer(
-    state: &State,
-    asked: &TokenRequest,
-    client: &Client,
-    grant: Option<&ClientGrant>,
-) -> Result<TokenAnswer, OauthError> {
-    let tokens = &state.tokens;
-    if let Some(other) = asked.audience.as_deref().filter(|it| *it != tokens.audience()) {
-        return Err(OauthError::Audience(other.to_owned()));
-    }
-    let scopes = narrow(grant.map_or(&[], |grant| &grant.scope), asked.scope.as_deref());
-    let minted = tokens.mint(&client.id, &scopes, tokens.lifetime(), now());
-    Ok(TokenAnswer {
-        access_token: minted.map_err(ApiError::internal)?,
-        scope: join(&scopes),
-        expires_in: tokens.lifetime().as_secs(),
-        token_type: "Bearer",
-    })
-}
-
-/// The client's scopes, or those of them that are asked for.
-fn narrow(held: &[String], asked: Option<&str>) -> Vec<Scope> {
-    let asked: Vec<&str> = asked.unwrap_or_default().split_whitespace().collect();
-    let wanted = held.iter().filter(|name| asked.is_empty() || asked.contains(&name.as_str()));
-    wanted.filter_map(|name| Scope::from_str(name).ok()).collect()
 }
 
 /// An answer that nobody may keep.
@@ -186,7 +170,7 @@ pub(super) enum OauthError {
     Unauthorized,
     /// Another way to ask for a token than ours.
     GrantType(String),
-    /// Another API than this one.
+    /// An API the client has no grant for.
     Audience(String),
     /// Wrong password, unknown user, or a user without a password.
     WrongPassword,
@@ -233,7 +217,9 @@ impl OauthError {
                 format!("Grant type '{name}' not allowed for the client."),
             ),
             Self::Audience(name) => {
-                (S::FORBIDDEN, "access_denied", format!("Client is not authorized to access \"{name}\"."))
+                let advice = "You need to create a \"client-grant\" associated to this API.";
+                let description = format!("Client is not authorized to access \"{name}\". {advice}");
+                (S::FORBIDDEN, "access_denied", description)
             }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
             of_sign_in => {
@@ -363,14 +349,5 @@ mod tests {
         assert_eq!(credentials("a"), None);
         let other = TestRequest::post().insert_header(("authorization", "Bearer x"));
         assert_eq!(basic(&other.to_http_request()), None);
-    }
-
-    #[test]
-    fn asked_scopes_narrow_and_never_widen() {
-        let held = ["create:users".to_owned(), "read:users".to_owned(), "old:scope".to_owned()];
-        assert_eq!(narrow(&held, None), [Scope::CreateUsers, Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some(" ")), [Scope::CreateUsers, Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some("read:users read:logs")), [Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some("read:logs")), []);
     }
 }

@@ -53,7 +53,7 @@ fn parse(content: &[u8]) -> Result<Value, ApiError> {
 }
 
 /// An object that was sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Object {
     /// Where it is in the body; empty for the body itself.
     path: String,
@@ -69,9 +69,9 @@ impl Object {
         }
     }
 
-    /// How many members are left.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
+    /// Whether there is such a member left.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
     }
 
     /// A refusal of one of its members.
@@ -144,18 +144,12 @@ impl Object {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
-        if kind(&value) != "integer" {
-            return Err(self.refuse(name, mismatch("integer", &value)));
-        }
         let (least, most) = range.into_inner();
-        let refuse_above = || format!("Value {value} is greater than maximum {most}");
-        let is_negative = value.as_f64().is_some_and(|number| number < 0.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and saturating")]
-        let number = value.as_u64().or(value.as_f64().map(|number| number as u64)).unwrap_or(u64::MAX);
-        let rule = match number {
-            number if is_negative || number < least => format!("Value {value} is less than minimum {least}"),
-            number if most < number => refuse_above(),
-            number => return Ok(Some(number)),
+        let rule = match value.as_u64() {
+            _ if kind(&value) != "integer" => mismatch("integer", &value),
+            Some(number) if most < number => format!("Value {number} is greater than maximum {most}"),
+            Some(number) if least <= number => return Ok(Some(number)),
+            _ => format!("Value {value} is less than minimum {least}"),
         };
         Err(self.refuse(name, rule))
     }
@@ -190,6 +184,33 @@ impl Object {
         let items = array(value, &path, count)?.into_iter().enumerate();
         let texts = items.map(|(at, item)| text(item, &format!("{path}[{at}]"), &length));
         texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// An object of so many texts at most, each with so many characters, and its name too.
+    pub(super) fn object_of_texts(
+        &mut self,
+        name: &str,
+        most: usize,
+        most_chars: usize,
+    ) -> Result<Option<Map<String, Value>>, ApiError> {
+        let Some(mut given) = self.object(name)? else {
+            return Ok(None);
+        };
+        let count = given.members.len();
+        if most < count {
+            return Err(self.refuse(name, format!("Too many properties defined ({count}), maximum {most}")));
+        }
+        let mut texts = Map::new();
+        for key in given.members.keys().cloned().collect::<Vec<_>>() {
+            let chars = key.chars().count();
+            if most_chars < chars {
+                let rule = format!("A property's name is too long ({chars} chars), maximum {most_chars}");
+                return Err(self.refuse(name, rule));
+            }
+            let text = given.text(&key, 0..=most_chars)?;
+            texts.insert(key, text.into());
+        }
+        Ok(Some(texts))
     }
 
     /// What is left, for objects that may have any members.
@@ -255,7 +276,7 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
-        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => "integer",
+        Value::Number(number) if !number.is_f64() => "integer",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -288,7 +309,7 @@ mod tests {
     #[test]
     fn a_body_is_an_object_or_refused() {
         let parsed = |text: &str| parse(text.as_bytes()).and_then(|value| Object::of(value, String::new()));
-        assert_eq!(parsed("{\"a\":1}").unwrap().len(), 1);
+        assert!(parsed("{\"a\":1}").unwrap().has("a"));
         check(parsed(""), "Expected type object but found type null", "");
         check(parsed("[]"), "Expected type object but found type array", "");
         check(parsed("1.5"), "Expected type object but found type number", "");
@@ -298,10 +319,10 @@ mod tests {
 
     #[test]
     fn each_rule_has_the_wording_of_the_api() {
-        let mut it = object(json!({ "a": 1, "b": "four", "c": [1], "d": {}, "e": 1.5, "f": -1, "g": 9.0 }));
+        let mut it = object(json!({ "a": 1, "b": "four", "c": [1], "d": {}, "e": 1.5, "f": -1 }));
         assert_eq!(it.text("none", ANY).unwrap(), None);
         check(it.text("a", ANY), "Expected type string but found type integer", "a");
-        let again = || object(json!({ "b": "four", "c": ["x", 1], "f": -1, "g": 9.0, "h": u64::MAX }));
+        let again = || object(json!({ "b": "four", "c": ["x", 1], "f": -1, "g": 9, "h": u64::MAX }));
         assert_eq!(again().text("b", 4..=4).unwrap().unwrap(), "four");
         check(again().text("b", 0..=3), "String is too long (4 chars), maximum 3", "b");
         check(again().text("b", 5..=9), "String is too short (4 chars), minimum 5", "b");
@@ -313,7 +334,7 @@ mod tests {
         check(again().whole("f", 0..=9), "Value -1 is less than minimum 0", "f");
         check(again().whole("h", 0..=9), "Value 18446744073709551615 is greater than maximum 9", "h");
         assert_eq!(again().whole("g", 9..=9).unwrap(), Some(9));
-        check(again().whole("g", 0..=8), "Value 9.0 is greater than maximum 8", "g");
+        check(again().whole("g", 0..=8), "Value 9 is greater than maximum 8", "g");
         check(again().texts("c", ANY, ANY), "Expected type string but found type integer", "c[1]");
         check(again().texts("c", 0..=1, ANY), "Array is too long (2), maximum 1", "c");
         check(again().texts("c", 3..=9, ANY), "Array is too short (2), minimum 3", "c");

@@ -9,15 +9,14 @@ use actix_web::http::StatusCode;
 use actix_web::rt::time::sleep;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::caller;
 use super::error::ApiError;
-use super::oauth::{OauthError, TokenRequest, respond};
+use super::oauth::{OauthError, TokenRequest, named_client, respond};
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin, User};
 use crate::login::{Password, SignIn, Verdict};
-use crate::tokens::{OpenIdScope, same_hash, secret_hash};
+use crate::tokens::OpenIdScope;
 
 /// The grant for users of the default connection.
 pub(super) const PASSWORD: &str = "password";
@@ -71,24 +70,10 @@ pub(super) async fn token(
 
 /// The client that asks, if it is the one it says and may ask so. One that can keep no secret needs none.
 async fn client(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
-    let id = asked.client_id.clone().unwrap_or_default();
-    let client = state.store(move |store| store.client(&id)).await?;
-    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
-    // Compared in any case, so that nobody learns by the clock which clients there are.
-    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
-    let is_right = same_hash(&kept, &given);
-    let client = client.filter(|client| is_right || has_no_secret(client)).ok_or(OauthError::Unauthorized)?;
+    let (client, is_right) = named_client(state, asked).await?;
+    let client = client.filter(|client| is_right || client.is_public()).ok_or(OauthError::Unauthorized)?;
     let grant_type = asked.grant_type.as_deref().unwrap_or_default();
-    match client.settings.get("grant_types") {
-        Some(Value::Array(allowed)) if !allowed.iter().any(|it| it == grant_type) => {
-            Err(OauthError::GrantType(grant_type.to_owned()))
-        }
-        _ => Ok(client),
-    }
-}
-
-fn has_no_secret(client: &Client) -> bool {
-    client.settings.get("token_endpoint_auth_method").is_some_and(|method| method == "none")
+    if client.may_use(grant_type) { Ok(client) } else { Err(OauthError::GrantType(grant_type.to_owned())) }
 }
 
 fn credentials(asked: &TokenRequest) -> Result<(String, Password), OauthError> {

@@ -72,15 +72,15 @@ pub(super) async fn change(
 }
 
 fn read_change(mut body: Object) -> Result<UserChange, ApiError> {
-    if body.len() == 0 {
-        return Err(body.refuse("", "Too few properties defined (0), minimum 1"));
-    }
     let change = UserChange { blocked: body.flag("blocked")?, email_verified: body.flag("email_verified")? };
     let others: Vec<String> =
         body.rest().into_iter().map(|(name, _)| name.chars().take(100).collect()).collect();
-    if others.is_empty() {
+    let rule = if !others.is_empty() {
+        format!("Only blocked and email_verified can be changed, not: {}", others.join(","))
+    } else if change.blocked.or(change.email_verified).is_none() {
+        "Too few properties defined (0), minimum 1".to_owned()
+    } else {
         return Ok(change);
-    }
-    let rule = format!("Only blocked and email_verified can be changed, not: {}", others.join(","));
+    };
     Err(ApiError::invalid(Place::Payload, rule, None))
 }

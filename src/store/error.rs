@@ -17,6 +17,9 @@ pub enum StoreError {
     /// Something else has this name or id.
     #[error("the name or id is taken")]
     Exists,
+    /// There is no client with this id.
+    #[error("there is no client {0}")]
+    UnknownClient(String),
     /// As many log streams as there may be; carries that number.
     #[error("there are {0} log streams already")]
     TooManyStreams(usize),

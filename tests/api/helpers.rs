@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use intake::store::{Options, Store};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, Response};
@@ -199,6 +200,19 @@ impl Server {
         self.raw(&[head.as_bytes(), b"\r\n", body].concat())
     }
 
+    /// A request with a JSON body by the owner of the usual token.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send_as(method, path, body, &self.token)
+    }
+
+    /// A request with a JSON body; null is none.
+    pub fn send_as(&self, method: &str, path: &str, body: &Value, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.request(method, path, &headers, body.as_bytes())
+    }
+
     /// The headers of an upload by the owner of this token.
     pub fn upload_head(token: &str, framing: &str) -> String {
         format!(
@@ -363,6 +377,18 @@ impl Form {
         self.body.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
         self
     }
+}
+
+/// The store of a server that is not running.
+pub fn open_store(directory: &Path) -> Store {
+    Store::open(Options {
+        path: directory.to_owned(),
+        cache_bytes: 64 << 20,
+        min_free_disk: 0,
+        max_active_jobs: None,
+        open_timeout: PATIENCE,
+    })
+    .unwrap()
 }
 
 fn spawn(mut command: Command) -> Child {

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod auth;
+mod clients;
 mod command_line;
 mod connections;
 mod corpora;
 mod crash;
+mod deletions;
+mod grants;
 mod helpers;
 mod imports;
 mod jobs;
