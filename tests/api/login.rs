@@ -348,6 +348,51 @@ fn a_client_has_to_prove_itself_and_name_a_place_where_users_are() {
 }
 
 #[test]
+fn a_client_that_can_keep_no_secret_needs_none_and_may_be_kept_from_asking() {
+    let world = World::with("");
+    world.set_password("ann@example.test");
+    let mut asked = asking("ann@example.test", PASSWORD);
+    asked.as_object_mut().unwrap().remove("client_secret");
+    assert_oauth(&world.ask(&asked), 401, "access_denied", "Unauthorized");
+    let set = |settings: Value| {
+        let answer = world.call("PATCH", "/api/v2/clients/app", &settings);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    };
+    set(json!({ "token_endpoint_auth_method": "none" }));
+    assert_eq!(world.ask(&asked).status, 200);
+    asked["grant_type"] = "client_credentials".into();
+    assert_oauth(&world.ask(&asked), 401, "access_denied", "Unauthorized");
+    asked["grant_type"] = "password".into();
+    set(json!({ "grant_types": ["client_credentials"] }));
+    let refusal = "Grant type 'password' not allowed for the client.";
+    assert_oauth(&world.ask(&asked), 403, "unauthorized_client", refusal);
+    set(json!({ "grant_types": ["password"] }));
+    assert_eq!(world.ask(&asked).status, 200);
+}
+
+#[test]
+fn a_connection_is_found_by_its_realms_and_other_audiences_by_grants() {
+    let world = World::with("");
+    world.set_password("ann@example.test");
+    let path = format!("/api/v2/connections/{CONNECTION}");
+    assert_eq!(world.call("PATCH", &path, &json!({ "realms": ["people"] })).status, 200);
+    let mut asked = asking("ann@example.test", PASSWORD);
+    asked["grant_type"] = "http://auth0.com/oauth/grant-type/password-realm".into();
+    for realm in ["people", "staff"] {
+        asked["realm"] = realm.into();
+        assert_eq!(world.ask(&asked).status, 200, "{realm}");
+    }
+    let audience = "https://orders.test/";
+    asked["audience"] = audience.into();
+    assert_eq!(world.ask(&asked).status, 400);
+    let grant = json!({ "client_id": "app", "audience": audience, "scope": ["read:orders"] });
+    assert_eq!(world.call("POST", "/api/v2/client-grants", &grant).status, 201);
+    let body = world.ask(&asked).json();
+    let claims = verified(&world.server, body["access_token"].as_str().unwrap(), "ES256");
+    assert_eq!((&claims["aud"], &claims["scope"]), (&json!(audience), &json!("openid profile email")));
+}
+
+#[test]
 fn without_a_default_connection_users_must_name_theirs() {
     let world = World::with("default_connection = \"customers\"");
     let description = "Authorization server not configured with default connection.";

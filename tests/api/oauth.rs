@@ -170,9 +170,10 @@ fn other_grants_and_audiences_are_refused() {
     let server = Server::ephemeral();
     let (id, secret) = client(&server);
     let who = format!("client_id={id}&client_secret={secret}");
-    let form = format!("{who}&grant_type=password&username=a&password=b");
+    let form = format!("{who}&grant_type=refresh_token&refresh_token=a");
     let answer = ask(&server, &[FORM], &form);
-    assert_refused(&answer, 403, "unauthorized_client", "Grant type 'password' not allowed for the client.");
+    let description = "Grant type 'refresh_token' not allowed for the client.";
+    assert_refused(&answer, 403, "unauthorized_client", description);
     let form = format!("{who}&grant_type=client_credentials&audience=https://x.test/");
     let answer = ask(&server, &[FORM], &form);
     let description = "Client is not authorized to access \"https://x.test/\".";

@@ -134,6 +134,39 @@ fn the_page_tells_the_rules_and_every_one_that_is_broken() {
 }
 
 #[test]
+fn the_page_keeps_to_the_policy_of_the_connection() {
+    let world = World::with("");
+    let path = format!("/api/v2/connections/{CONNECTION}");
+    let longer = json!({ "passwordPolicy": "low", "password_complexity_options": { "min_length": 12 } });
+    let personal = json!({ "passwordPolicy": "low", "password_no_personal_info": { "enable": true } });
+    for (options, refused, taken) in [
+        (json!({ "passwordPolicy": "none" }), "", "x"),
+        (json!({ "passwordPolicy": "low" }), "fiver", "sixsix"),
+        (json!({ "passwordPolicy": "fair" }), "alllower1", "UpperLower1"),
+        (json!({ "passwordPolicy": "good" }), "UpperLower", "lower-and-1"),
+        (json!({ "passwordPolicy": "excellent" }), "aaaA1!aaaA1!", "aabbA1!aabbA1!"),
+        (longer, "elevenchars", "twelve-chars"),
+        (personal, "xx-annie-xx", "xx-nobody-xx"),
+    ] {
+        let changed = world.call("PATCH", &path, &json!({ "options": options }));
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        let ticket = world.ticket("ann@example.test");
+        assert_eq!(world.set(&ticket, refused, refused).status, 400, "{options}: {refused}");
+        assert_eq!(world.set(&ticket, taken, taken).status, 200, "{options}: {taken}");
+    }
+}
+
+#[test]
+fn a_link_ends_with_its_connection() {
+    let world = World::with("");
+    let ticket = world.ticket("ann@example.test");
+    let deleted = world.call("DELETE", &format!("/api/v2/connections/{CONNECTION}"), &json!({}));
+    assert_eq!(deleted.status, 202, "{}", deleted.text);
+    assert_gone(&page(&world, &ticket));
+    assert_gone(&world.set(&ticket, PASSWORD, PASSWORD));
+}
+
+#[test]
 fn a_link_works_once_and_only_while_it_is_the_newest() {
     let world = World::with("");
     let (older, newer) = (world.ticket("ann@example.test"), world.ticket("ann@example.test"));
