@@ -1,11 +1,16 @@
-//! What a server has from its settings: the declared clients and connections that are missing, and one of
-//! each where there would be none. What is there already is never changed.
+//! What a server has from its settings: the declared clients, connections and log streams that are missing,
+//! and a client and a connection where there would be none. What is there already is never changed.
+
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::StartError;
-use crate::config::{DeclaredClient, DeclaredConnection, Settings};
-use crate::domain::{Client, ClientGrant, Connection, ConnectionId, GrantId, Owed, PASSWORD_POLICY, Scope};
+use super::{StartError, options};
+use crate::config::{DeclaredClient, DeclaredConnection, DeclaredStream, Settings};
+use crate::domain::{
+    Client, ClientGrant, Connection, ConnectionId, GrantId, LogStream, Owed, PASSWORD_POLICY, Scope,
+    StreamId, StreamStatus,
+};
 use crate::store::Store;
 use crate::tokens;
 
@@ -48,7 +53,27 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
             Owed::nothing(),
         )?;
     }
+    for declared in &settings.log_streams {
+        furnish_stream(store, settings, declared)?;
+    }
     Ok(new_client)
+}
+
+fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream) -> Result<(), StartError> {
+    let DeclaredStream { name, sink, filters } = declared.clone();
+    if let Some(stored) = store.streams()?.into_iter().find(|stored| stored.name == name) {
+        if stored.sink != sink || stored.filters != filters {
+            note_difference("log stream", &name);
+        }
+        return Ok(());
+    }
+    let options = options::streams(settings);
+    let checked = options.targets.check(&sink.endpoint);
+    checked.map_err(|fault| StartError::Target { stream: name.clone(), fault })?;
+    let id = StreamId::from_entropy(tokens::random()?);
+    let created_at = SystemTime::now().into();
+    let stream = LogStream { id, name, status: StreamStatus::Active, sink, filters, created_at };
+    Ok(store.create_stream(&stream, None, options.max_streams, Owed::nothing())?)
 }
 
 fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartError> {

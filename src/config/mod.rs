@@ -9,6 +9,7 @@
 
 mod declared;
 mod layers;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -31,6 +32,7 @@ use crate::domain::{ConnectionId, ConnectionName, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
+pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 
@@ -71,6 +73,9 @@ pub struct Settings {
     /// Clients to create when they are missing.
     #[serde(default)]
     pub clients: Vec<DeclaredClient>,
+    /// Log streams to create when they are missing.
+    #[serde(default)]
+    pub log_streams: Vec<DeclaredStream>,
 }
 
 /// `[server]`
@@ -321,6 +326,39 @@ pub struct Webhooks {
     pub max_streams: usize,
 }
 
+impl Webhooks {
+    /// How long a receiver may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(24);
+    /// How long a stream may fail.
+    const SUSPEND_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
+    /// Most streams that can be allowed; each has a thread.
+    pub const MAX_STREAMS: usize = 100;
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let faults = [
+            (!Self::TIMEOUT.contains(&self.timeout), "webhooks.timeout", "must be 100ms to 5m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "webhooks.retry_first", "must be 10ms to 1h"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "webhooks.retry_longest",
+                "must be retry_first to 1d",
+            ),
+            (
+                !Self::SUSPEND_AFTER.contains(&self.suspend_after),
+                "webhooks.suspend_after",
+                "must be 1s to 365d",
+            ),
+            (Self::MAX_STREAMS < self.max_streams, "webhooks.max_streams", "must be 0 to 100"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+}
+
 /// `[login]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -533,9 +571,15 @@ impl Settings {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
         let mail = self.mail.fault().map(|(key, why)| (key, why.to_owned()));
-        let faults = [mail, self.login.fault(), self.retention.check().err()];
+        let webhooks = self.webhooks.fault().map(|(key, why)| (key, why.to_owned()));
+        let faults = [mail, webhooks, self.login.fault(), self.retention.check().err()];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
+        }
+        let (streams, most) = (self.log_streams.len(), self.webhooks.max_streams);
+        if most < streams {
+            let why = format!("there are {streams}, webhooks.max_streams allows {most}");
+            return refuse("log_streams", why);
         }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
@@ -544,6 +588,7 @@ impl Settings {
             ("connections", repeated(names)),
             ("connections", repeated(ids.map(ConnectionId::as_str))),
             ("clients", repeated(clients)),
+            ("log_streams", repeated(self.log_streams.iter().map(|stream| stream.name.as_str()))),
         ];
         match twice.into_iter().find_map(|(key, found)| Some((key, found?))) {
             Some((key, found)) => refuse(key, format!("\"{found}\" is declared twice")),

@@ -79,6 +79,74 @@ fn the_commented_lists_of_the_manual_work_when_uncommented() {
     assert_eq!(settings.clients[0].scopes.len(), 3);
     assert_eq!(settings.connections[0].password_policy.as_deref(), Some("good"));
     assert_eq!(settings.clients[0].grant_types, Some(vec!["client_credentials".to_owned()]));
+    let stream = &settings.log_streams[0];
+    assert_eq!((stream.name.as_str(), stream.filters.len()), ("imports", 2));
+    assert_eq!(stream.sink.custom_headers, [("x-team".to_owned(), "growth".to_owned())]);
+    assert_eq!(stream.sink.authorization.as_deref(), Some("Bearer 0123"));
+}
+
+/// A declared stream with a line more.
+fn stream(line: &str) -> String {
+    format!("[[log_streams]]\nname = \"a\"\nendpoint = \"https://a.test/\"\n{line}\n")
+}
+
+#[test]
+fn a_declared_stream_that_makes_no_sense_is_refused_by_name() {
+    let long = format!("name = \"{}\"\nendpoint = \"\"", "x".repeat(256));
+    let cases = [
+        (stream("typs = []"), "unknown field `typs`"),
+        (stream("types = [\"suis\"]"), "types: there is no event type \"suis\""),
+        (stream("categories = [\"users\"]"), "categories: there is no category \"users\""),
+        (stream("format = \"JSON\""), "format: expected one of JSONLINES, JSONARRAY, JSONOBJECT"),
+        (stream("batch_size = 0"), "batch_size: must be 1 to 1000"),
+        (stream("batch_size = 1001"), "batch_size: must be 1 to 1000"),
+        (stream("headers = { host = \"x\" }"), "headers: host is a header the server writes itself"),
+        (stream("headers = { x-key = \"hush\\n\" }"), "headers: x-key has no value"),
+        (stream("authorization = \"\""), "authorization: has no value"),
+        (stream("authorization = \"a\"\nauthorization_file = \"b\""), "expected either authorization or"),
+        (stream("secret = \"hush\""), "secret: is no signing secret"),
+        (stream("secret_file = \"/no/such\""), "secret_file /no/such"),
+        (format!("[[log_streams]]\n{long}"), "there are 256 characters of name, at most 255 can be"),
+        ("[[log_streams]]\nname = \"a\"".to_owned(), "setting \"log_streams[0]"),
+        ("[[log_streams]]\nname = \" \"\nendpoint = \"\"".to_owned(), "name: may not be empty"),
+        (stream("") + &stream(""), "\"a\" is declared twice"),
+        (format!("webhooks.max_streams = 0\n{}", stream("")), "there are 1, webhooks.max_streams allows 0"),
+    ];
+    for (file, expected) in cases {
+        let message = refusal(&file, &[]);
+        assert!(message.contains(expected), "{file}\n  said: {message}\n  not:  {expected}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+    for line in ["batch_size = 1000", "batch_size = 1", "headers = { X-Key = \"a\" }"] {
+        load(&stream(line), &[]).unwrap();
+    }
+}
+
+#[test]
+fn settings_of_webhooks_have_limits() {
+    let good = [
+        "timeout = \"100ms\"\nretry_first = \"10ms\"\nretry_longest = \"10ms\"\nsuspend_after = \"1s\"\nmax_streams = 0",
+        "timeout = \"5m\"\nretry_first = \"1h\"\nretry_longest = \"1d\"\nsuspend_after = \"365d\"\nmax_streams = 100",
+    ];
+    for file in good {
+        load(&format!("[webhooks]\n{file}"), &[]).unwrap();
+    }
+    let bad = [
+        ("timeout = \"99ms\"", "webhooks.timeout"),
+        ("timeout = \"301s\"", "webhooks.timeout"),
+        ("retry_first = \"9ms\"", "webhooks.retry_first"),
+        ("retry_first = \"61m\"\nretry_longest = \"2h\"", "webhooks.retry_first"),
+        ("retry_first = \"2s\"\nretry_longest = \"1s\"", "webhooks.retry_longest"),
+        ("retry_longest = \"25h\"", "webhooks.retry_longest"),
+        ("suspend_after = \"999ms\"", "webhooks.suspend_after"),
+        ("suspend_after = \"366d\"", "webhooks.suspend_after"),
+        ("max_streams = 101", "webhooks.max_streams"),
+        ("allow_private_targets = \"perhaps\"", "webhooks.allow_private_targets"),
+    ];
+    for (file, expected) in bad {
+        let message = refusal(&format!("[webhooks]\n{file}"), &[]);
+        assert!(message.contains(&format!("setting \"{expected}\"")), "{file}\n  said: {message}");
+    }
 }
 
 #[test]
@@ -137,19 +205,6 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
-        (
-            "[retention]\njobs = \"999ms\"",
-            "\"retention.jobs\" (given by settings.toml): must be 1s to 36500d",
-        ),
-        ("[retention]\nlogs = \"0s\"", "\"retention.logs\""),
-        ("[retention]\nletters = \"36501d\"", "\"retention.letters\""),
-        ("[retention]\nunsent_logs = \"36501d\"", "\"retention.unsent_logs\""),
-        ("[retention]\ncheck_every = \"99ms\"", "\"retention.check_every\""),
-        ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
-        (
-            "[retention]\nlogs = \"366d\"",
-            "\"retention.unsent_logs\" (given by settings.toml): may not be shorter",
-        ),
         ("[login]\ndefault_connection = \"a--b\"", "setting \"login.default_connection\""),
         ("[login]\nexplain_password_change = \"no\"", "setting \"login.explain_password_change\""),
         ("[login]\nmax_failures = 0", "setting \"login.max_failures\""),
@@ -187,6 +242,19 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[mail]\nretry_longest = \"169h\"", "setting \"mail.retry_longest\""),
         ("[mail]\ngive_up_after = \"999ms\"", "setting \"mail.give_up_after\""),
         ("[mail]\ngive_up_after = \"61d\"", "setting \"mail.give_up_after\""),
+        (
+            "[retention]\njobs = \"999ms\"",
+            "\"retention.jobs\" (given by settings.toml): must be 1s to 36500d",
+        ),
+        ("[retention]\nlogs = \"0s\"", "\"retention.logs\""),
+        ("[retention]\nletters = \"36501d\"", "\"retention.letters\""),
+        ("[retention]\nunsent_logs = \"36501d\"", "\"retention.unsent_logs\""),
+        ("[retention]\ncheck_every = \"99ms\"", "\"retention.check_every\""),
+        ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
+        (
+            "[retention]\nlogs = \"366d\"",
+            "\"retention.unsent_logs\" (given by settings.toml): may not be shorter",
+        ),
         ("[log]\nformat = \"xml\"", "setting \"log.format\""),
         ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
         ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),

@@ -45,6 +45,8 @@ pub(super) enum ApiError {
     MissingAuthentication,
     /// The token sent is no good.
     Token(TokenFault),
+    /// The one-time code sent is none, or was one.
+    UsedCode,
     /// The token has none of these scopes.
     InsufficientScope(&'static [Scope]),
     /// The body is larger than this, in bytes.
@@ -100,6 +102,8 @@ pub(super) enum ApiError {
     NoSuchJobErrors,
     /// The letter asked for is not in the outbox.
     NoSuchLetter,
+    /// The log stream asked for is not there.
+    NoSuchStream,
     /// The event asked for is not there.
     NoSuchLog,
     /// No endpoint has this path.
@@ -164,6 +168,7 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::MissingAuthentication => (S::UNAUTHORIZED, "", "Missing authentication".into()),
             Self::Token(fault) => (S::UNAUTHORIZED, "", fault.to_string()),
+            Self::UsedCode => (S::UNAUTHORIZED, "invalid_code", used_code()),
             Self::InsufficientScope(any_of) => (S::FORBIDDEN, "insufficient_scope", needs(any_of)),
             Self::TooLarge(most) => (
                 S::PAYLOAD_TOO_LARGE,
@@ -216,6 +221,7 @@ impl ApiError {
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
+            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
@@ -271,6 +277,12 @@ impl ApiError {
     }
 }
 
+fn used_code() -> String {
+    "This sign-in link does not work any more: each works once, for a while, until the server is started \
+     again. Open the link of the latest start, or paste a token made with: intake token"
+        .to_owned()
+}
+
 fn needs(any_of: &[Scope]) -> String {
     let names: Vec<&str> = any_of.iter().map(|scope| scope.name()).collect();
     format!("Insufficient scope, expected any of: {}", names.join(","))
@@ -294,6 +306,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                  finished and try again"
             ),
         ),
+        StoreError::TooManyStreams(most) => (
+            StatusCode::CONFLICT,
+            "",
+            format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
+        ),
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
@@ -315,7 +332,10 @@ fn is_disk_full(fault: &StoreError) -> bool {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::JobGone(_) | StoreError::Unavailable => {}
+        StoreError::TooManyActiveJobs(_)
+        | StoreError::TooManyStreams(_)
+        | StoreError::JobGone(_)
+        | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

@@ -314,7 +314,7 @@ mod tests {
         check(parsed("[]"), "Expected type object but found type array", "");
         check(parsed("1.5"), "Expected type object but found type number", "");
         check(parsed("{"), "Invalid JSON: EOF while parsing an object at line 1 column 1", "");
-        check(parse(b"\"\xff\""), "Invalid JSON: invalid unicode code point at line 1 column 3", "");
+        check(parse(b"\"\xff\""), "Invalid JSON: invalid unicode code point at line 1 column 2", "");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::commit::Core;
 use super::database::Change;
 use super::error::Result;
 use super::keys::{EVENTS, trailing_u64};
-use crate::domain::{LogId, Logged, Owed};
+use crate::domain::{LogId, Logged, Owed, Timestamp};
 
 /// Some events out of many.
 #[derive(Debug)]
@@ -47,6 +47,25 @@ impl Store {
         let core = self.core()?;
         let entries = told(&core, number).take(take);
         entries.map(|entry| entry.and_then(|(key, event)| Ok((trailing_u64(&key)?, event)))).collect()
+    }
+
+    /// The number of the first event at this time or later; the next one's if there is none yet.
+    pub fn first_event_since(&self, at: Timestamp) -> Result<u64> {
+        let core = self.core()?;
+        let tree = core.database.tree();
+        let mut end = core.told().next_event;
+        let oldest = EVENTS.entries(tree).next().transpose()?;
+        let mut first = oldest.map_or(Ok(end), |(key, _)| trailing_u64(&key))?;
+        // Ids go on where clocks do not: by them the log is sorted.
+        let bound = LogId { at, number: 0 }.to_string();
+        while first < end {
+            let middle = first + (end - first) / 2;
+            match EVENTS.get(tree, &[&middle.to_be_bytes()])? {
+                Some(event) if bound <= event.log_id => end = middle,
+                _ => first = middle + 1,
+            }
+        }
+        Ok(first)
     }
 
     /// The number the next event will have.

@@ -16,6 +16,7 @@
 
 mod accepting;
 mod check;
+mod clients;
 mod deletion;
 mod duplicates;
 mod faults;

@@ -1,7 +1,7 @@
 //! What is old goes, what is live stays: each age, on both sides.
 
 use super::*;
-use crate::domain::{ContentFormat, Fate, HttpSink, LogStream, StreamId, StreamProgress, StreamStatus};
+use crate::domain::{ContentFormat, Fate, HttpSink, LogStream, StreamId, StreamStatus};
 use crate::store::sweep::STEP;
 use database::faults::At;
 
@@ -161,8 +161,7 @@ fn events_that_a_stream_has_to_send_stay_longer() {
     }
     (0..6).for_each(|_| tell(&store, NOW));
     let reach = |stream: &LogStream, next| {
-        let progress = StreamProgress { next, ..StreamProgress::default() };
-        store.put_stream_progress(&stream.id, &progress).unwrap();
+        store.note_stream_progress(&stream.id, |progress| progress.next = next).unwrap();
     };
     reach(&fast, 6);
     reach(&slow, 2);
@@ -215,7 +214,7 @@ fn letters_go_by_age_once_they_are_given_up_and_not_before() {
     let left = || store.letters().unwrap().iter().map(|letter| letter.number).collect::<Vec<_>>();
     sweep_all(&store, Ages { letters: NOW, ..YOUNG });
     assert_eq!(left(), [due.number, dead.number, forward.number]);
-    store.try_letter_again(forward.number, NOW).unwrap();
+    store.try_letter_again(forward.number, NOW, Owed::nothing()).unwrap();
     sweep_all(&store, Ages { letters: LATER, ..YOUNG });
     assert_eq!(left(), [due.number, forward.number]);
 }

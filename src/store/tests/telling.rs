@@ -160,7 +160,7 @@ fn a_letter_stays_until_it_is_sent_and_keeps_count_of_its_tries() {
     let [one] = store.letters().unwrap().try_into().unwrap();
     assert_eq!((one.attempts, one.fate), (1, given_up));
     assert_eq!(one.last_answer.as_deref(), Some("451 later"));
-    assert!(!store.try_letter_again(two.number, NOW).unwrap());
-    assert!(store.try_letter_again(one.number, NOW).unwrap());
+    assert!(!store.try_letter_again(two.number, NOW, Owed::nothing()).unwrap());
+    assert!(store.try_letter_again(one.number, NOW, Owed::nothing()).unwrap());
     assert_eq!(store.letter(one.number).unwrap().unwrap().fate, Fate::Due(NOW));
 }
