@@ -58,7 +58,10 @@ export function startPanel(section, onStarted) {
   return {
     clear,
     load: async (signal) => {
-      const { connections, maxFileSize } = await fetchConnections(signal);
+      const { connections, maxFileSize } = await fetchConnections(signal).catch((refusal) => {
+        if (refusal.scopes) showNotice(parts.noConnection, needsConnections(refusal.scopes));
+        throw refusal;
+      });
       state.maxFileSize = maxFileSize;
       offer(parts, connections);
       setText(parts.dropHint, `A JSON array of users, up to ${size(maxFileSize)}`);
@@ -75,6 +78,9 @@ async function fetchConnections(signal) {
     maxFileSize: Number(response.headers.get("x-intake-max-file-size")) || Infinity,
   };
 }
+
+const needsConnections = (scopes) =>
+  `An import from here needs to know the connections, and your token lacks the scope ${scopes.join(" or ")}.`;
 
 /** Only databases that are enabled for somebody take imports. */
 export const takesImports = (connection) =>

@@ -283,6 +283,9 @@ fn people_sign_in_with_a_token_and_out_again() {
     browser.open(&server.url);
     paste_token(&browser, &server.token_for("read:users"));
     browser.until_text("#connections", "it lacks the scope read:connections");
+    choose(&browser, &Path::new(DATA).join("mixed.json"));
+    browser.until_text("#start", "your token lacks the scope read:connections");
+    assert_eq!(browser.script("return document.getElementById('start-button').disabled"), true);
     browser.shoot("scope-missing");
     // What the server no longer takes brings the sign-in back, wherever it is met.
     browser.script(&format!(
