@@ -13,6 +13,7 @@
 //! | [`notify`] | letters, mailer, log streams; names lettre | store, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
+//! | [`upkeep`] | retention: removes what is old | store, domain |
 //! | [`store`] | everything on disk; names sled | domain |
 //! | [`tokens`] | keys and claims; names the JWT crate | domain |
 //! | [`config`] | settings: read, checked, typed | domain |
@@ -31,3 +32,4 @@ pub mod login;
 pub mod notify;
 pub mod store;
 pub mod tokens;
+pub mod upkeep;

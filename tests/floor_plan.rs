@@ -5,8 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const EVERY_ROOM: &[&str] =
-    &["app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens"];
+const EVERY_ROOM: &[&str] = &[
+    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens",
+    "upkeep",
+];
 
 /// Each room and what it may see.
 const PLAN: &[(&str, &[&str])] = &[
@@ -21,6 +23,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("notify", &["store", "domain"]),
     ("store", &["domain"]),
     ("tokens", &["domain"]),
+    ("upkeep", &["store", "domain"]),
 ];
 
 /// Crates that one room alone may name.

@@ -1,11 +1,16 @@
-//! What a server has from its settings: the declared clients and connections that are missing, and one of
-//! each where there would be none. What is there already is never changed.
+//! What a server has from its settings: the declared clients, connections and log streams that are missing,
+//! and a client and a connection where there would be none. What is there already is never changed.
+
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::StartError;
-use crate::config::{DeclaredClient, DeclaredConnection, Settings};
-use crate::domain::{Client, ClientGrant, Connection, ConnectionId, GrantId, Owed, Scope};
+use super::{StartError, stream_options};
+use crate::config::{DeclaredClient, DeclaredConnection, DeclaredStream, Settings};
+use crate::domain::{
+    Client, ClientGrant, Connection, ConnectionId, GrantId, LogStream, Owed, PASSWORD_POLICY, Scope,
+    StreamId, StreamStatus,
+};
 use crate::store::Store;
 use crate::tokens;
 
@@ -13,7 +18,7 @@ use crate::tokens;
 pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
 /// Name of the client that is made when none is declared.
 const DEFAULT_CLIENT: &str = "Default client";
-/// The ways to ask for tokens that there are; clients made here may use all.
+/// The ways to ask for tokens that there are; clients made here may use all, unless it is said otherwise.
 const GRANT_TYPES: [&str; 3] =
     ["client_credentials", "password", "http://auth0.com/oauth/grant-type/password-realm"];
 
@@ -48,11 +53,36 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
             Owed::nothing(),
         )?;
     }
+    for declared in &settings.log_streams {
+        furnish_stream(store, settings, declared)?;
+    }
     Ok(new_client)
 }
 
+fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream) -> Result<(), StartError> {
+    let DeclaredStream { name, sink, filters } = declared.clone();
+    if let Some(stored) = store.streams()?.into_iter().find(|stored| stored.name == name) {
+        if stored.sink != sink || stored.filters != filters {
+            note_difference("log stream", &name);
+        }
+        return Ok(());
+    }
+    let options = stream_options(&settings.webhooks);
+    let checked = options.targets.check(&sink.endpoint);
+    checked.map_err(|fault| StartError::Target { stream: name.clone(), fault })?;
+    let id = StreamId::from_entropy(tokens::random()?);
+    let created_at = SystemTime::now().into();
+    let stream = LogStream { id, name, status: StreamStatus::Active, sink, filters, created_at };
+    Ok(store.create_stream(&stream, None, options.max_streams, Owed::nothing())?)
+}
+
 fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartError> {
-    let client = client_of(&declared.client_id, &declared.name, declared.secret.expose());
+    let client = client_of(
+        &declared.client_id,
+        &declared.name,
+        declared.secret.expose(),
+        declared.grant_types.as_deref(),
+    );
     let Some(stored) = store.client(&client.id)? else {
         return Ok(store.create_client(
             &client,
@@ -63,6 +93,8 @@ fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartE
     let scopes = store.grant_for(&client.id, None)?.map(|grant| grant.scope).unwrap_or_default();
     let is_as_declared = stored.name == client.name
         && stored.secret_hash == client.secret_hash
+        && (declared.grant_types.is_none()
+            || stored.settings.get("grant_types") == client.settings.get("grant_types"))
         && scopes.iter().eq(declared.scopes.iter().map(|scope| scope.name()));
     if !is_as_declared {
         note_difference("client", &client.id);
@@ -78,19 +110,25 @@ fn is_as_declared(stored: &Connection, declared: &DeclaredConnection) -> bool {
     stored.strategy == declared.strategy.as_str()
         && stored.enabled_clients == declared.clients
         && declared.id.as_ref().is_none_or(|id| *id == stored.id)
+        && declared.password_policy.as_deref().is_none_or(|policy| is_policy(stored, policy))
+}
+
+fn is_policy(connection: &Connection, policy: &str) -> bool {
+    connection.options.get(PASSWORD_POLICY).is_some_and(|stored| stored == policy)
 }
 
 fn make_client(store: &Store) -> Result<NewClient, StartError> {
     let new = NewClient { id: tokens::random_text(32)?, secret: tokens::random_text(64)? };
-    let client = client_of(&new.id, DEFAULT_CLIENT, &new.secret);
+    let client = client_of(&new.id, DEFAULT_CLIENT, &new.secret, None);
     store.create_client(&client, Some(&grant_of(&client, Scope::ALL)?), Owed::nothing())?;
     Ok(new)
 }
 
-fn client_of(id: &str, name: &str, secret: &str) -> Client {
+fn client_of(id: &str, name: &str, secret: &str, grant_types: Option<&[String]>) -> Client {
+    let all = || GRANT_TYPES.map(Value::from).to_vec().into();
     let settings = [
         ("app_type", Value::from("non_interactive")),
-        ("grant_types", GRANT_TYPES.map(Value::from).to_vec().into()),
+        ("grant_types", grant_types.map_or_else(all, Value::from)),
     ];
     Client {
         id: id.to_owned(),
@@ -124,5 +162,12 @@ fn connection_of(store: &Store, declared: &DeclaredConnection) -> Result<Connect
     };
     let name = declared.name.as_str().to_owned();
     let strategy = declared.strategy.as_str().to_owned();
-    Ok(Connection { strategy, ..Connection::database(id, name, declared.clients.clone()) })
+    let mut connection = Connection { strategy, ..Connection::database(id, name, declared.clients.clone()) };
+    if !connection.is_database() {
+        connection.options.clear();
+    }
+    if let Some(policy) = &declared.password_policy {
+        connection.options.insert(PASSWORD_POLICY.to_owned(), policy.clone().into());
+    }
+    Ok(connection)
 }

@@ -14,18 +14,26 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{PublicUrl, Settings};
-use crate::domain::{Connection, Job, Owed, Scope, Timestamp};
+use crate::config::{Mail, MailTransport, PublicUrl, Settings, SmtpSecurity, Webhooks};
+use crate::domain::{Connection, Job, Scope, Timestamp};
 use crate::http::{self, OneTimeCode};
 use crate::import::Limits;
 use crate::jobs::Engine;
+use crate::notify;
+use crate::notify::letters::Desk;
+use crate::notify::mailer::{Mailer, Patience};
+use crate::notify::post::{Post, PostFault, PostSettings, Security, SmtpSettings, Way};
+use crate::notify::streams::{self, Streams, TargetFault, Targets};
 use crate::store::{self, Store, StoreError};
 use crate::tokens::{KeyError, Keys, Tokens, random_text};
+use crate::upkeep::{Keep, Upkeep};
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 
 /// While a server that was announced runs, this file in the data directory says where.
 const ADDRESS_FILE: &str = "server.json";
+/// Where letters go that are to be files.
+const MAIL_FOLDER: &str = "mail";
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -49,6 +57,17 @@ pub enum StartError {
         /// Id of the client.
         client: String,
     },
+    /// How letters are to be sent.
+    #[error(transparent)]
+    Mail(#[from] PostFault),
+    /// Events cannot go where a declared log stream wants them.
+    #[error("log_streams: \"{stream}\" cannot have its endpoint: {fault}")]
+    Target {
+        /// Name of the stream.
+        stream: String,
+        /// Why.
+        fault: TargetFault,
+    },
     /// The disk or the system's randomness.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -67,10 +86,14 @@ pub struct App {
     listener: TcpListener,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    mailer: Mailer,
+    streams: Arc<Streams>,
+    upkeep: Upkeep,
     tokens: Tokens,
     max_file_size: u64,
     trusted_proxies: Vec<IpAddr>,
     page_code: Option<OneTimeCode>,
+    tenant: String,
     new_client: Option<NewClient>,
 }
 
@@ -95,6 +118,7 @@ pub struct Address {
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        let post = Post::new(post_settings(&settings.mail, &settings.storage.path))?;
         let store = Store::open(store_options(settings))?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
@@ -108,17 +132,25 @@ impl App {
             local_url: PublicUrl::default().or_bound(bound),
         };
         let store = Arc::new(store);
-        let ended = Box::new(|_: &Job| Owed::nothing());
+        let desk = desk(settings, &address);
+        let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
+        let mailer = Mailer::start(&store, post, patience(&settings.mail))?;
+        let streams = Streams::start(store.clone(), stream_options(&settings.webhooks))?;
+        let upkeep = Upkeep::start(store.clone(), keep(settings))?;
         Ok(Self {
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             address,
             listener,
             store,
             engine: Arc::new(engine),
+            mailer,
+            streams: Arc::new(streams),
+            upkeep,
             max_file_size: settings.import.max_file_size.bytes(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             page_code: None,
+            tenant: settings.tenant.name.as_str().to_owned(),
             new_client,
         })
     }
@@ -160,7 +192,8 @@ impl App {
     /// Serves until it is stopped; jobs stop at their next safe point.
     pub fn run(self, until: Until) -> io::Result<()> {
         let path = self.store.path().to_owned();
-        let (store, engine) = (self.store.clone(), self.engine.clone());
+        let (store, engine, streams) = (self.store.clone(), self.engine.clone(), self.streams.clone());
+        let (mailer, upkeep) = (self.mailer, self.upkeep);
         let state = http::State::new(http::Parts {
             store: self.store,
             engine: self.engine,
@@ -169,9 +202,14 @@ impl App {
             public_url: self.address.public_url,
             trusted_proxies: self.trusted_proxies,
             page_code: self.page_code,
+            tenant: self.tenant,
+            streams: self.streams,
         });
         let served = http::serve(self.listener, state, until_future(until));
         engine.stop();
+        mailer.stop();
+        streams.stop();
+        upkeep.stop();
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(&path);
         drop(store);
@@ -226,6 +264,66 @@ pub fn token_for(
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
     Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+/// What all letters have in common.
+fn desk(settings: &Settings, address: &Address) -> Desk {
+    Desk {
+        tenant: settings.tenant.name.as_str().to_owned(),
+        public_url: address.public_url.clone(),
+        owners: settings.tenant.owners.iter().map(|owner| owner.0.as_str().to_owned()).collect(),
+        writes: settings.mail.transport != MailTransport::Off,
+    }
+}
+
+fn post_settings(mail: &Mail, directory: &Path) -> PostSettings {
+    let way = match mail.transport {
+        MailTransport::Off => Way::Off,
+        MailTransport::File => Way::File(directory.join(MAIL_FOLDER)),
+        MailTransport::Smtp => Way::Smtp(SmtpSettings {
+            host: mail.smtp_host.clone(),
+            port: mail.port(),
+            security: match mail.smtp_security {
+                SmtpSecurity::Tls => Security::Tls,
+                SmtpSecurity::StartTls => Security::StartTls,
+                SmtpSecurity::None => Security::None,
+            },
+            login: (!mail.smtp_user.is_empty())
+                .then(|| (mail.smtp_user.clone(), mail.smtp_password.expose().to_owned())),
+            ca_file: Some(mail.smtp_ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+            timeout: mail.timeout,
+        }),
+    };
+    PostSettings { from: mail.from.as_str().to_owned(), way }
+}
+
+fn patience(mail: &Mail) -> Patience {
+    let Mail { retry_first, retry_longest, give_up_after, .. } = *mail;
+    Patience { retry_first, retry_longest, give_up_after }
+}
+
+/// How events are sent.
+fn stream_options(webhooks: &Webhooks) -> streams::Options {
+    streams::Options {
+        targets: if webhooks.allow_private_targets { Targets::Any } else { Targets::Public },
+        timeout: webhooks.timeout,
+        retry_first: webhooks.retry_first,
+        retry_longest: webhooks.retry_longest,
+        suspend_after: webhooks.suspend_after,
+        max_streams: webhooks.max_streams,
+    }
+}
+
+/// How long things are kept.
+fn keep(settings: &Settings) -> Keep {
+    let kept = &settings.retention;
+    Keep {
+        jobs: kept.jobs,
+        logs: kept.logs,
+        unsent_logs: kept.unsent_logs,
+        letters: kept.letters,
+        check_every: kept.check_every,
+    }
 }
 
 fn store_options(settings: &Settings) -> store::Options {

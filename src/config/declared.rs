@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
-use super::values::{ConnectionName, NonEmpty, Secret, text};
-use crate::domain::{ConnectionId, DATABASE_STRATEGY, Scope, UnknownScope};
+use super::values::{NonEmpty, Secret, text};
+use crate::domain::{
+    ConnectionId, ConnectionName, DATABASE_STRATEGY, GRANT_TYPES, PASSWORD_POLICIES, Scope, UnknownScope,
+};
 
 /// One of `[[connections]]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,10 +26,21 @@ pub struct DeclaredConnection {
     /// Ids of the clients it is enabled for.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// How good its users' passwords have to be, unless the default will do.
+    #[serde(default, deserialize_with = "password_policy")]
+    pub password_policy: Option<String>,
 }
 
 fn database_strategy() -> NonEmpty {
     NonEmpty(DATABASE_STRATEGY.to_owned())
+}
+
+fn password_policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let given = String::deserialize(deserializer)?;
+    if PASSWORD_POLICIES.contains(&given.as_str()) {
+        return Ok(Some(given));
+    }
+    Err(D::Error::custom(format!("expected one of {}", PASSWORD_POLICIES.join(", "))))
 }
 
 /// One of `[[clients]]`, its secret file read.
@@ -41,6 +55,8 @@ pub struct DeclaredClient {
     pub secret: Secret,
     /// What its tokens may do.
     pub scopes: Vec<Scope>,
+    /// The ways it may ask for tokens, unless the default will do.
+    pub grant_types: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +67,7 @@ struct ClientEntry {
     client_secret: Option<Secret>,
     client_secret_file: Option<PathBuf>,
     scopes: Option<Vec<String>>,
+    grant_types: Option<Vec<String>>,
 }
 
 impl TryFrom<ClientEntry> for DeclaredClient {
@@ -62,7 +79,9 @@ impl TryFrom<ClientEntry> for DeclaredClient {
         }
         let secret = match (entry.client_secret, entry.client_secret_file) {
             (Some(secret), None) => secret,
-            (None, Some(path)) => Secret::from_file(&path)?,
+            (None, Some(path)) => {
+                Secret::from_file(&path).map_err(|why| format!("client_secret_file {why}"))?
+            }
             _ => return Err("expected either client_secret or client_secret_file".to_owned()),
         };
         if secret.0.chars().count() < Secret::MIN_CHARS {
@@ -72,11 +91,16 @@ impl TryFrom<ClientEntry> for DeclaredClient {
             None => Ok(Scope::ALL.to_vec()),
             Some(names) => names.iter().map(|name| name.parse()).collect(),
         };
+        let unknown = entry.grant_types.iter().flatten().find(|given| !GRANT_TYPES.contains(&given.as_str()));
+        if let Some(unknown) = unknown {
+            return Err(format!("there is no grant type \"{unknown}\""));
+        }
         Ok(Self {
             name: entry.name.unwrap_or_else(|| entry.client_id.clone()),
             client_id: entry.client_id,
             secret,
             scopes: scopes.map_err(|fault: UnknownScope| fault.to_string())?,
+            grant_types: entry.grant_types,
         })
     }
 }

@@ -79,7 +79,7 @@ fn check_names(
     known: &BTreeMap<String, ValueKind>,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    let is_list = |key: &str| key == "connections" || key == "clients";
+    let is_list = |key: &str| ["connections", "clients", "log_streams"].contains(&key);
     let unknown = leaves(layer).into_keys().find(|key| !known.contains_key(key) && !is_list(key));
     let Some(key) = unknown else { return Ok(()) };
     let origin = origin.to_owned();

@@ -9,6 +9,7 @@
 
 mod declared;
 mod layers;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,7 +32,8 @@ use crate::domain::{ConnectionId, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
-pub use values::{Address, ByteSize, ConnectionName, NonEmpty, PublicUrl, Secret};
+pub use stream::DeclaredStream;
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 
 /// The first layer, and the manual of the settings.
@@ -70,6 +73,9 @@ pub struct Settings {
     /// Clients to create when they are missing.
     #[serde(default)]
     pub clients: Vec<DeclaredClient>,
+    /// Log streams to create when they are missing.
+    #[serde(default)]
+    pub log_streams: Vec<DeclaredStream>,
 }
 
 /// `[server]`
@@ -202,6 +208,55 @@ pub struct Mail {
     pub give_up_after: Duration,
 }
 
+impl Mail {
+    /// How long a mail server may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(7 * 24);
+    /// Age at which a letter is given up.
+    const GIVE_UP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(60 * 24);
+
+    /// Takes the password from its file, if it has one.
+    fn read_password(&mut self) -> Result<(), String> {
+        if self.smtp_password_file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        if !self.smtp_password.expose().is_empty() {
+            return Err("expected either smtp_password or smtp_password_file".to_owned());
+        }
+        self.smtp_password = Secret::from_file(&self.smtp_password_file)?;
+        Ok(())
+    }
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let user_alone = !self.smtp_user.is_empty() && self.smtp_password.expose().is_empty();
+        let password_alone = self.smtp_user.is_empty() && !self.smtp_password.expose().is_empty();
+        let faults = [
+            (self.smtp_host.trim().is_empty(), "mail.smtp_host", "may not be empty"),
+            (u16::try_from(self.smtp_port).is_err(), "mail.smtp_port", "must be 0 to 65535"),
+            (user_alone, "mail.smtp_user", "needs smtp_password or smtp_password_file"),
+            (password_alone, "mail.smtp_user", "may not be empty when there is a password"),
+            (!Self::TIMEOUT.contains(&self.timeout), "mail.timeout", "must be 1s to 10m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "mail.retry_first", "must be 100ms to 1d"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "mail.retry_longest",
+                "must be retry_first to 7d",
+            ),
+            (!Self::GIVE_UP_AFTER.contains(&self.give_up_after), "mail.give_up_after", "must be 1s to 60d"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+
+    /// The port, unless it is the usual one.
+    pub fn port(&self) -> Option<u16> {
+        u16::try_from(self.smtp_port).ok().filter(|port| *port != 0)
+    }
+}
+
 /// Where letters go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailTransport {
@@ -271,6 +326,39 @@ pub struct Webhooks {
     pub max_streams: usize,
 }
 
+impl Webhooks {
+    /// How long a receiver may take.
+    const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
+    /// First pause.
+    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+    /// Longest pause that can be set; the shortest is the first.
+    const RETRY_LONGEST: Duration = Duration::from_hours(24);
+    /// How long a stream may fail.
+    const SUSPEND_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
+    /// Most streams that can be allowed; each has a thread.
+    pub const MAX_STREAMS: usize = 100;
+
+    /// The first of the settings that makes no sense, and why.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let faults = [
+            (!Self::TIMEOUT.contains(&self.timeout), "webhooks.timeout", "must be 100ms to 5m"),
+            (!Self::RETRY_FIRST.contains(&self.retry_first), "webhooks.retry_first", "must be 10ms to 1h"),
+            (
+                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
+                "webhooks.retry_longest",
+                "must be retry_first to 1d",
+            ),
+            (
+                !Self::SUSPEND_AFTER.contains(&self.suspend_after),
+                "webhooks.suspend_after",
+                "must be 1s to 365d",
+            ),
+            (Self::MAX_STREAMS < self.max_streams, "webhooks.max_streams", "must be 0 to 100"),
+        ];
+        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
+    }
+}
+
 /// `[login]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -315,6 +403,33 @@ pub struct Retention {
     /// How often it is looked what is old.
     #[serde(deserialize_with = "duration")]
     pub check_every: Duration,
+}
+
+impl Retention {
+    /// Shortest and longest time that something can be kept: a century outlives the server.
+    pub const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
+    /// How often, and how rarely, it can be looked what is old.
+    pub const CHECKS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+
+    /// The setting that makes no sense, and why.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let ages = [
+            ("retention.jobs", self.jobs),
+            ("retention.logs", self.logs),
+            ("retention.unsent_logs", self.unsent_logs),
+            ("retention.letters", self.letters),
+        ];
+        if let Some((key, _)) = ages.into_iter().find(|(_, age)| !Self::AGES.contains(age)) {
+            return Err((key, "must be 1s to 36500d".to_owned()));
+        }
+        if !Self::CHECKS.contains(&self.check_every) {
+            return Err(("retention.check_every", "must be 100ms to 1d".to_owned()));
+        }
+        if self.unsent_logs < self.logs {
+            return Err(("retention.unsent_logs", "may not be shorter than retention.logs".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// `[log]`
@@ -395,7 +510,8 @@ impl Settings {
         config: Option<&Path>,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let (settings, origins) = layers::merge(config, environment)?;
+        let (mut settings, origins) = layers::merge(config, environment)?;
+        settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -421,6 +537,19 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
+        if let Some((key, why)) = self.mail.fault() {
+            return refuse(key, why.to_owned());
+        }
+        if let Some((key, why)) = self.webhooks.fault() {
+            return refuse(key, why.to_owned());
+        }
+        let (streams, most) = (self.log_streams.len(), self.webhooks.max_streams);
+        if most < streams {
+            return refuse("log_streams", format!("there are {streams}, webhooks.max_streams allows {most}"));
+        }
+        if let Err((key, why)) = self.retention.check() {
+            return refuse(key, why);
+        }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());
         let clients = self.clients.iter().map(|client| client.client_id.as_str());
@@ -428,6 +557,7 @@ impl Settings {
             ("connections", repeated(names)),
             ("connections", repeated(ids.map(ConnectionId::as_str))),
             ("clients", repeated(clients)),
+            ("log_streams", repeated(self.log_streams.iter().map(|stream| stream.name.as_str()))),
         ];
         match twice.into_iter().find_map(|(key, found)| Some((key, found?))) {
             Some((key, found)) => refuse(key, format!("\"{found}\" is declared twice")),

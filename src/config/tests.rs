@@ -40,9 +40,23 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
+    let kept = &settings.retention;
+    assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
+    assert_eq!(kept.unsent_logs, Duration::from_hours(365 * 24));
+    assert_eq!(kept.check_every, Duration::from_mins(1));
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.level, LevelFilter::INFO);
     assert!(settings.connections.is_empty() && settings.clients.is_empty());
+}
+
+#[test]
+fn things_can_be_kept_from_a_second_to_a_century() {
+    let keep = |age: &str, check: &str| {
+        let ages = ["jobs", "logs", "unsent_logs", "letters"].map(|name| format!("{name} = \"{age}\"\n"));
+        load(&format!("[retention]\n{}check_every = \"{check}\"", ages.concat()), &[]).unwrap().retention
+    };
+    assert_eq!(keep("1s", "100ms").jobs, Duration::from_secs(1));
+    assert_eq!(keep("36500d", "1d").unsent_logs, Duration::from_hours(36_500 * 24));
 }
 
 #[test]
@@ -57,6 +71,76 @@ fn the_commented_lists_of_the_manual_work_when_uncommented() {
     assert_eq!(settings.connections[0].name.as_str(), "staff-db");
     assert_eq!(settings.clients[0].secret.expose(), "0123456789abcdef");
     assert_eq!(settings.clients[0].scopes.len(), 3);
+    assert_eq!(settings.connections[0].password_policy.as_deref(), Some("good"));
+    assert_eq!(settings.clients[0].grant_types, Some(vec!["client_credentials".to_owned()]));
+    let stream = &settings.log_streams[0];
+    assert_eq!((stream.name.as_str(), stream.filters.len()), ("imports", 2));
+    assert_eq!(stream.sink.custom_headers, [("x-team".to_owned(), "growth".to_owned())]);
+    assert_eq!(stream.sink.authorization.as_deref(), Some("Bearer 0123"));
+}
+
+/// A declared stream with a line more.
+fn stream(line: &str) -> String {
+    format!("[[log_streams]]\nname = \"a\"\nendpoint = \"https://a.test/\"\n{line}\n")
+}
+
+#[test]
+fn a_declared_stream_that_makes_no_sense_is_refused_by_name() {
+    let long = format!("name = \"{}\"\nendpoint = \"\"", "x".repeat(256));
+    let cases = [
+        (stream("typs = []"), "unknown field `typs`"),
+        (stream("types = [\"suis\"]"), "types: there is no event type \"suis\""),
+        (stream("categories = [\"users\"]"), "categories: there is no category \"users\""),
+        (stream("format = \"JSON\""), "format: expected one of JSONLINES, JSONARRAY, JSONOBJECT"),
+        (stream("batch_size = 0"), "batch_size: must be 1 to 1000"),
+        (stream("batch_size = 1001"), "batch_size: must be 1 to 1000"),
+        (stream("headers = { host = \"x\" }"), "headers: host is a header the server writes itself"),
+        (stream("headers = { x-key = \"hush\\n\" }"), "headers: x-key has no value"),
+        (stream("authorization = \"\""), "authorization: has no value"),
+        (stream("authorization = \"a\"\nauthorization_file = \"b\""), "expected either authorization or"),
+        (stream("secret = \"hush\""), "secret: is no signing secret"),
+        (stream("secret_file = \"/no/such\""), "secret_file /no/such"),
+        (format!("[[log_streams]]\n{long}"), "there are 256 characters of name, at most 255 can be"),
+        ("[[log_streams]]\nname = \"a\"".to_owned(), "setting \"log_streams[0]"),
+        ("[[log_streams]]\nname = \" \"\nendpoint = \"\"".to_owned(), "name: may not be empty"),
+        (stream("") + &stream(""), "\"a\" is declared twice"),
+        (format!("webhooks.max_streams = 0\n{}", stream("")), "there are 1, webhooks.max_streams allows 0"),
+    ];
+    for (file, expected) in cases {
+        let message = refusal(&file, &[]);
+        assert!(message.contains(expected), "{file}\n  said: {message}\n  not:  {expected}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+    for line in ["batch_size = 1000", "batch_size = 1", "headers = { X-Key = \"a\" }"] {
+        load(&stream(line), &[]).unwrap();
+    }
+}
+
+#[test]
+fn settings_of_webhooks_have_limits() {
+    let good = [
+        "timeout = \"100ms\"\nretry_first = \"10ms\"\nretry_longest = \"10ms\"\nsuspend_after = \"1s\"\nmax_streams = 0",
+        "timeout = \"5m\"\nretry_first = \"1h\"\nretry_longest = \"1d\"\nsuspend_after = \"365d\"\nmax_streams = 100",
+    ];
+    for file in good {
+        load(&format!("[webhooks]\n{file}"), &[]).unwrap();
+    }
+    let bad = [
+        ("timeout = \"99ms\"", "webhooks.timeout"),
+        ("timeout = \"301s\"", "webhooks.timeout"),
+        ("retry_first = \"9ms\"", "webhooks.retry_first"),
+        ("retry_first = \"61m\"\nretry_longest = \"2h\"", "webhooks.retry_first"),
+        ("retry_first = \"2s\"\nretry_longest = \"1s\"", "webhooks.retry_longest"),
+        ("retry_longest = \"25h\"", "webhooks.retry_longest"),
+        ("suspend_after = \"999ms\"", "webhooks.suspend_after"),
+        ("suspend_after = \"366d\"", "webhooks.suspend_after"),
+        ("max_streams = 101", "webhooks.max_streams"),
+        ("allow_private_targets = \"perhaps\"", "webhooks.allow_private_targets"),
+    ];
+    for (file, expected) in bad {
+        let message = refusal(&format!("[webhooks]\n{file}"), &[]);
+        assert!(message.contains(&format!("setting \"{expected}\"")), "{file}\n  said: {message}");
+    }
 }
 
 #[test]
@@ -115,6 +199,46 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
+        ("[mail]\nfrom = \"\"", "setting \"mail.from\""),
+        ("[mail]\ntransport = \"pigeon\"", "setting \"mail.transport\""),
+        ("[mail]\nsmtp_host = \" \"", "setting \"mail.smtp_host\""),
+        (
+            "[mail]\nsmtp_port = 65536",
+            "setting \"mail.smtp_port\" (given by settings.toml): must be 0 to 65535",
+        ),
+        ("[mail]\nsmtp_user = \"a\"", "setting \"mail.smtp_user\" (given by settings.toml): needs"),
+        ("[mail]\nsmtp_password = \"hush\"", "setting \"mail.smtp_user\" (given by settings.toml): may not"),
+        (
+            "[mail]\nsmtp_password_file = \"/no/such\"",
+            "setting \"mail.smtp_password_file\" (given by settings.toml): /no/such",
+        ),
+        ("[mail]\nsmtp_password_file = \"/dev/null\"\nsmtp_password = \"hush\"", "either smtp_password or"),
+        (
+            "[mail]\ntimeout = \"999ms\"",
+            "setting \"mail.timeout\" (given by settings.toml): must be 1s to 10m",
+        ),
+        ("[mail]\ntimeout = \"601s\"", "setting \"mail.timeout\""),
+        ("[mail]\nretry_first = \"99ms\"", "setting \"mail.retry_first\""),
+        (
+            "[mail]\nretry_first = \"2h\"",
+            "setting \"mail.retry_longest\" (given by settings.toml): must be retry_first to 7d",
+        ),
+        ("[mail]\nretry_longest = \"169h\"", "setting \"mail.retry_longest\""),
+        ("[mail]\ngive_up_after = \"999ms\"", "setting \"mail.give_up_after\""),
+        ("[mail]\ngive_up_after = \"61d\"", "setting \"mail.give_up_after\""),
+        (
+            "[retention]\njobs = \"999ms\"",
+            "\"retention.jobs\" (given by settings.toml): must be 1s to 36500d",
+        ),
+        ("[retention]\nlogs = \"0s\"", "\"retention.logs\""),
+        ("[retention]\nletters = \"36501d\"", "\"retention.letters\""),
+        ("[retention]\nunsent_logs = \"36501d\"", "\"retention.unsent_logs\""),
+        ("[retention]\ncheck_every = \"99ms\"", "\"retention.check_every\""),
+        ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
+        (
+            "[retention]\nlogs = \"366d\"",
+            "\"retention.unsent_logs\" (given by settings.toml): may not be shorter",
+        ),
         ("[log]\nformat = \"xml\"", "setting \"log.format\""),
         ("[log]\nlevel = \"loud\"", "setting \"log.level\""),
         ("[[connections]]\nname = \"a--b\"", "setting \"connections[0].name\""),
@@ -123,6 +247,11 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[[connections]]\nname = \"a\"\nid = \"x\"", "setting \"connections[0].id\""),
         ("[[connections]]\nname = \"a\"\nnam = \"b\"", "unknown field `nam`"),
         ("[[connections]]\nname = \"a\"\n[[connections]]\nname = \"a\"", "\"a\" is declared twice"),
+        ("[[connections]]\nname = \"a\"\npassword_policy = \"strong\"", "expected one of none, low, fair"),
+        (
+            "[[clients]]\nclient_id = \"a\"\nclient_secret = \"0123456789abcdef\"\ngrant_types = [\"x\"]",
+            "there is no grant type \"x\"",
+        ),
         ("[[clients]]\nclient_id = \"a\"", "setting \"clients[0]\""),
         ("[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", "fewer than 16"),
         ("[[clients]]\nclient_id = \"a\"\nclient_secret_file = \"/no/such\"", "/no/such"),
@@ -192,6 +321,23 @@ fn sizes_read_and_write() {
     for text in ["500KB", "64MB", "2GB", "1B", "0B", "1025B"] {
         assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
     }
+}
+
+#[test]
+fn mail_settings_are_taken_up_to_their_limits() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "hush-hush\r\n").unwrap();
+    let file = format!(
+        "[mail]\nsmtp_user = \"a\"\nsmtp_password_file = \"{}\"\nsmtp_port = 65535\ntimeout = \"10m\"\n\
+         retry_first = \"100ms\"\nretry_longest = \"7d\"\ngive_up_after = \"60d\"",
+        secret.path().display()
+    );
+    let settings = load(&file, &[]).unwrap();
+    assert_eq!((settings.mail.smtp_password.expose(), settings.mail.port()), ("hush-hush", Some(65_535)));
+    assert!(!format!("{settings:?}").contains("hush"));
+    let shortest =
+        "[mail]\ntimeout = \"1s\"\nretry_first = \"24h\"\nretry_longest = \"24h\"\ngive_up_after = \"1s\"";
+    assert_eq!(load(shortest, &[]).unwrap().mail.port(), None);
 }
 
 #[test]

@@ -25,9 +25,9 @@ impl Secret {
         &self.0
     }
 
+    /// The only line of a file.
     pub(super) fn from_file(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("client_secret_file {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 }
@@ -65,37 +65,6 @@ impl TryFrom<String> for Address {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         Email::parse(&text).map(Self).map_err(|fault| format!("\"{text}\" is no e-mail address: {fault}"))
-    }
-}
-
-/// The name of a connection: letters, digits and single hyphens inside.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConnectionName(String);
-
-impl ConnectionName {
-    /// What every name looks like, as a regular expression.
-    pub const PATTERN: &'static str = "^[a-zA-Z0-9](-[a-zA-Z0-9]|[a-zA-Z0-9])*$";
-    /// Longest name, in characters.
-    pub const MAX_CHARS: usize = 128;
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ConnectionName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words_are_fine = text
-            .split('-')
-            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        if text.len() <= Self::MAX_CHARS && words_are_fine {
-            Ok(Self(text.to_owned()))
-        } else {
-            let (max, pattern) = (Self::MAX_CHARS, Self::PATTERN);
-            Err(format!("expected at most {max} characters that match {pattern}"))
-        }
     }
 }
 

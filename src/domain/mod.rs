@@ -19,7 +19,10 @@ mod time;
 mod user;
 
 pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
-pub use connection::{Client, ClientGrant, Connection, DATABASE_STRATEGY, default_options};
+pub use connection::{
+    Client, ClientGrant, Connection, ConnectionName, ConnectionNameFault, DATABASE_STRATEGY, GRANT_TYPES,
+    PASSWORD_POLICIES, PASSWORD_POLICY, default_options,
+};
 pub use email::{Email, EmailFault};
 pub use event::{Event, EventType, LogId, Logged, Origin, UnknownEventType};
 pub use fault::{Code, FailedRow, Fault, FileFault};

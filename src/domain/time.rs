@@ -16,6 +16,11 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// Reads what it is shown as; the fraction of a second may be missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        humantime::parse_rfc3339(text).ok().map(Self::from)
+    }
+
     /// Milliseconds since 1970-01-01 UTC.
     pub const fn millis(self) -> u64 {
         self.0

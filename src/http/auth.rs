@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use super::body::{Body, content_length};
 use super::caller::Caller;
 use super::error::ApiError;
-use super::{State, now};
+use super::{State, now, payload};
 use crate::domain::Scope;
 use crate::tokens::{Grant, TokenFault};
 
@@ -26,7 +26,7 @@ pub(super) trait Needs: 'static {
 
     /// Largest body it takes, in bytes, if it takes one.
     fn max_body(_: &State) -> Option<u64> {
-        None
+        (!Self::OPERATION.is_empty()).then_some(payload::LARGEST)
     }
 }
 

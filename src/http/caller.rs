@@ -10,7 +10,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
+use actix_web::web::{Data, Query};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,9 @@ use crate::domain::{Event, EventType, Origin};
 
 /// Longest text of a caller that is written down, in characters.
 const LONGEST: usize = 500;
+
+/// Parameters of a query that are written down.
+const MOST_PARAMETERS: usize = 20;
 
 /// A caller with a good token, and the operation asked for.
 #[derive(Debug, Clone)]
@@ -40,13 +43,24 @@ impl Caller {
     ) -> Self {
         let origin = Origin { client_id: Some(client_id.to_owned()), ..origin(request, state) };
         let method = request.method().as_str().to_lowercase();
-        let request = json!({ "method": method, "path": cut(request.path()) });
-        Self { origin, operation, request }
+        let mut told = json!({ "method": method, "path": cut(request.path()) });
+        if !request.query_string().is_empty() {
+            told["query"] = query(request);
+        }
+        Self { origin, operation, request: told }
     }
 
     /// The event of an operation that is done in the same step.
     pub(super) fn success(&self, status: StatusCode) -> Event {
         self.event(EventType::ApiSuccess, status, Map::new())
+    }
+
+    /// The same, with what is to be told of the bodies of request and answer; never a secret.
+    pub(super) fn success_with(&self, status: StatusCode, request: Value, response: Value) -> Event {
+        let mut caller = self.clone();
+        caller.request["body"] = request;
+        let response = Map::from_iter([("body".to_owned(), response)]);
+        caller.event(EventType::ApiSuccess, status, response)
     }
 
     fn event(&self, kind: EventType, status: StatusCode, mut response: Map<String, Value>) -> Event {
@@ -83,7 +97,17 @@ pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
     Some(named.into_iter().rev().find(|ip| !is_proxy(ip)).unwrap_or(peer))
 }
 
-fn cut(text: &str) -> String {
+/// The parameters in a query, less what may open doors.
+fn query(request: &HttpRequest) -> Value {
+    let parsed = Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let parsed = parsed.map(Query::into_inner).unwrap_or_default().into_iter().take(MOST_PARAMETERS);
+    let is_secret = |name: &str| ["token", "secret", "password"].iter().any(|word| name.contains(word));
+    let shown = parsed.filter(|(name, _)| !is_secret(&name.to_lowercase()));
+    shown.map(|(name, value)| (cut(&name), Value::from(cut(&value)))).collect::<Map<_, _>>().into()
+}
+
+/// The text as it is written down.
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
@@ -98,7 +122,7 @@ pub(super) async fn note_refusal(
     let refused = caller.filter(|caller| status.is_client_error() && !caller.operation.is_empty());
     if let (Some(caller), Some(state)) = (refused, answer.request().app_data::<Data<State>>().cloned()) {
         let error = answer.response().error().and_then(|error| error.as_error::<ApiError>());
-        let message = error.map(|error| ("body".to_owned(), json!({ "message": error.to_string() })));
+        let message = error.map(|error| ("body".to_owned(), json!({ "message": cut(&error.to_string()) })));
         let event = caller.event(EventType::ApiFailure, status, message.into_iter().collect());
         // The answer is not held back by a log that cannot be written; the store has logged why.
         drop(state.store(move |store| store.tell(event.into())).await);

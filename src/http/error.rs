@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** the cause of a 500 is logged here, once, and never sent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
 
@@ -58,7 +59,7 @@ pub(super) enum ApiError {
         /// The rule, worded as in `Expected type boolean but found type string`.
         rule: String,
         /// Of which property or parameter; `None` for the whole.
-        property: Option<&'static str>,
+        property: Option<Cow<'static, str>>,
     },
     /// The `users` part is missing.
     NoUsers,
@@ -76,12 +77,28 @@ pub(super) enum ApiError {
     NotEnabled,
     /// The connection asked for is not there.
     NoSuchConnection,
+    /// Another connection has the name, or goes by it.
+    ConnectionExists,
+    /// The connection to be made is no database.
+    OnlyDatabases,
+    /// The client asked for is not there.
+    NoSuchClient,
+    /// The grant asked for is not there.
+    NoSuchGrant,
+    /// The client has a grant for this API already.
+    GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
     /// The job asked for is not there.
     NoSuchJob,
     /// The job whose errors are asked for is not there.
     NoSuchJobErrors,
+    /// The letter asked for is not in the outbox.
+    NoSuchLetter,
+    /// The log stream asked for is not there.
+    NoSuchStream,
+    /// The event asked for is not there.
+    NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
@@ -130,7 +147,13 @@ impl ApiError {
         rule: impl Into<String>,
         property: impl Into<Option<&'static str>>,
     ) -> Self {
-        Self::Invalid { place, rule: rule.into(), property: property.into() }
+        Self::Invalid { place, rule: rule.into(), property: property.into().map(Cow::Borrowed) }
+    }
+
+    /// A broken rule, somewhere inside; the whole is where `path` is empty.
+    pub(super) fn invalid_at(place: Place, rule: String, path: &str) -> Self {
+        let property = (!path.is_empty()).then(|| Cow::Owned(path.to_owned()));
+        Self::Invalid { place, rule, property }
     }
 
     fn row(&self) -> Row {
@@ -148,16 +171,36 @@ impl ApiError {
             Self::Stalled => (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned()),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
-                let which = property.map(|property| format!(" on property {property}"));
+                let which = property.as_ref().map(|property| format!(" on property {property}"));
                 let which = which.unwrap_or_default();
                 (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
             }
             Self::NoSuchConnection => {
                 (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
             }
+            Self::ConnectionExists => {
+                (S::CONFLICT, "conflict", "A connection with the same name already exists".into())
+            }
+            Self::OnlyDatabases => (
+                S::BAD_REQUEST,
+                "operation_not_supported",
+                "Only database connections (strategy auth0) can be created.".into(),
+            ),
+            Self::NoSuchClient => (S::NOT_FOUND, "inexistent_client", "The client does not exist".into()),
+            Self::NoSuchGrant => {
+                (S::NOT_FOUND, "inexistent_client_grant", "The client grant does not exist".into())
+            }
+            Self::GrantExists => (
+                S::CONFLICT,
+                "conflict",
+                "The client has a grant for this audience already; change that one".into(),
+            ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
+            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
+            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
@@ -230,6 +273,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             "The database is being reopened, please try again in a few seconds.".to_owned(),
         ),
+        StoreError::JobGone(_) => {
+            (StatusCode::NOT_FOUND, "inexistent_job", "The job does not exist".to_owned())
+        }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",
@@ -237,6 +283,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                 "There are {active} active import users jobs, please wait until some of them are \
                  finished and try again"
             ),
+        ),
+        StoreError::TooManyStreams(most) => (
+            StatusCode::CONFLICT,
+            "",
+            format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
         ),
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
@@ -259,7 +310,10 @@ fn is_disk_full(fault: &StoreError) -> bool {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
-        StoreError::TooManyActiveJobs(_) | StoreError::Unavailable => {}
+        StoreError::TooManyActiveJobs(_)
+        | StoreError::TooManyStreams(_)
+        | StoreError::JobGone(_)
+        | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
 use tracing::info;
 
 use super::auth::{Granted, Import};
 use super::body::{Body, content_length};
-use super::caller::Caller;
+use super::caller::{Caller, cut};
 use super::error::ApiError;
 use super::upload::{Order, receive};
 use super::views::JobView;
-use super::{State, json, now};
-use crate::domain::{Connection, Event, IdSeries, Job, JobId};
+use super::{State, json as answer, now};
+use crate::domain::{Connection, Event, IdSeries, Job, JobId, Timestamp};
 use crate::import::Scanner;
 use crate::store::{NewJob, Upload};
 use crate::tokens::random;
@@ -37,7 +38,7 @@ pub(super) async fn create(
     body.drain().await;
     let job = accepted?;
     info!("import job {} accepted: {} bytes for {}", job.id, job.bytes, job.connection_name);
-    json(StatusCode::ACCEPTED, &JobView::accepted(&job))
+    answer(StatusCode::ACCEPTED, &JobView::accepted(&job))
 }
 
 async fn accept(
@@ -78,7 +79,7 @@ async fn enqueue(
     let created_at = now();
     let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
     let engine = state.engine.clone();
-    let event = accepted(caller, &id, &connection, &order);
+    let event = accepted(caller, &id, &connection, &order, created_at);
     let enqueued = state.store(move |store| {
         let job = NewJob {
             id,
@@ -99,12 +100,34 @@ async fn enqueue(
 }
 
 /// What the tenant log says of an upload.
-fn accepted(caller: &Caller, id: &JobId, connection: &Connection, order: &Order) -> Event {
+fn accepted(
+    caller: &Caller,
+    id: &JobId,
+    connection: &Connection,
+    order: &Order,
+    created_at: Timestamp,
+) -> Event {
+    let external_id = order.external_id.as_deref().map(cut);
+    let request = json!({
+        "connection_id": connection.id, "external_id": external_id, "upsert": order.upsert,
+        "send_completion_email": order.send_completion_email,
+    });
+    let response = json!({
+        "id": id, "type": "users_import", "status": "pending", "connection_id": connection.id,
+        "connection": connection.name, "external_id": external_id, "created_at": created_at,
+    });
     caller
-        .success(StatusCode::ACCEPTED)
+        .success_with(StatusCode::ACCEPTED, without_nulls(request), without_nulls(response))
         .about(connection)
         .with("job_id", id.as_str())
         .with("external_id", order.external_id.as_deref())
+}
+
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, member| !member.is_null());
+    }
+    value
 }
 
 /// A file on its way to disk, and the check of it.

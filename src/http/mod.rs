@@ -5,14 +5,19 @@
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `connections` | `GET /api/v2/connections`, `…/{id}` |
+//! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
+//! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
+//! | `grants` | `/api/v2/client-grants`, `…/{id}` |
+//! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
+//! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `page` | `/` and `/static/…`: the status page |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `auth` guards them, `body` and `upload` read what is sent, `params` what is asked for, `views`
-//! is what is answered, and `error` every refusal.
+//! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -24,15 +29,22 @@
 mod auth;
 mod body;
 mod caller;
+mod clients;
 mod connections;
 mod error;
 mod failures;
+mod grants;
 mod imports;
 mod jobs;
+mod lists;
+mod log_streams;
+mod logs;
 mod oauth;
+mod outbox;
 mod page;
 mod page_sign_in;
 mod params;
+mod payload;
 mod upload;
 mod users;
 mod views;
@@ -52,6 +64,7 @@ use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
@@ -66,9 +79,13 @@ pub struct State {
     engine: Arc<Engine>,
     tokens: Tokens,
     max_file_size: u64,
+    public_url: String,
     hostname: String,
     trusted_proxies: Vec<IpAddr>,
     page_code: Mutex<Option<OneTimeCode>>,
+    tenant: String,
+    wrong_secrets: oauth::WrongSecrets,
+    streams: Arc<Streams>,
 }
 
 /// What the API needs.
@@ -87,16 +104,33 @@ pub struct Parts {
     pub trusted_proxies: Vec<IpAddr>,
     /// What the one-time link to the status page is good for, if one was made.
     pub page_code: Option<OneTimeCode>,
+    /// Name of this installation.
+    pub tenant: String,
+    /// Who sends events.
+    pub streams: Arc<Streams>,
 }
 
 impl State {
     /// Everything handlers need.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, page_code } = parts;
+        let Parts { store, engine, tokens, max_file_size, public_url, .. } = parts;
+        let Parts { trusted_proxies, tenant, streams, page_code, .. } = parts;
         let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = hostname.unwrap_or_default().to_owned();
-        let page_code = Mutex::new(page_code);
-        Self { store, engine, tokens, max_file_size, hostname, trusted_proxies, page_code }
+        let wrong_secrets = oauth::WrongSecrets::default();
+        Self {
+            store,
+            engine,
+            tokens,
+            max_file_size,
+            public_url,
+            hostname,
+            trusted_proxies,
+            tenant,
+            wrong_secrets,
+            streams,
+            page_code: Mutex::new(page_code),
+        }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -165,10 +199,67 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/jobs", jobs::list))
         .service(get("/api/v2/jobs/{id}", jobs::show))
         .service(get("/api/v2/jobs/{id}/errors", jobs::errors))
-        .service(get("/api/v2/connections", connections::list))
-        .service(get("/api/v2/connections/{id}", connections::show))
+        .service(
+            resource("/api/v2/connections", "GET, POST")
+                .route(web::get().to(connections::list))
+                .route(web::post().to(connections::create)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(connections::show))
+                .route(web::patch().to(connections::update))
+                .route(web::delete().to(connections::delete)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/clients", "GET, PATCH")
+                .route(web::get().to(connections::clients))
+                .route(web::patch().to(connections::change_clients)),
+        )
+        .service(
+            resource("/api/v2/connections/{id}/users", "DELETE")
+                .route(web::delete().to(connections::delete_user)),
+        )
+        .service(
+            resource("/api/v2/clients", "GET, POST")
+                .route(web::get().to(clients::list))
+                .route(web::post().to(clients::create)),
+        )
+        .service(
+            resource("/api/v2/clients/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(clients::show))
+                .route(web::patch().to(clients::update))
+                .route(web::delete().to(clients::delete)),
+        )
+        .service(post("/api/v2/clients/{id}/rotate-secret", clients::rotate_secret))
+        .service(
+            resource("/api/v2/client-grants", "GET, POST")
+                .route(web::get().to(grants::list))
+                .route(web::post().to(grants::create)),
+        )
+        .service(
+            resource("/api/v2/client-grants/{id}", "PATCH, DELETE")
+                .route(web::patch().to(grants::update))
+                .route(web::delete().to(grants::delete)),
+        )
         .service(get("/api/v2/users-by-email", users::by_email))
         .service(get("/api/v2/users/{id}", users::show))
+        .service(get("/api/v2/outbox", outbox::list))
+        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
+        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
+        .service(
+            resource("/api/v2/log-streams", "GET, POST")
+                .route(web::get().to(log_streams::list))
+                .route(web::post().to(log_streams::create)),
+        )
+        .service(
+            resource("/api/v2/log-streams/{id}", "GET, PATCH, DELETE")
+                .route(web::get().to(log_streams::show))
+                .route(web::patch().to(log_streams::update))
+                .route(web::delete().to(log_streams::delete)),
+        )
+        .service(get("/api/v2/users/{id}/logs", logs::of_user))
+        .service(get("/api/v2/logs", logs::list))
+        .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
@@ -221,6 +312,11 @@ fn path_fault(error: &PathError) -> ApiError {
 fn json(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
     Ok(HttpResponse::build(status).content_type("application/json; charset=utf-8").body(body))
+}
+
+/// An answer without a body; like all others it says what that would be.
+fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish()
 }
 
 /// Where the time of day enters.

@@ -5,8 +5,9 @@
 //! **Invariant:** an unknown client and a wrong secret are told apart neither by the answer nor by
 //! the time it takes.
 
+mod exchange;
+
 use std::fmt;
-use std::str::FromStr;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
@@ -16,11 +17,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::State;
 use super::body::Body;
 use super::error::ApiError;
-use super::{State, now};
-use crate::domain::{Client, ClientGrant, Scope};
-use crate::tokens::{join, same_hash, secret_hash};
+use crate::domain::{Client, Scope};
+use crate::tokens::{same_hash, secret_hash};
+pub(super) use exchange::WrongSecrets;
 
 /// Largest request for a token, in bytes.
 const LARGEST_REQUEST: u64 = 64 << 10;
@@ -41,10 +43,11 @@ pub(super) async fn token(
     }
     let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
     let asked = TokenRequest::read(&request, &content)?;
-    let client = authenticate(&state, &asked).await?;
-    let id = client.id.clone();
-    let grant = state.store(move |store| store.grant_for(&id, None)).await?;
-    let answer = answer(&state, &asked, &client, grant.as_ref())?;
+    let client = match authenticate(&state, &asked).await {
+        Err(OauthError::Unauthorized) => return Err(exchange::unauthorized(&request, &state, &asked)),
+        found => found?,
+    };
+    let answer = exchange::client_credentials(&request, &state, &asked, &client).await?;
     Ok(respond(StatusCode::OK, &answer))
 }
 
@@ -137,33 +140,6 @@ struct TokenAnswer {
     token_type: &'static str,
 }
 
-fn answer(
-    state: &State,
-    asked: &TokenRequest,
-    client: &Client,
-    grant: Option<&ClientGrant>,
-) -> Result<TokenAnswer, OauthError> {
-    let tokens = &state.tokens;
-    if let Some(other) = asked.audience.as_deref().filter(|it| *it != tokens.audience()) {
-        return Err(OauthError::Audience(other.to_owned()));
-    }
-    let scopes = narrow(grant.map_or(&[], |grant| &grant.scope), asked.scope.as_deref());
-    let minted = tokens.mint(&client.id, &scopes, tokens.lifetime(), now());
-    Ok(TokenAnswer {
-        access_token: minted.map_err(ApiError::internal)?,
-        scope: join(&scopes),
-        expires_in: tokens.lifetime().as_secs(),
-        token_type: "Bearer",
-    })
-}
-
-/// The client's scopes, or those of them that are asked for.
-fn narrow(held: &[String], asked: Option<&str>) -> Vec<Scope> {
-    let asked: Vec<&str> = asked.unwrap_or_default().split_whitespace().collect();
-    let wanted = held.iter().filter(|name| asked.is_empty() || asked.contains(&name.as_str()));
-    wanted.filter_map(|name| Scope::from_str(name).ok()).collect()
-}
-
 fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("application/json")
@@ -183,7 +159,7 @@ pub(super) enum OauthError {
     Unauthorized,
     /// Another way to ask for a token than ours.
     GrantType(String),
-    /// Another API than this one.
+    /// An API the client has no grant for.
     Audience(String),
     /// Not the client's fault.
     Server(ApiError),
@@ -216,7 +192,9 @@ impl OauthError {
                 format!("Grant type '{name}' not allowed for the client."),
             ),
             Self::Audience(name) => {
-                (S::FORBIDDEN, "access_denied", format!("Client is not authorized to access \"{name}\"."))
+                let advice = "You need to create a \"client-grant\" associated to this API.";
+                let description = format!("Client is not authorized to access \"{name}\". {advice}");
+                (S::FORBIDDEN, "access_denied", description)
             }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
         }
@@ -297,14 +275,5 @@ mod tests {
         assert_eq!(credentials("a"), None);
         let other = TestRequest::post().insert_header(("authorization", "Bearer x"));
         assert_eq!(basic(&other.to_http_request()), None);
-    }
-
-    #[test]
-    fn asked_scopes_narrow_and_never_widen() {
-        let held = ["create:users".to_owned(), "read:users".to_owned(), "old:scope".to_owned()];
-        assert_eq!(narrow(&held, None), [Scope::CreateUsers, Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some(" ")), [Scope::CreateUsers, Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some("read:users read:logs")), [Scope::ReadUsers]);
-        assert_eq!(narrow(&held, Some("read:logs")), []);
     }
 }

@@ -1,9 +1,13 @@
 //! What a request asks for in its query: filters, pages, fields. Unknown parameters are let be.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::str::FromStr;
 
-use actix_web::HttpRequest;
-use actix_web::web::Query;
+use actix_web::dev::Payload;
+use actix_web::web::{Path, Query};
+use actix_web::{FromRequest, HttpRequest};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -81,9 +85,9 @@ pub(super) struct Page {
 }
 
 /// Entries of a page, unless another number is asked for.
-const PAGE: usize = 50;
+pub(super) const PAGE: usize = 50;
 /// Entries of a page at most.
-const LARGEST_PAGE: usize = 100;
+pub(super) const LARGEST_PAGE: usize = 100;
 /// Highest number of a page. Nobody gets there; it keeps the product within 32 bits.
 const LAST_PAGE: usize = 10_000_000;
 
@@ -97,28 +101,51 @@ impl Page {
     }
 }
 
-/// A place in a list by the number of the last entry seen, and how many more are wanted.
+/// A place in a list by the key of the last entry seen, and how many more are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Checkpoint {
-    /// Only entries with a higher number.
-    pub(super) after: Option<u32>,
+pub(super) struct Checkpoint<K> {
+    /// Only entries with a higher key.
+    pub(super) after: Option<K>,
     /// How many at most.
     pub(super) take: usize,
 }
 
-impl Checkpoint {
-    /// `from` and `take`, if either is there.
-    pub(super) fn of(params: &Params) -> Result<Option<Self>, ApiError> {
-        let take = params.whole("take", 1, LARGEST_PAGE)?;
+impl<K: FromStr> Checkpoint<K> {
+    /// `from` and `take`, if either is there; `most` is the largest that `take` may be.
+    pub(super) fn of(params: &Params, most: usize) -> Result<Option<Self>, ApiError> {
+        let take = params.whole("take", 1, most)?;
         let after = match params.text("from") {
             None | Some("") => None,
-            Some(text) => Some(text.parse::<u32>().map_err(|_| {
+            Some(text) => Some(text.parse().map_err(|_| {
                 let rule = "Expected the value of next from an earlier answer";
                 ApiError::invalid(Place::Query, rule, "from")
             })?),
         };
         let wanted = take.is_some() || after.is_some();
         Ok(wanted.then(|| Self { after, take: take.unwrap_or(PAGE) }))
+    }
+}
+
+/// The id in a request's path. A malformed one is refused when it is asked for and not before, so that
+/// everybody has to show his token first.
+#[derive(Debug)]
+pub(super) struct Id<T>(Result<T, String>);
+
+impl<T> Id<T> {
+    /// The id.
+    pub(super) fn get(self) -> Result<T, ApiError> {
+        self.0.map_err(|rule| ApiError::invalid(Place::Path, rule, "id"))
+    }
+}
+
+impl<T: FromStr<Err: fmt::Display>> FromRequest for Id<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let found = Path::<String>::from_request(request, &mut Payload::None).into_inner();
+        let text = found.map_err(|fault| fault.to_string());
+        ready(Ok(Self(text.and_then(|text| text.parse().map_err(|fault: T::Err| fault.to_string())))))
     }
 }
 
@@ -202,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_there_when_it_is_asked_for() {
-        let checkpoint = |query: &str| Checkpoint::of(&params(query)).ok();
+        let checkpoint = |query: &str| Checkpoint::<u32>::of(&params(query), LARGEST_PAGE).ok();
         assert_eq!(checkpoint("page=1"), Some(None));
         let from_start = Checkpoint { after: None, take: 50 };
         assert_eq!(checkpoint("take=50&from="), Some(Some(from_start)));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::domain::{
@@ -191,27 +192,32 @@ impl<'a> FaultView<'a> {
 pub(super) struct ConnectionView<'a> {
     id: &'a ConnectionId,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
     strategy: &'a str,
-    options: Options,
-    realms: [&'a str; 1],
+    options: &'a Map<String, Value>,
+    realms: &'a [String],
     enabled_clients: &'a [String],
     is_domain_connection: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    show_as_button: Option<bool>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    metadata: &'a Map<String, Value>,
 }
-
-/// None yet.
-#[derive(Serialize)]
-struct Options {}
 
 impl<'a> From<&'a Connection> for ConnectionView<'a> {
     fn from(connection: &'a Connection) -> Self {
         Self {
             id: &connection.id,
             name: &connection.name,
+            display_name: connection.display_name.as_deref(),
             strategy: &connection.strategy,
-            options: Options {},
-            realms: [&connection.name],
+            options: &connection.options,
+            realms: connection.known_as(),
             enabled_clients: &connection.enabled_clients,
             is_domain_connection: connection.is_domain_connection,
+            show_as_button: connection.show_as_button,
+            metadata: &connection.metadata,
         }
     }
 }

@@ -1,1 +1,564 @@
-//! The words of letters.
+//! The words of letters, as pure functions: what is known goes in, letters come out.
+//!
+//! **Invariants:** no line break of somebody else's gets into a subject, and no markup of his into the
+//! HTML. A letter's id is made of what it is about, so that writing it twice makes the same one.
+//!
+//! Deliberately absent: sending, the outbox, and whether a letter is wanted ([`Desk::writes`] and
+//! `send_completion_email` are for the caller to ask).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, context};
+use serde::Serialize;
+
+use crate::domain::{Code, Job, Letter, Stage, Summary, Timestamp};
+
+/// What all letters have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desk {
+    /// Name of the installation.
+    pub tenant: String,
+    /// The URL clients use, without a slash at its end.
+    pub public_url: String,
+    /// Addresses of those who are told about finished imports.
+    pub owners: Vec<String>,
+    /// Whether letters are written at all; no caller may leave one in the outbox otherwise.
+    pub writes: bool,
+}
+
+/// How many kinds of errors of rows a letter names.
+const COMMONEST: usize = 3;
+/// Longest text of somebody else's, in characters.
+const LONGEST: usize = 200;
+/// Longest reason of a failure, in characters.
+const LONGEST_REASON: usize = 1000;
+
+const JOB_ENDED: (&str, &str) = ("job_ended.html", include_str!("../../static/letters/job_ended.html"));
+const RESET_PASSWORD: (&str, &str) =
+    ("reset_password.html", include_str!("../../static/letters/reset_password.html"));
+
+/// Tells every owner that a job has ended; nobody if it has not.
+pub fn job_ended(desk: &Desk, job: &Job) -> Vec<Letter> {
+    let Some(words) = JobWords::of(desk, job) else {
+        return Vec::new();
+    };
+    let (text, html) = (words.text(), render(JOB_ENDED, &words));
+    let to_owner = |(number, owner): (usize, &String)| Letter {
+        to: owner.clone(),
+        subject: words.subject.clone(),
+        text: text.clone(),
+        html: html.clone(),
+        message_id: message_id(desk, &format!("{}.{number}", job.id)),
+        written_at: words.written_at,
+    };
+    desk.owners.iter().enumerate().map(to_owner).collect()
+}
+
+/// Brings somebody the link to choose a password with. `message_key` is what only this letter has.
+pub fn reset_password(
+    desk: &Desk,
+    to: &str,
+    link: &str,
+    lifetime: Duration,
+    message_key: &str,
+    now: Timestamp,
+) -> Letter {
+    let tenant = one_line(&desk.tenant);
+    let subject = format!("Choose your password for {tenant}");
+    let why = format!(
+        "Somebody, probably you, wants to choose a password for the account {} at {tenant}. Open this link to do so:",
+        one_line(to)
+    );
+    let how_long = format!(
+        "The link works once, for {} from when this mail was written, and only until a newer one is sent.",
+        in_words(lifetime)
+    );
+    let not_asked = "If you did not ask for this, you need not do anything: as long as nobody opens the link, \
+                     nothing changes. Do not pass this mail on, as whoever has the link can choose the password.";
+    let text = format!("{why}\n\n{link}\n\n{how_long}\n\n{not_asked}\n");
+    let html = render(RESET_PASSWORD, context! { subject => &subject, why, link, how_long, not_asked });
+    let message_id = message_id(desk, message_key);
+    Letter { to: to.to_owned(), subject, text, html, message_id, written_at: now }
+}
+
+/// Everything a letter about a job says.
+#[derive(Serialize)]
+struct JobWords {
+    subject: String,
+    headline: String,
+    reason: Option<String>,
+    advice: &'static str,
+    counts: Vec<String>,
+    note: &'static str,
+    errors_title: String,
+    errors: Vec<ErrorWords>,
+    facts: Vec<Fact>,
+    link: String,
+    link_text: &'static str,
+    footer: &'static str,
+    #[serde(skip)]
+    written_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct ErrorWords {
+    rows: String,
+    code: String,
+    meaning: &'static str,
+}
+
+#[derive(Serialize)]
+struct Fact {
+    name: &'static str,
+    value: String,
+}
+
+impl JobWords {
+    fn of(desk: &Desk, job: &Job) -> Option<Self> {
+        let (summary, reason, at) = match &job.stage {
+            Stage::Pending(_) => return None,
+            Stage::Completed { summary, at } => (summary, None, *at),
+            Stage::Failed { reason, summary, at } => (summary, Some(plain(reason, LONGEST_REASON)), *at),
+        };
+        let word = if reason.is_some() { "failed" } else { "completed" };
+        let (tenant, connection) = (one_line(&desk.tenant), one_line(&job.connection_name));
+        let subject =
+            format!("[intake] Import user job for tenant {tenant} and connection {connection} {word}");
+        let commonest = summary.faults.commonest();
+        let shown = commonest.iter().take(COMMONEST);
+        let errors: Vec<_> = shown.map(|(code, count)| ErrorWords::of(*code, *count)).collect();
+        Some(Self {
+            headline: format!("Import user job for tenant {tenant} and connection {connection} {word}"),
+            subject,
+            reason,
+            advice: advice(job),
+            counts: counts(job, summary),
+            note: "Total users are the rows of the file; duplicate users are rows whose user the connection has \
+                   already, or an earlier row of the file gave.",
+            errors_title: errors_title(errors.len(), commonest.len()),
+            errors,
+            facts: facts(job, at),
+            link: format!("{}/#/jobs/{}", desk.public_url, job.id),
+            link_text: "The job, with every row that failed",
+            footer: "You get this mail as an owner of this installation (tenant.owners). Imports with \
+                     send_completion_email=false send none.",
+            written_at: at,
+        })
+    }
+
+    /// Begins with what matters most: the counts, or why there is nothing to count.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(reason) = &self.reason {
+            paragraph(&mut text, [reason.as_str(), self.advice]);
+        }
+        paragraph(&mut text, self.counts.iter().map(String::as_str));
+        paragraph(&mut text, [self.note]);
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter().map(ErrorWords::line);
+            let errors: Vec<String> = std::iter::once(self.errors_title.clone()).chain(errors).collect();
+            paragraph(&mut text, errors.iter().map(String::as_str));
+        }
+        let facts: Vec<String> =
+            self.facts.iter().map(|fact| format!("{}: {}", fact.name, fact.value)).collect();
+        paragraph(&mut text, facts.iter().map(String::as_str));
+        paragraph(&mut text, [&*format!("{}:", self.link_text), &self.link]);
+        paragraph(&mut text, [self.footer]);
+        text
+    }
+}
+
+/// Adds lines, and an empty one before them if there is something before.
+fn paragraph<'a>(text: &mut String, lines: impl IntoIterator<Item = &'a str>) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
+/// What somebody may do about a failure.
+const fn advice(job: &Job) -> &'static str {
+    if job.rows.is_err() {
+        "Nothing was imported. Please check that the file is valid JSON: an array of users."
+    } else {
+        "The rows counted here as new or updated are imported, the rest of the file is not."
+    }
+}
+
+/// The three lines that mails about imports have always had, and what they leave out.
+fn counts(job: &Job, summary: &Summary) -> Vec<String> {
+    let rows = job.rows.as_ref().map_or(0, |rows| *rows).max(summary.total);
+    let duplicates = summary.faults.commonest().into_iter().find(|(code, _)| *code == Code::DuplicatedUser);
+    let duplicates = duplicates.map_or(0, |(_, rows)| rows);
+    vec![
+        format!("New users: {}", summary.inserted),
+        format!("Total users: {rows}"),
+        format!("Duplicate Users: {duplicates}"),
+        format!("Updated users: {}", summary.updated),
+        format!("Failed rows: {}", summary.failed),
+    ]
+}
+
+fn facts(job: &Job, ended: Timestamp) -> Vec<Fact> {
+    let took = ended.since(job.created_at);
+    // Nobody wants to know the milliseconds of an hour.
+    let took = if took < Duration::from_mins(1) { took } else { Duration::from_secs(took.as_secs()) };
+    let external_id = job.external_id.as_ref().map(|id| ("External id", one_line(id)));
+    let facts = [
+        ("Job", job.id.to_string()),
+        ("Connection", format!("{} ({})", one_line(&job.connection_name), job.connection)),
+        ("Existing users", if job.upsert { "changed (upsert)" } else { "left alone" }.to_owned()),
+        ("Accepted", job.created_at.to_string()),
+        ("Ended", ended.to_string()),
+        ("Duration", humantime::format_duration(took).to_string()),
+    ];
+    let (job_id, rest) = facts.split_at(1);
+    let all = job_id.iter().cloned().chain(external_id).chain(rest.iter().cloned());
+    all.map(|(name, value)| Fact { name, value }).collect()
+}
+
+fn errors_title(shown: usize, all: usize) -> String {
+    match all {
+        0 | 1 => "What was wrong with the failed rows:".to_owned(),
+        all if shown < all => format!("What was wrong most often ({shown} of {all} kinds):"),
+        _ => "What was wrong with the failed rows, the commonest first:".to_owned(),
+    }
+}
+
+impl ErrorWords {
+    fn of(code: Code, count: u64) -> Self {
+        let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+        Self { rows, code: code.to_string(), meaning: meaning(code) }
+    }
+
+    fn line(&self) -> String {
+        format!("- {} {}: {}", self.rows, self.code, self.meaning)
+    }
+}
+
+/// What a code means, for people who have not read the manual.
+const fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::ObjectRequired => "a required property is missing",
+        Code::InvalidType => "a value is of the wrong type, for example a number instead of a text",
+        Code::InvalidFormat => "a text is not what it should be, for example no e-mail address",
+        Code::ObjectAdditionalProperties => "there is a property that users do not have",
+        Code::NotPassed => "there is a property that may not be given",
+        Code::MinLength => "a text is too short",
+        Code::MaxLength => "a text is too long",
+        Code::DuplicatedProperty => "a property is named twice",
+        Code::ProfileSizeExceeded => "the user's metadata, or the row as a whole, is too large",
+        Code::DuplicatedUser => "the user exists already, or an earlier row of the file gave it",
+        Code::ConflictUsername => "the user name belongs to somebody else",
+    }
+}
+
+/// Fills a template. They are compiled in and tested, so none fails; if one did, the letter would go out as text.
+fn render((name, template): (&str, &str), words: impl Serialize) -> String {
+    let rendered = Environment::new().render_named_str(name, template, Serde(words));
+    rendered.unwrap_or_else(|error| {
+        tracing::error!("a letter was written without HTML: {error}");
+        String::new()
+    })
+}
+
+/// Made of what only this letter has, and the host that clients know us by.
+fn message_id(desk: &Desk, key: &str) -> String {
+    let host = url::Url::parse(&desk.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    format!("{key}@{}", host.unwrap_or_else(|| "localhost".to_owned()))
+}
+
+/// A text of somebody else's, fit for a header and a line.
+fn one_line(text: &str) -> String {
+    plain(text, LONGEST)
+}
+
+/// A text without control characters, and not endless.
+fn plain(text: &str, longest: usize) -> String {
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let kept = text.chars().take(longest).map(|c| if is_break(c) { ' ' } else { c });
+    let mut plain: String = kept.collect();
+    if text.chars().nth(longest).is_some() {
+        plain.push('…');
+    }
+    plain.trim().to_owned()
+}
+
+/// A time span for people: `5 days`, `1 hour 30 minutes`.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [("day", 86_400, u64::MAX), ("hour", 3600, 24), ("minute", 60, 60), ("second", 1, 60)];
+    let mut words = String::new();
+    for (unit, length, most) in units {
+        let count = seconds / length % most;
+        if count > 0 {
+            let (space, plural) =
+                (if words.is_empty() { "" } else { " " }, if count == 1 { "" } else { "s" });
+            // Writing to a text does not fail.
+            let _ = write!(words, "{space}{count} {unit}{plural}");
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+    use crate::domain::{FailedRow, Fault, FaultCounts, FileFault, IdSeries};
+
+    fn desk() -> Desk {
+        Desk {
+            tenant: "acme".to_owned(),
+            public_url: "https://users.acme.test:8443/intake".to_owned(),
+            owners: vec!["ann@acme.test".to_owned(), "bob@acme.test".to_owned()],
+            writes: true,
+        }
+    }
+
+    fn job(stage: Stage) -> Job {
+        let created_at = Timestamp::from_millis(1_520_242_272_481);
+        Job {
+            id: "job_Zk3vT9pQm2Lx7RcB".parse().unwrap(),
+            ticket: 1,
+            connection: "con_8dQ2xYz0aBcD1eFg".parse().unwrap(),
+            connection_name: "staff-db".to_owned(),
+            external_id: Some("batch-17".to_owned()),
+            upsert: false,
+            send_completion_email: true,
+            created_at,
+            bytes: 2,
+            rows: Ok(15),
+            ids: IdSeries::new(created_at, [0; 8]),
+            attempts: 0,
+            stage,
+        }
+    }
+
+    fn faults(codes: &[Code]) -> FaultCounts {
+        let mut counts = FaultCounts::default();
+        for code in codes {
+            let faults = vec![Fault::of_row(*code, "")];
+            counts.add(&FailedRow { index: 0, line: 1, user: String::new(), faults });
+        }
+        counts
+    }
+
+    fn completed() -> Job {
+        use Code::{DuplicatedUser, InvalidFormat, InvalidType, MaxLength};
+        let faults =
+            faults(&[InvalidFormat, DuplicatedUser, DuplicatedUser, InvalidType, MaxLength, InvalidType]);
+        let summary = Summary { failed: 6, updated: 0, inserted: 9, total: 15, faults };
+        job(Stage::Completed { summary, at: Timestamp::from_millis(1_520_242_272_481 + 83_456) })
+    }
+
+    fn failed() -> Job {
+        let fault =
+            FileFault { what: "expected ',' or ']'".to_owned(), line: 3, column: 7, byte: 61, hint: None };
+        let reason = format!("Failed to parse users file JSON when importing users: {fault}");
+        let at = Timestamp::from_millis(1_520_242_272_481 + 12);
+        let stage = Stage::Failed { reason, summary: Summary::default(), at };
+        Job { rows: Err(fault), external_id: None, ..job(stage) }
+    }
+
+    #[test]
+    fn every_owner_is_told_what_became_of_a_job() {
+        let letters = job_ended(&desk(), &completed());
+        let to: Vec<_> = letters.iter().map(|letter| (&*letter.to, &*letter.message_id)).collect();
+        let expected = [
+            ("ann@acme.test", "job_Zk3vT9pQm2Lx7RcB.0@users.acme.test"),
+            ("bob@acme.test", "job_Zk3vT9pQm2Lx7RcB.1@users.acme.test"),
+        ];
+        assert_eq!(to, expected);
+        assert_eq!(letters[0].written_at, completed().ended_at().unwrap());
+        let subject = "[intake] Import user job for tenant acme and connection staff-db completed";
+        assert_eq!(letters[0].subject, subject);
+        insta::assert_snapshot!(letters[0].text, @r#"
+        New users: 9
+        Total users: 15
+        Duplicate Users: 2
+        Updated users: 0
+        Failed rows: 6
+
+        Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.
+
+        What was wrong most often (3 of 4 kinds):
+        - 2 rows INVALID_TYPE: a value is of the wrong type, for example a number instead of a text
+        - 2 rows DUPLICATED_USER: the user exists already, or an earlier row of the file gave it
+        - 1 row INVALID_FORMAT: a text is not what it should be, for example no e-mail address
+
+        Job: job_Zk3vT9pQm2Lx7RcB
+        External id: batch-17
+        Connection: staff-db (con_8dQ2xYz0aBcD1eFg)
+        Existing users: left alone
+        Accepted: 2018-03-05T09:31:12.481Z
+        Ended: 2018-03-05T09:32:35.937Z
+        Duration: 1m 23s
+
+        The job, with every row that failed:
+        https://users.acme.test:8443/intake/#/jobs/job_Zk3vT9pQm2Lx7RcB
+
+        You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.
+        "#);
+        insta::assert_snapshot!(letters[0].html, @r#"
+        <!doctype html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="color-scheme" content="light dark">
+        <title>[intake] Import user job for tenant acme and connection staff-db completed</title>
+        </head>
+        <body style="font-family: sans-serif; line-height: 1.4">
+        <h1 style="font-size: 1.2em">Import user job for tenant acme and connection staff-db completed</h1>
+        <p>
+        New users: 9<br>
+        Total users: 15<br>
+        Duplicate Users: 2<br>
+        Updated users: 0<br>
+        Failed rows: 6<br>
+        </p>
+        <p>Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.</p>
+        <p>What was wrong most often (3 of 4 kinds):</p>
+        <ul>
+        <li>2 rows <code>INVALID_TYPE</code>: a value is of the wrong type, for example a number instead of a text</li>
+        <li>2 rows <code>DUPLICATED_USER</code>: the user exists already, or an earlier row of the file gave it</li>
+        <li>1 row <code>INVALID_FORMAT</code>: a text is not what it should be, for example no e-mail address</li>
+        </ul>
+        <table>
+        <tr><th align="left" scope="row">Job</th><td>job_Zk3vT9pQm2Lx7RcB</td></tr>
+        <tr><th align="left" scope="row">External id</th><td>batch-17</td></tr>
+        <tr><th align="left" scope="row">Connection</th><td>staff-db (con_8dQ2xYz0aBcD1eFg)</td></tr>
+        <tr><th align="left" scope="row">Existing users</th><td>left alone</td></tr>
+        <tr><th align="left" scope="row">Accepted</th><td>2018-03-05T09:31:12.481Z</td></tr>
+        <tr><th align="left" scope="row">Ended</th><td>2018-03-05T09:32:35.937Z</td></tr>
+        <tr><th align="left" scope="row">Duration</th><td>1m 23s</td></tr>
+        </table>
+        <p><a href="https:&#x2f;&#x2f;users.acme.test:8443&#x2f;intake&#x2f;#&#x2f;jobs&#x2f;job_Zk3vT9pQm2Lx7RcB">The job, with every row that failed</a><br>https:&#x2f;&#x2f;users.acme.test:8443&#x2f;intake&#x2f;#&#x2f;jobs&#x2f;job_Zk3vT9pQm2Lx7RcB</p>
+        <p>You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.</p>
+        </body>
+        </html>
+        "#);
+    }
+
+    #[test]
+    fn a_letter_about_a_failure_begins_with_why() {
+        let letter = job_ended(&desk(), &failed()).remove(0);
+        let subject = "[intake] Import user job for tenant acme and connection staff-db failed";
+        assert_eq!(letter.subject, subject);
+        insta::assert_snapshot!(letter.text, @r#"
+        Failed to parse users file JSON when importing users: expected ',' or ']' at line 3 column 7 (byte 61)
+        Nothing was imported. Please check that the file is valid JSON: an array of users.
+
+        New users: 0
+        Total users: 0
+        Duplicate Users: 0
+        Updated users: 0
+        Failed rows: 0
+
+        Total users are the rows of the file; duplicate users are rows whose user the connection has already, or an earlier row of the file gave.
+
+        Job: job_Zk3vT9pQm2Lx7RcB
+        Connection: staff-db (con_8dQ2xYz0aBcD1eFg)
+        Existing users: left alone
+        Accepted: 2018-03-05T09:31:12.481Z
+        Ended: 2018-03-05T09:31:12.493Z
+        Duration: 12ms
+
+        The job, with every row that failed:
+        https://users.acme.test:8443/intake/#/jobs/job_Zk3vT9pQm2Lx7RcB
+
+        You get this mail as an owner of this installation (tenant.owners). Imports with send_completion_email=false send none.
+        "#);
+        assert!(letter.html.contains("at line 3 column 7"), "{}", letter.html);
+    }
+
+    #[test]
+    fn a_job_that_goes_on_has_no_letter() {
+        let pending = job(Stage::Pending(crate::domain::Progress::default()));
+        assert_eq!(job_ended(&desk(), &pending), []);
+    }
+
+    #[test]
+    fn a_link_to_choose_a_password_says_whose_and_for_how_long() {
+        let now = Timestamp::from_millis(1_520_242_272_481);
+        let link = "https://users.acme.test/u/reset-password?ticket=x&y=\"z\"";
+        let letter = reset_password(
+            &desk(),
+            "Eve@x.test",
+            link,
+            Duration::from_secs(5 * 86_400 + 5400),
+            "reset.k1",
+            now,
+        );
+        assert_eq!((&*letter.to, &*letter.message_id), ("Eve@x.test", "reset.k1@users.acme.test"));
+        insta::assert_snapshot!(letter.text, @r#"
+        Somebody, probably you, wants to choose a password for the account Eve@x.test at acme. Open this link to do so:
+
+        https://users.acme.test/u/reset-password?ticket=x&y="z"
+
+        The link works once, for 5 days 1 hour 30 minutes from when this mail was written, and only until a newer one is sent.
+
+        If you did not ask for this, you need not do anything: as long as nobody opens the link, nothing changes. Do not pass this mail on, as whoever has the link can choose the password.
+        "#);
+        assert!(letter.html.contains("ticket=x&amp;y=&quot;z&quot;"), "{}", letter.html);
+    }
+
+    #[test]
+    fn texts_of_others_break_neither_headers_nor_markup() {
+        let naughty = [
+            "x\r\nBcc: eve@x.test",
+            "x\n\n<script>alert(1)</script>",
+            "\"><img src=x onerror=alert(1)>",
+            "</td></table>{{ 7 * 7 }}{% raw %}",
+            "\u{2028}a\u{2029}b\u{85}c\u{0}d\u{1b}[31m",
+            "ЁЂЃ 田中さん 🐵 \u{202e}txt.exe",
+            &"long ".repeat(1000),
+            "",
+        ];
+        for text in naughty {
+            let job =
+                Job { external_id: Some(text.to_owned()), connection_name: text.to_owned(), ..completed() };
+            let desk = Desk { tenant: text.to_owned(), ..desk() };
+            let letter = job_ended(&desk, &job).remove(0);
+            let is_plain = |line: &str| !line.chars().any(char::is_control);
+            assert!(is_plain(&letter.subject) && letter.subject.chars().count() < 600, "{}", letter.subject);
+            assert!(letter.text.lines().all(is_plain), "{}", letter.text);
+            assert_eq!(letter.text.lines().count(), job_ended(&desk, &completed())[0].text.lines().count());
+            for markup in ["<script", "<img", "</td></table>{", "49"] {
+                assert!(!letter.html.contains(markup), "{markup} in {}", letter.html);
+            }
+            let reset =
+                reset_password(&desk, "a@x.test", "https://x", Duration::from_mins(1), "k", job.created_at);
+            assert!(is_plain(&reset.subject) && !reset.html.contains("<script"), "{reset:?}");
+        }
+    }
+
+    #[test]
+    fn time_spans_read_well() {
+        let spans = [
+            (90, "1 minute 30 seconds"),
+            (3600, "1 hour"),
+            (86_400, "1 day"),
+            (2_592_000, "30 days"),
+            (5 * 86_400 + 7200, "5 days 2 hours"),
+        ];
+        for (seconds, words) in spans {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn a_message_id_has_a_host_whatever_the_url() {
+        for (url, host) in
+            [("http://[::1]:3000", "[::1]"), ("http://127.0.0.1:1", "127.0.0.1"), ("?", "localhost")]
+        {
+            let desk = Desk { public_url: url.to_owned(), ..desk() };
+            assert_eq!(message_id(&desk, "k"), format!("k@{host}"));
+        }
+    }
+}

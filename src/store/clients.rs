@@ -85,6 +85,11 @@ impl Store {
         Ok(true)
     }
 
+    /// The grant with this id.
+    pub fn grant(&self, id: &GrantId) -> Result<Option<ClientGrant>> {
+        GRANTS.get(self.core()?.database.tree(), &[id.as_str().as_bytes()])
+    }
+
     /// All grants, by id.
     pub fn grants(&self) -> Result<Vec<ClientGrant>> {
         GRANTS.values(self.core()?.database.tree()).collect()
@@ -97,10 +102,13 @@ impl Store {
         Ok(self.grants()?.into_iter().find(is_it))
     }
 
-    /// Adds a grant. A client has one for each API at most.
+    /// Adds a grant to a client that exists. It has one for each API at most.
     pub fn create_grant(&self, grant: &ClientGrant, owed: Owed) -> Result<()> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
+        if CLIENTS.get(core.database.tree(), &[grant.client_id.as_bytes()])?.is_none() {
+            return Err(StoreError::UnknownClient(grant.client_id.clone()));
+        }
         for other in GRANTS.values(core.database.tree()) {
             let other = other?;
             if other.client_id == grant.client_id && other.audience == grant.audience {

@@ -4,7 +4,7 @@ use super::Store;
 use super::commit::Core;
 use super::database::Change;
 use super::error::{Result, StoreError};
-use super::keys::{BLOCKS, CONNECTIONS, CREDENTIALS, NEWEST_RESETS};
+use super::keys::{BLOCKS, CLIENTS, CONNECTIONS, CREDENTIALS, NEWEST_RESETS};
 use crate::domain::{Connection, ConnectionId, Owed};
 
 impl Store {
@@ -23,18 +23,15 @@ impl Store {
         Ok(self.core()?.connections.read().iter().find(|connection| connection.name == name).cloned())
     }
 
-    /// Adds a connection; its number is given here. Its name must be nobody else's.
+    /// Adds a connection; its number is given here. Its names must be nobody else's, and the clients it
+    /// is enabled for must exist.
     pub fn create_connection(&self, connection: Connection, owed: Owed) -> Result<Connection> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        if core
-            .connections
-            .read()
-            .iter()
-            .any(|other| other.name == connection.name || other.id == connection.id)
-        {
+        if core.connections.read().iter().any(|other| other.id == connection.id) {
             return Err(StoreError::Exists);
         }
+        check(&core, &connection, &[])?;
         let connection = Connection { number: writer.head.next_connection, ..connection };
         writer.head.next_connection += 1;
         let mut change = Change::default();
@@ -47,7 +44,7 @@ impl Store {
     }
 
     /// Changes a connection; gives it back as it is then, or `None` if there is none. Number, id and
-    /// name stay what they are.
+    /// name stay what they are. What holds for new connections holds for changed ones.
     pub fn update_connection(
         &self,
         id: &ConnectionId,
@@ -62,6 +59,7 @@ impl Store {
         let mut after = before.clone();
         how(&mut after);
         let after = Connection { number: before.number, id: before.id, name: before.name, ..after };
+        check(&core, &after, &before.enabled_clients)?;
         let mut change = Change::default();
         put(&mut change, &after)?;
         change.owe(owed);
@@ -97,6 +95,21 @@ impl Store {
         published.done();
         Ok(true)
     }
+}
+
+/// Refuses a connection that goes by another's name, or is enabled for a client that does not exist and
+/// was not `enabled` before.
+fn check(core: &Core, connection: &Connection, enabled: &[String]) -> Result<()> {
+    let is_other = |other: &&Connection| other.id != connection.id;
+    if core.connections.read().iter().filter(is_other).any(|other| connection.clashes_with(other)) {
+        return Err(StoreError::Exists);
+    }
+    for client in connection.enabled_clients.iter().filter(|client| !enabled.contains(client)) {
+        if CLIENTS.get(core.database.tree(), &[client.as_bytes()])?.is_none() {
+            return Err(StoreError::UnknownClient(client.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The number of the connection with this id.

@@ -17,12 +17,18 @@ pub enum StoreError {
     /// Something else has this name or id.
     #[error("the name or id is taken")]
     Exists,
+    /// There is no client with this id.
+    #[error("there is no client {0}")]
+    UnknownClient(String),
     /// As many log streams as there may be; carries that number.
     #[error("there are {0} log streams already")]
     TooManyStreams(usize),
     /// The connection that a job brings users into was deleted; carries its name.
     #[error("connection {0} was deleted")]
     ConnectionGone(String),
+    /// The job was removed by age while its failed rows were read; carries its number.
+    #[error("job number {0} was removed by age")]
+    JobGone(u64),
     /// Too little room for an upload, in bytes.
     #[error("the disk is nearly full: {free} bytes are free and {needed} are needed")]
     DiskFull {

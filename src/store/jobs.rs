@@ -177,7 +177,14 @@ impl Store {
     /// A page of a job's failed rows in file order, beginning at row `from` or later; and where the
     /// next page begins, if there is one.
     pub fn failed_rows(&self, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
-        failures::page(self.core()?.database.tree(), ticket, from)
+        let core = self.core()?;
+        let tree = core.database.tree();
+        let page = failures::page(tree, ticket, from)?;
+        // A job goes before its failed rows do: while it is there, they all are.
+        match JOBS.get(tree, &[&ticket.to_be_bytes()])? {
+            Some(_) => Ok(page),
+            None => Err(StoreError::JobGone(ticket)),
+        }
     }
 
     /// The same, but beginning in the middle of a page where `row` is in the middle of one. There may be

@@ -1,10 +1,11 @@
 //! The tenant log. Events are written by the commits they tell of; see [`Owed`].
 
 use super::Store;
+use super::commit::Core;
 use super::database::Change;
 use super::error::Result;
 use super::keys::{EVENTS, trailing_u64};
-use crate::domain::{LogId, Logged, Owed};
+use crate::domain::{LogId, Logged, Owed, Timestamp};
 
 /// Some events out of many.
 #[derive(Debug)]
@@ -34,19 +35,37 @@ impl Store {
 
     /// The event with this id; the time in it does not matter.
     pub fn event(&self, id: LogId) -> Result<Option<Logged>> {
-        EVENTS.get(self.core()?.database.tree(), &[&id.number.to_be_bytes()])
+        let core = self.core()?;
+        if core.told().next_event <= id.number {
+            return Ok(None);
+        }
+        EVENTS.get(core.database.tree(), &[&id.number.to_be_bytes()])
     }
 
     /// At most `take` events from this number on, each with its number.
     pub fn events_from(&self, number: u64, take: usize) -> Result<Vec<(u64, Logged)>> {
         let core = self.core()?;
-        let end = core.told().next_event;
-        if end <= number {
-            return Ok(Vec::new());
-        }
-        let keys = EVENTS.key(&[&number.to_be_bytes()])..=EVENTS.key(&[&(end - 1).to_be_bytes()]);
-        let entries = EVENTS.entries_in(core.database.tree(), keys).take(take);
+        let entries = told(&core, number).take(take);
         entries.map(|entry| entry.and_then(|(key, event)| Ok((trailing_u64(&key)?, event)))).collect()
+    }
+
+    /// The number of the first event at this time or later; the next one's if there is none yet.
+    pub fn first_event_since(&self, at: Timestamp) -> Result<u64> {
+        let core = self.core()?;
+        let tree = core.database.tree();
+        let mut end = core.told().next_event;
+        let oldest = EVENTS.entries(tree).next().transpose()?;
+        let mut first = oldest.map_or(Ok(end), |(key, _)| trailing_u64(&key))?;
+        // Ids go on where clocks do not: by them the log is sorted.
+        let bound = LogId { at, number: 0 }.to_string();
+        while first < end {
+            let middle = first + (end - first) / 2;
+            match EVENTS.get(tree, &[&middle.to_be_bytes()])? {
+                Some(event) if bound <= event.log_id => end = middle,
+                _ => first = middle + 1,
+            }
+        }
+        Ok(first)
     }
 
     /// The number the next event will have.
@@ -64,7 +83,7 @@ impl Store {
         counted: bool,
     ) -> Result<EventPage> {
         let core = self.core()?;
-        let mut all = EVENTS.values(core.database.tree());
+        let mut all = told(&core, 0).map(|entry| entry.map(|(_, logged)| logged));
         let mut events = Vec::new();
         let mut matches = 0;
         while counted || events.len() < take {
@@ -82,4 +101,15 @@ impl Store {
         }
         Ok(EventPage { events, total: counted.then_some(matches) })
     }
+}
+
+/// The events from a number on that are on disk for good, each with its key.
+fn told(core: &Core, from: u64) -> impl DoubleEndedIterator<Item = Result<(sled::IVec, Logged)>> {
+    let keys = core
+        .told()
+        .next_event
+        .checked_sub(1)
+        .filter(|last| from <= *last)
+        .map(|last| EVENTS.key(&[&from.to_be_bytes()])..=EVENTS.key(&[&last.to_be_bytes()]));
+    keys.into_iter().flat_map(move |keys| EVENTS.entries_in(core.database.tree(), keys))
 }

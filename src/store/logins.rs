@@ -18,7 +18,11 @@ pub type TicketHash = [u8; 32];
 impl Store {
     /// The password of a user, if one was ever set.
     pub fn credential(&self, connection: &Connection, user: UserId) -> Result<Option<Credential>> {
-        CREDENTIALS.get(self.core()?.database.tree(), &[&connection.number.to_be_bytes(), user.as_bytes()])
+        let core = self.core()?;
+        if number_of(&core, &connection.id) != Some(connection.number) {
+            return Ok(None); // what is left of a deleted one is on its way out
+        }
+        CREDENTIALS.get(core.database.tree(), &[&connection.number.to_be_bytes(), user.as_bytes()])
     }
 
     /// Writes down a ticket; from then on it is the user's newest, and the only one that is good.

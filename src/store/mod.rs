@@ -41,6 +41,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -52,6 +53,7 @@ pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
 pub use logins::TicketHash;
 pub use open::is_locked;
+pub use outbox::{DueLetters, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
 pub use sweep::Ages;
@@ -85,6 +87,8 @@ pub struct Store {
     hasher: KeyHasher,
     spool: Spool,
     bell: Arc<Bell>,
+    /// How often letters were put forward.
+    put_forward: AtomicU64,
     /// `None` while a fault is being mended.
     core: RwLock<Option<Arc<Core>>>,
     /// Dropped last.

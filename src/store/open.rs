@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ impl Store {
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
         }
         let core = RwLock::new(Some(Arc::new(core)));
-        let store = Self { options, hasher, spool, bell, core, _lock: lock };
+        let store = Self { options, hasher, spool, bell, put_forward: AtomicU64::new(0), core, _lock: lock };
         store.drop_stale_claims()?;
         Ok(store)
     }

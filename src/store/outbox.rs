@@ -1,5 +1,8 @@
 //! The outbox: letters that are owed, until they are sent or given up.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use super::Store;
 use super::commit::Core;
 use super::database::Change;
@@ -7,7 +10,51 @@ use super::error::Result;
 use super::keys::LETTERS;
 use crate::domain::{Fate, Owed, Posted, Timestamp};
 
+/// The letters that are to be sent now.
+#[derive(Debug)]
+pub struct DueLetters {
+    /// Their numbers; who waits longest comes first.
+    pub numbers: Vec<u64>,
+    /// When the next one is due, if one waits.
+    pub next: Option<Timestamp>,
+}
+
+/// A state of the outbox: as long as it is the same, no letter has come, and none was put forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxMark {
+    next_number: u64,
+    /// How often letters were put forward since the store was opened.
+    pub put_forward: u64,
+}
+
 impl Store {
+    /// What tells whether there is more to send than before; costs nothing.
+    pub fn outbox_mark(&self) -> Result<OutboxMark> {
+        let put_forward = self.put_forward.load(Ordering::SeqCst);
+        Ok(OutboxMark { next_number: self.core()?.told().next_number, put_forward })
+    }
+
+    /// The letters that are due. No pause is longer than `longest`: a letter that is due later than that was
+    /// written before the clock was set back.
+    pub fn due_letters(&self, now: Timestamp, longest: Duration) -> Result<DueLetters> {
+        let core = self.core()?;
+        let end = core.told().next_number;
+        let mut due = Vec::new();
+        let mut next: Option<Timestamp> = None;
+        for letter in LETTERS.values(core.database.tree()) {
+            let letter = letter?;
+            match letter.fate {
+                Fate::Due(at) if letter.number < end && (at <= now || now.after(longest) < at) => {
+                    due.push((at, letter.number));
+                }
+                Fate::Due(at) if letter.number < end => next = Some(next.map_or(at, |next| next.min(at))),
+                Fate::Due(_) | Fate::GivenUp(_) => {}
+            }
+        }
+        due.sort_unstable();
+        Ok(DueLetters { numbers: due.into_iter().map(|(_, number)| number).collect(), next })
+    }
+
     /// All letters that are not sent, oldest first.
     pub fn letters(&self) -> Result<Vec<Posted>> {
         let core = self.core()?;
@@ -40,16 +87,19 @@ impl Store {
     }
 
     /// Puts a letter forward, given up or not; tells whether there is one.
-    pub fn try_letter_again(&self, number: u64, now: Timestamp) -> Result<bool> {
-        let changed =
-            self.change_letter(number, |letter| Posted { fate: Fate::Due(now), ..letter }, Owed::nothing())?;
+    pub fn try_letter_again(&self, number: u64, now: Timestamp, owed: Owed) -> Result<bool> {
+        let changed = self.change_letter(number, |letter| Posted { fate: Fate::Due(now), ..letter }, owed)?;
+        self.put_forward.fetch_add(1, Ordering::SeqCst);
         self.bell().ring();
         Ok(changed)
     }
 
     /// Removes a letter that nobody wants sent any more.
-    pub fn drop_letter(&self, number: u64) -> Result<()> {
-        self.letter_sent(number)
+    pub fn drop_letter(&self, number: u64, owed: Owed) -> Result<()> {
+        let mut change = Change::default();
+        LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
+        change.owe(owed);
+        self.core()?.commit_with_others(change)
     }
 
     fn change_letter(&self, number: u64, how: impl FnOnce(Posted) -> Posted, owed: Owed) -> Result<bool> {

@@ -47,8 +47,11 @@ impl Spool {
 
     /// Removes a file that is needed no more; if that fails, the next start does it.
     pub(super) fn remove(&self, id: &JobId) {
-        if let Err(error) = fs::remove_file(self.path(id)) {
-            tracing::warn!("the file of job {id} was not removed: {error}");
+        match fs::remove_file(self.path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("the file of job {id} was not removed: {error}");
+            }
+            _ => {}
         }
     }
 

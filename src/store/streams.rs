@@ -4,7 +4,7 @@ use super::Store;
 use super::database::Change;
 use super::error::{Result, StoreError};
 use super::keys::{STREAM_PROGRESS, STREAMS};
-use crate::domain::{LogStream, Owed, StreamId, StreamProgress};
+use crate::domain::{LogStream, Owed, StreamId, StreamProgress, StreamStatus};
 
 impl Store {
     /// All log streams, by id.
@@ -47,7 +47,8 @@ impl Store {
         Ok(())
     }
 
-    /// Changes a log stream; gives it back as it is then, or `None` if there is none. The id stays.
+    /// Changes a log stream; gives it back as it is then, or `None` if there is none. The id stays. One
+    /// that becomes active begins without failures.
     pub fn update_stream(
         &self,
         id: &StreamId,
@@ -57,29 +58,56 @@ impl Store {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let key = [id.as_str().as_bytes()];
-        let Some(mut stream) = STREAMS.get(core.database.tree(), &key)? else {
+        let tree = core.database.tree();
+        let Some(mut stream) = STREAMS.get(tree, &key)? else {
             return Ok(None);
         };
+        let before = stream.status;
         how(&mut stream);
         stream.id = id.clone();
         let mut change = Change::default();
         STREAMS.put(&mut change, &key, &stream)?;
+        if stream.status == StreamStatus::Active && before != StreamStatus::Active {
+            let progress = STREAM_PROGRESS.get(tree, &key)?.unwrap_or_default();
+            let fresh = StreamProgress { attempts: 0, failing_since: None, ..progress };
+            STREAM_PROGRESS.put(&mut change, &key, &fresh)?;
+        }
         change.owe(owed);
         core.commit(&mut writer, change)?.done();
         core.bell.ring();
         Ok(Some(stream))
     }
 
-    /// Notes how far a log stream is, unless it is gone.
-    pub fn put_stream_progress(&self, id: &StreamId, progress: &StreamProgress) -> Result<()> {
+    /// Suspends a log stream if it is active; tells whether it was.
+    pub fn suspend_stream(&self, id: &StreamId, owed: Owed) -> Result<bool> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let key = [id.as_str().as_bytes()];
-        if STREAMS.get(core.database.tree(), &key)?.is_none() {
+        let stream = STREAMS.get(core.database.tree(), &key)?;
+        let Some(stream) = stream.filter(|stream| stream.status == StreamStatus::Active) else {
+            return Ok(false);
+        };
+        let mut change = Change::default();
+        let suspended = LogStream { status: StreamStatus::Suspended, ..stream };
+        STREAMS.put(&mut change, &key, &suspended)?;
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        Ok(true)
+    }
+
+    /// Notes how far a log stream is, unless it is gone.
+    pub fn note_stream_progress(&self, id: &StreamId, how: impl FnOnce(&mut StreamProgress)) -> Result<()> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let key = [id.as_str().as_bytes()];
+        let tree = core.database.tree();
+        if STREAMS.get(tree, &key)?.is_none() {
             return Ok(());
         }
+        let mut progress = STREAM_PROGRESS.get(tree, &key)?.unwrap_or_default();
+        how(&mut progress);
         let mut change = Change::default();
-        STREAM_PROGRESS.put(&mut change, &key, progress)?;
+        STREAM_PROGRESS.put(&mut change, &key, &progress)?;
         core.commit(&mut writer, change)?.done();
         Ok(())
     }

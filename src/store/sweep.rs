@@ -1,8 +1,13 @@
 //! Removing what is old, and what deletions have left: in small steps, so that nobody has to wait.
-
-use std::ops::RangeInclusive;
-
-use parking_lot::MutexGuard;
+//!
+//! What is to go is looked for without the writer's lock. Ended jobs and garbage never come back to life,
+//! so they go as they were found; events, letters and tickets are looked at again under the lock.
+//!
+//! **Invariants**
+//! - What is live stays, whatever the clock says: unfinished jobs, letters that are not given up, tickets
+//!   that are good.
+//! - A job goes before its failed rows do, so whoever reads those can tell that they are whole.
+//! - A step that is cut short at any place is done again by the next one.
 
 use super::Store;
 use super::commit::Core;
@@ -10,13 +15,13 @@ use super::connections::number_of;
 use super::database::Change;
 use super::error::Result;
 use super::keys::{
-    EVENTS, FAILURES, GARBAGE, JOB_TICKETS, JOBS, LETTERS, NEWEST_RESETS, RESETS, STREAM_PROGRESS, STREAMS,
-    trailing_u64,
+    CLAIMS, EVENTS, FAILURES, GARBAGE, JOB_TICKETS, JOBS, LETTERS, NEWEST_RESETS, RESETS, STREAM_PROGRESS,
+    STREAMS, trailing_u64,
 };
-use crate::domain::{Fate, Timestamp};
+use crate::domain::{Fate, Job, Posted, ResetTicket, Timestamp};
 
 /// Keys removed in one commit.
-const STEP: usize = 200;
+pub(super) const STEP: usize = 200;
 
 /// What was there before these moments is old.
 #[derive(Debug, Clone, Copy)]
@@ -25,122 +30,217 @@ pub struct Ages {
     pub jobs: Timestamp,
     /// For events.
     pub events: Timestamp,
-    /// For events that a log stream still has to send.
+    /// For events that a log stream still has to send; not after `events`.
     pub unsent_events: Timestamp,
     /// For letters that were given up, by that moment.
     pub letters: Timestamp,
-    /// Now: tickets are old when they expire.
-    pub tickets: Timestamp,
+    /// Now: tickets are old when they have expired.
+    pub now: Timestamp,
 }
 
 impl Store {
-    /// Removes a little of what is old; tells whether there may be more. A call makes one small commit
-    /// at most for each kind of thing.
+    /// Removes a little of what is old, or left by deletions; tells whether there may be more. A call
+    /// makes one small commit at most for each kind of thing.
     pub fn sweep(&self, old: &Ages) -> Result<bool> {
         let core = self.core()?;
-        let mut more = false;
-        for step in [sweep_jobs, sweep_events, sweep_letters, sweep_tickets, sweep_garbage] {
-            let mut writer = core.writer.lock();
-            let mut change = Change::default();
-            more |= step(&core, old, &mut change)?;
-            if !change.is_empty() {
-                core.commit(&mut writer, change)?.done();
-            }
-            MutexGuard::unlock_fair(writer);
-        }
+        let mut more = self.sweep_jobs(&core, old)?;
+        more |= sweep_events(&core, old)?;
+        more |= sweep_letters(&core, old)?;
+        more |= sweep_tickets(&core, old)?;
+        more |= sweep_garbage(&core)?;
         Ok(more)
+    }
+
+    /// Removes a little of what deletions have left; tells whether there may be more.
+    pub fn sweep_garbage(&self) -> Result<bool> {
+        sweep_garbage(&*self.core()?)
+    }
+
+    /// Jobs go at once, their failed rows become garbage.
+    fn sweep_jobs(&self, core: &Core, old: &Ages) -> Result<bool> {
+        let jobs = old_jobs(core, old)?;
+        if jobs.is_empty() {
+            return Ok(false);
+        }
+        let mut change = Change::default();
+        for job in &jobs {
+            let ticket = job.ticket.to_be_bytes();
+            JOBS.remove(&mut change, &[&ticket]);
+            JOB_TICKETS.remove(&mut change, &[job.id.as_str().as_bytes()]);
+            change.discard(FAILURES.below(&[&ticket]));
+            change.discard(CLAIMS.below(&[&ticket]));
+        }
+        core.commit_with_others(change)?;
+        // Its end has removed the file, unless a fault came between.
+        jobs.iter().for_each(|job| self.spool.remove(&job.id));
+        Ok(jobs.len() == STEP)
     }
 }
 
-/// Jobs go at once, their failed rows become garbage.
-fn sweep_jobs(core: &Core, old: &Ages, change: &mut Change) -> Result<bool> {
-    let mut removed = 0;
+/// Things come in the order of their making, so the first that is too young ends the search. One dated in
+/// the future, by a clock that was set right since, tells nothing of those behind it.
+fn ends_search(made: Timestamp, limit: Timestamp, now: Timestamp) -> bool {
+    limit <= made && made <= now
+}
+
+fn old_jobs(core: &Core, old: &Ages) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
     for job in JOBS.values(core.database.tree()) {
         let job = job?;
-        if old.jobs <= job.created_at {
-            break; // and so are all that came later
+        if ends_search(job.created_at, old.jobs, old.now) {
+            break;
         }
         if job.ended_at().is_some_and(|at| at < old.jobs) {
-            let ticket = job.ticket.to_be_bytes();
-            JOBS.remove(change, &[&ticket]);
-            JOB_TICKETS.remove(change, &[job.id.as_str().as_bytes()]);
-            change.discard(FAILURES.below(&[&ticket]));
-            removed += 1;
-            if removed == STEP {
-                return Ok(true);
+            jobs.push(job);
+            if jobs.len() == STEP {
+                break;
             }
         }
     }
-    Ok(false)
+    Ok(jobs)
 }
 
 /// Events stay while a stream has to send them, but not for ever.
-fn sweep_events(core: &Core, old: &Ages, change: &mut Change) -> Result<bool> {
+fn sweep_events(core: &Core, old: &Ages) -> Result<bool> {
+    let aged = old_events(core, old)?;
+    if aged.is_empty() {
+        return Ok(false);
+    }
+    let mut writer = core.writer.lock();
+    let unsent = first_unsent(core)?;
+    let mut change = Change::default();
+    let mut removed = 0;
+    for (number, date) in aged {
+        if number < unsent || date < old.unsent_events {
+            EVENTS.remove(&mut change, &[&number.to_be_bytes()]);
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        core.commit(&mut writer, change)?.done();
+    }
+    Ok(removed == STEP)
+}
+
+/// Numbers and dates of the oldest events that may go if no stream needs them.
+fn old_events(core: &Core, old: &Ages) -> Result<Vec<(u64, Timestamp)>> {
+    let mut events = Vec::new();
+    for entry in EVENTS.entries(core.database.tree()) {
+        let (key, logged) = entry?;
+        let date = logged.event.date;
+        if ends_search(date, old.events, old.now) {
+            break;
+        }
+        if date < old.events {
+            events.push((trailing_u64(&key)?, date));
+            if events.len() == STEP {
+                break;
+            }
+        }
+    }
+    Ok(events)
+}
+
+/// The first event that some stream has not sent; streams that are stopped count as well.
+fn first_unsent(core: &Core) -> Result<u64> {
     let tree = core.database.tree();
-    let mut unsent = core.told().next_event;
+    let mut unsent = u64::MAX;
     for stream in STREAMS.values(tree) {
         let progress = STREAM_PROGRESS.get(tree, &[stream?.id.as_str().as_bytes()])?;
         unsent = unsent.min(progress.map_or(0, |progress| progress.next));
     }
-    for (removed, entry) in EVENTS.entries(tree).enumerate() {
-        let (key, logged) = entry?;
-        let limit = if trailing_u64(&key)? < unsent { old.events } else { old.unsent_events };
-        if limit <= logged.event.date {
-            break;
-        }
-        change.remove(key.to_vec());
-        if removed + 1 == STEP {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(unsent)
 }
 
-fn sweep_letters(core: &Core, old: &Ages, change: &mut Change) -> Result<bool> {
-    for letter in LETTERS.values(core.database.tree()) {
-        let letter = letter?;
-        if matches!(letter.fate, Fate::GivenUp(at) if at < old.letters) {
-            LETTERS.remove(change, &[&letter.number.to_be_bytes()]);
-        }
-    }
-    Ok(false)
-}
-
-fn sweep_tickets(core: &Core, old: &Ages, change: &mut Change) -> Result<bool> {
+fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
+    let is_old = |letter: &Posted| matches!(letter.fate, Fate::GivenUp(at) if at < old.letters);
     let tree = core.database.tree();
-    let mut removed = 0;
-    for entry in RESETS.entries(tree) {
-        let (key, ticket) = entry?;
-        if old.tickets < ticket.expires_at {
-            continue;
-        }
-        change.remove(key.to_vec());
-        if let Some(number) = number_of(core, &ticket.connection) {
-            let newest = [&number.to_be_bytes()[..], ticket.user.as_bytes()];
-            if NEWEST_RESETS.get(tree, &newest)?.is_some_and(|hash| key.ends_with(&hash)) {
-                NEWEST_RESETS.remove(change, &newest);
+    let mut numbers = Vec::new();
+    for letter in LETTERS.values(tree) {
+        let letter = letter?;
+        if is_old(&letter) {
+            numbers.push(letter.number.to_be_bytes());
+            if numbers.len() == STEP {
+                break;
             }
         }
-        removed += 1;
-        if removed == STEP {
-            return Ok(true);
+    }
+    if numbers.is_empty() {
+        return Ok(false);
+    }
+    let mut writer = core.writer.lock();
+    let mut change = Change::default();
+    for number in &numbers {
+        // Somebody may have put it forward meanwhile.
+        if LETTERS.get(tree, &[number])?.as_ref().is_some_and(is_old) {
+            LETTERS.remove(&mut change, &[number]);
         }
     }
-    Ok(false)
+    if !change.is_empty() {
+        core.commit(&mut writer, change)?.done();
+    }
+    Ok(numbers.len() == STEP)
 }
 
-/// Removes keys of the oldest range of garbage, and the range itself when it is empty.
-fn sweep_garbage(core: &Core, _: &Ages, change: &mut Change) -> Result<bool> {
+fn sweep_tickets(core: &Core, old: &Ages) -> Result<bool> {
+    let is_old =
+        |ticket: &ResetTicket| ticket.expires_at <= old.now || number_of(core, &ticket.connection).is_none();
     let tree = core.database.tree();
-    let Some(oldest) = GARBAGE.entries(tree).next() else {
-        return Ok(false);
-    };
-    let (marker, (first, last)) = oldest?;
-    let range: RangeInclusive<Vec<u8>> = first..=last;
-    let keys = tree.range(range).keys().take(STEP).collect::<sled::Result<Vec<_>>>()?;
-    if keys.len() < STEP {
-        change.remove(marker.to_vec());
+    let mut keys = Vec::new();
+    for entry in RESETS.entries(tree) {
+        let (key, ticket) = entry?;
+        if is_old(&ticket) {
+            keys.push(key);
+            if keys.len() == STEP {
+                break;
+            }
+        }
     }
-    keys.into_iter().for_each(|key| change.remove(key.to_vec()));
-    Ok(true)
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    let mut writer = core.writer.lock();
+    let mut change = Change::default();
+    for key in &keys {
+        let hash = &key[1..];
+        let Some(ticket) = RESETS.get(tree, &[hash])?.filter(is_old) else {
+            continue;
+        };
+        RESETS.remove(&mut change, &[hash]);
+        if let Some(number) = number_of(core, &ticket.connection) {
+            let newest = [&number.to_be_bytes()[..], ticket.user.as_bytes()];
+            if NEWEST_RESETS.get(tree, &newest)?.is_some_and(|newest| newest == *hash) {
+                NEWEST_RESETS.remove(&mut change, &newest);
+            }
+        }
+    }
+    if !change.is_empty() {
+        core.commit(&mut writer, change)?.done();
+    }
+    Ok(keys.len() == STEP)
+}
+
+/// Removes keys of the oldest ranges of garbage, and each range itself when it is empty.
+fn sweep_garbage(core: &Core) -> Result<bool> {
+    let tree = core.database.tree();
+    let mut change = Change::default();
+    let mut left = STEP;
+    for entry in GARBAGE.entries(tree) {
+        let (marker, (first, last)) = entry?;
+        let keys = tree.range(first..=last).keys().take(left).collect::<sled::Result<Vec<_>>>()?;
+        let is_all = keys.len() < left;
+        left -= keys.len();
+        keys.into_iter().for_each(|key| change.remove(key.to_vec()));
+        if is_all {
+            change.remove(marker.to_vec());
+            left -= 1;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    if !change.is_empty() {
+        core.commit_with_others(change)?;
+    }
+    Ok(left == 0)
 }

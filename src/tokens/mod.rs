@@ -129,7 +129,7 @@ impl Tokens {
         self.lifetime
     }
 
-    /// Makes a token for a client.
+    /// Makes a token for a client to use here.
     pub fn mint(
         &self,
         client_id: &str,
@@ -137,15 +137,27 @@ impl Tokens {
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<String, KeyError> {
+        self.mint_for(client_id, &self.audience, &join(scopes), lifetime, now)
+    }
+
+    /// Makes a token for a client to use in some API.
+    pub fn mint_for(
+        &self,
+        client_id: &str,
+        audience: &str,
+        scope: &str,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
         let claims = Claims {
             iss: self.issuer.clone(),
-            aud: OneOrMany::One(self.audience.clone()),
+            aud: OneOrMany::One(audience.to_owned()),
             sub: format!("{client_id}@clients"),
             azp: Some(client_id.to_owned()),
             iat: now.seconds(),
             exp: now.seconds().saturating_add(lifetime.as_secs()),
             nbf: None,
-            scope: join(scopes),
+            scope: scope.to_owned(),
             gty: Some("client-credentials".to_owned()),
         };
         let mut header = Header::new(self.keys.algorithm);

@@ -162,6 +162,114 @@ fn any_one_of_an_endpoints_scopes_will_do() {
     }
 }
 
+/// Endpoints that read and change what there is, each with its scope and what those who hold it get for a
+/// request that says nothing.
+const GUARDED: [(&str, &str, &str, u16); 16] = [
+    ("POST", "/api/v2/connections", "create:connections", 400),
+    ("PATCH", "/api/v2/connections/con_0000000000000000", "update:connections", 400),
+    ("DELETE", "/api/v2/connections/con_0000000000000000", "delete:connections", 204),
+    ("GET", "/api/v2/connections/con_0000000000000000/clients", "read:connections", 404),
+    ("PATCH", "/api/v2/connections/con_0000000000000000/clients", "update:connections", 400),
+    ("DELETE", "/api/v2/connections/con_0000000000000000/users", "delete:users", 400),
+    ("GET", "/api/v2/clients", "read:clients,read:client_keys", 200),
+    ("POST", "/api/v2/clients", "create:clients", 400),
+    ("GET", "/api/v2/clients/nobody", "read:clients,read:client_keys", 404),
+    ("PATCH", "/api/v2/clients/nobody", "update:clients", 400),
+    ("DELETE", "/api/v2/clients/nobody", "delete:clients", 204),
+    ("POST", "/api/v2/clients/nobody/rotate-secret", "update:client_keys", 404),
+    ("GET", "/api/v2/client-grants", "read:client_grants", 200),
+    ("POST", "/api/v2/client-grants", "create:client_grants", 400),
+    ("PATCH", "/api/v2/client-grants/cgr_0000000000000000", "update:client_grants", 400),
+    ("DELETE", "/api/v2/client-grants/cgr_0000000000000000", "delete:client_grants", 204),
+];
+
+#[test]
+fn each_operation_has_its_scopes_and_no_others() {
+    let server = Server::ephemeral();
+    let document = server.request("GET", "/.well-known/openid-configuration", &[], b"").json();
+    let all: Vec<&str> =
+        document["scopes_supported"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    for (method, path, scopes, status) in GUARDED {
+        let enough: Vec<&str> = scopes.split(',').collect();
+        for scope in &enough {
+            let answer = server.send_as(method, path, &Value::Null, &server.token_for(scope));
+            assert_eq!(answer.status, status, "{method} {path} with {scope}: {}", answer.text);
+        }
+        let others: Vec<&str> = all.iter().copied().filter(|scope| !enough.contains(scope)).collect();
+        let answer = server.send_as(method, path, &Value::Null, &server.token_for(&others.join(" ")));
+        let message = format!("Insufficient scope, expected any of: {scopes}");
+        answer.assert_refusal(403, "Forbidden", &message, "insufficient_scope");
+        server.request(method, path, &[], b"").assert_refusal(
+            401,
+            "Unauthorized",
+            "Missing authentication",
+            "",
+        );
+    }
+}
+
+#[test]
+fn token_size_and_scope_come_before_the_path_and_the_body() {
+    let server = Server::ephemeral();
+    let reader = server.token_for("read:users");
+    let head = |request: &str, token: &str, length: usize| {
+        format!(
+            "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let mut table = Vec::new();
+    for request in
+        ["PATCH /api/v2/connections/nonsense", "PATCH /api/v2/client-grants/nonsense", "POST /api/v2/clients"]
+    {
+        table.push((head(request, "garbage", 65_537), 401));
+        table.push((head(request, &reader, 65_537), 413));
+        table.push((head(request, &reader, 65_536), 403));
+        table.push((head(request, &server.token, 65_537), 413));
+    }
+    table.push((head("PATCH /api/v2/connections/nonsense", &server.token, 65_536), 400));
+    let server = &server;
+    thread::scope(|scope| {
+        for (head, status) in &table {
+            scope.spawn(move || assert_eq!(announce(server, head), *status, "{head}"));
+        }
+    });
+}
+
+#[test]
+fn a_json_body_has_a_largest_size_and_has_to_be_an_object() {
+    let server = Server::ephemeral();
+    let bearer = format!("Bearer {}", server.token);
+    let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+    let post = |body: &[u8]| server.request("POST", "/api/v2/clients", &headers, body);
+    let padded = |length: usize| {
+        let body = r#"{"name":"App"}"#;
+        [body.as_bytes(), &vec![b' '; length - body.len()]].concat()
+    };
+    let too_large = "Payload content length greater than maximum allowed: 65536";
+    assert_eq!(post(&padded(65_536)).status, 201);
+    post(&padded(65_537)).assert_refusal(413, "Request Entity Too Large", too_large, "");
+    let chunked = |length: usize| {
+        let head = format!(
+            "POST /api/v2/clients HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {bearer}\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"
+        );
+        server.raw(&[head.as_bytes(), &padded(length), b"\r\n0\r\n\r\n"].concat())
+    };
+    assert_eq!(chunked(65_536).status, 201);
+    chunked(65_537).assert_refusal(413, "Request Entity Too Large", too_large, "");
+    for (body, rule) in [
+        ("", "Expected type object but found type null"),
+        ("null", "Expected type object but found type null"),
+        ("[]", "Expected type object but found type array"),
+        ("{\"name\":", "Invalid JSON: EOF while parsing a value at line 1 column 8"),
+        ("name=App", "Invalid JSON: expected ident at line 1 column 2"),
+    ] {
+        let message = format!("Payload validation error: '{rule}'.");
+        post(body.as_bytes()).assert_refusal(400, "Bad Request", &message, "invalid_body");
+    }
+    let clients = server.get("/api/v2/clients").json();
+    assert_eq!(clients.as_array().unwrap().len(), 3);
+}
+
 /// Announces a body, never sends it, and reads the answer.
 fn announce(server: &Server, head: &str) -> u16 {
     let mut stream = server.dial();
@@ -201,7 +309,7 @@ fn what_meets_no_endpoint_is_refused_in_the_same_way() {
     let server = Server::ephemeral();
     let bearer = format!("Bearer {}", server.token);
     for path in [
-        "/",
+        "/nothing",
         "/api/v2",
         "/api/v2/",
         "/api/v2/nothing",
@@ -215,8 +323,13 @@ fn what_meets_no_endpoint_is_refused_in_the_same_way() {
     }
     for (method, path, allowed) in [
         ("DELETE", "/api/v2/jobs/job_0000000000000000", "GET"),
-        ("PATCH", "/api/v2/connections/con_0000000000000000", "GET"),
-        ("POST", "/api/v2/connections", "GET"),
+        ("PUT", "/api/v2/connections/con_0000000000000000", "GET, PATCH, DELETE"),
+        ("DELETE", "/api/v2/connections", "GET, POST"),
+        ("POST", "/api/v2/connections/con_0000000000000000/clients", "GET, PATCH"),
+        ("GET", "/api/v2/connections/con_0000000000000000/users", "DELETE"),
+        ("PUT", "/api/v2/clients/x", "GET, PATCH, DELETE"),
+        ("GET", "/api/v2/clients/x/rotate-secret", "POST"),
+        ("GET", "/api/v2/client-grants/cgr_0000000000000000", "PATCH, DELETE"),
         ("OPTIONS", "/api/v2/jobs", "GET"),
         ("TRACE", "/api/v2/users-by-email", "GET"),
         ("BREW", "/api/v2/jobs", "GET"),

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use intake::store::{Options, Store};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, Response};
@@ -112,6 +113,23 @@ impl Server {
         Self::ready(spawn(intake(&arguments, &on(directory, &[]))), directory, &[])
     }
 
+    /// A server on a directory that stays, which writes its log to a file.
+    pub fn logging_to(log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings));
+        let file = std::fs::File::create(log).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut server =
+            Self { child, url: String::new(), token: String::new(), agent: agent(), about: Value::Null };
+        let deadline = Instant::now() + PATIENCE;
+        while server.url.is_empty() {
+            assert!(Instant::now() < deadline, "the server did not start");
+            thread::sleep(Duration::from_millis(10));
+            server.url = std::fs::read_to_string(log).unwrap().lines().find_map(url_in).unwrap_or_default();
+        }
+        server.token = token(directory, &[], settings);
+        server
+    }
+
     /// Waits until the server says where it listens.
     fn ready(mut child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
         let url = told_url(&mut child).expect("the server did not start");
@@ -180,6 +198,19 @@ impl Server {
             head.extend([name, ": ", value, "\r\n"]);
         }
         self.raw(&[head.as_bytes(), b"\r\n", body].concat())
+    }
+
+    /// A request with a JSON body by the owner of the usual token.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send_as(method, path, body, &self.token)
+    }
+
+    /// A request with a JSON body; null is none.
+    pub fn send_as(&self, method: &str, path: &str, body: &Value, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.request(method, path, &headers, body.as_bytes())
     }
 
     /// The headers of an upload by the owner of this token.
@@ -348,6 +379,18 @@ impl Form {
     }
 }
 
+/// The store of a server that is not running.
+pub fn open_store(directory: &Path) -> Store {
+    Store::open(Options {
+        path: directory.to_owned(),
+        cache_bytes: 64 << 20,
+        min_free_disk: 0,
+        max_active_jobs: None,
+        open_timeout: PATIENCE,
+    })
+    .unwrap()
+}
+
 fn spawn(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -355,13 +398,14 @@ fn spawn(mut command: Command) -> Child {
 /// The URL that a starting server says it listens on; `None` if it ends before that.
 fn told_url(child: &mut Child) -> Option<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let rest = line.strip_prefix("intake listens on ")?.to_owned();
-        Some(rest.split(',').next()?.to_owned())
-    });
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| url_in(&line));
     // Somebody must read on, or the server would block on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     url
+}
+
+fn url_in(line: &str) -> Option<String> {
+    Some(line.strip_prefix("intake listens on ")?.split(',').next()?.to_owned())
 }
 
 /// The settings of a server on this directory.

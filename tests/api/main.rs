@@ -4,17 +4,23 @@
 
 mod auth;
 mod browser;
+mod clients;
 mod command_line;
 mod connections;
 mod corpora;
 mod crash;
+mod deletions;
 mod failures;
+mod grants;
 mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod log_streams;
+mod mail;
 mod oauth;
 mod page;
 mod page_in_browser;
 mod rows;
+mod smtp;
 mod users;

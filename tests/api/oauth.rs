@@ -175,7 +175,8 @@ fn other_grants_and_audiences_are_refused() {
     assert_refused(&answer, 403, "unauthorized_client", "Grant type 'password' not allowed for the client.");
     let form = format!("{who}&grant_type=client_credentials&audience=https://x.test/");
     let answer = ask(&server, &[FORM], &form);
-    let description = "Client is not authorized to access \"https://x.test/\".";
+    let description = "Client is not authorized to access \"https://x.test/\". You need to create a \"client-grant\" \
+                       associated to this API.";
     assert_refused(&answer, 403, "access_denied", description);
     let answer = ask(&server, &[FORM], &who);
     assert_refused(&answer, 400, "invalid_request", "Missing required parameter: grant_type");

@@ -13,7 +13,7 @@ fn arm(store: &Store, at: At) {
 
 /// Calls the store with a fault waiting for it. A panic counts as an error, too.
 #[track_caller]
-fn strike<T>(store: &Store, at: At, call: impl FnOnce() -> Result<T>) {
+pub(super) fn strike<T>(store: &Store, at: At, call: impl FnOnce() -> Result<T>) {
     arm(store, at);
     let outcome = catch_unwind(AssertUnwindSafe(call));
     assert!(!matches!(outcome, Ok(Ok(_))), "no fault at {at:?}");
@@ -58,6 +58,7 @@ fn after_a_fault_at_any_step_of_any_chunk_the_job_ends_exactly_right() {
                     assert_ne!(job.progress(), Some(before), "all of it was written");
                 }
                 assert_eq!(store.check().unwrap(), Vec::<String>::new());
+                assert_jobs_told(&store);
             }
             let job = store.job(&file.id()).unwrap().unwrap();
             assert_eq!((&job.stage, &failed_rows(&store, file)), (&wanted.0, &wanted.1));
@@ -81,6 +82,60 @@ fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
             store.enqueue(&file);
         }
         assert_eq!(counts(&file.finish(&store, 10))[0], 37);
+        assert_jobs_told(&store);
+    }
+}
+
+#[test]
+fn a_fault_while_a_job_is_given_up_tells_of_its_end_once() {
+    for at in ALL {
+        let store = TestStore::new();
+        let job = store.enqueue(&file(1, false));
+        strike(&store, at, || store.fail(&job, "why".to_owned(), NOW, &ended));
+        assert_jobs_told(&store);
+        if at == At::Apply {
+            store.fail(&job, "why".to_owned(), NOW, &ended).unwrap();
+        }
+        assert_jobs_told(&store);
+        assert!(store.unfinished().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_commit_that_failed_leaves_no_event_and_no_number_is_given_twice() {
+    for at in ALL {
+        let store = TestStore::new();
+        let event = |name: &str| Owed::from(Event::new(NOW, EventType::Login, name));
+        store.tell(event("one")).unwrap();
+        strike(&store, at, || store.tell(event("two")));
+        store.tell(event("three")).unwrap();
+        let told: Vec<_> = store
+            .events_from(0, 9)
+            .unwrap()
+            .into_iter()
+            .map(|(at, one)| (at, one.event.description))
+            .collect();
+        let told: Vec<_> = told.iter().map(|(at, name)| (*at, &**name)).collect();
+        if at == At::Apply {
+            assert_eq!(told, [(0, "one"), (1, "three")]);
+        } else {
+            assert_eq!(told, [(0, "one"), (1, "two"), (2, "three")]);
+        }
+    }
+}
+
+#[test]
+fn a_fault_while_a_password_is_set_leaves_the_ticket_or_the_password() {
+    for at in ALL {
+        let store = TestStore::new();
+        store.import(&Import::insert(1, rows!["ann@acme.test"]));
+        let ticket = tickets::issue(&store, 1, tickets::ann(), true);
+        strike(&store, at, || store.redeem_ticket(ticket, &tickets::credential(NOW), Owed::nothing()));
+        let password = store.credential(&store.connection, tickets::ann()).unwrap();
+        let is_done = at != At::Apply;
+        assert_eq!(password.is_some(), is_done);
+        assert_eq!(store.ticket(ticket, NOW).unwrap().is_none(), is_done);
+        assert_eq!(store.by_email("ann@acme.test").unwrap().email_verified, is_done);
     }
 }
 

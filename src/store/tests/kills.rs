@@ -81,6 +81,7 @@ fn killed_at_random_moments_the_store_ends_as_if_undisturbed() {
         unheard += usize::from(promises.is_empty());
         let store = Store::open(options(directory.path())).unwrap();
         assert_eq!(store.check().unwrap(), Vec::<String>::new(), "seed {seed}");
+        assert_jobs_told(&store);
         for promise in &promises {
             workload::assert_kept(&store, &rounds, promise);
         }

@@ -16,6 +16,8 @@
 
 mod accepting;
 mod check;
+mod clients;
+mod deletion;
 mod duplicates;
 mod faults;
 mod kills;
@@ -24,6 +26,9 @@ mod open;
 mod power;
 mod readers;
 mod sizes;
+mod sweeping;
+mod telling;
+mod tickets;
 mod workload;
 
 use std::ops::Deref;
@@ -34,7 +39,7 @@ use super::directory::KeyHasher;
 use super::*;
 use crate::domain::{
     Code, Connection, ConnectionId, Email, Event, EventType, FailedRow, Fault, FileFault, IdSeries, Job,
-    JobId, Letter, Owed, Position, Stage, Summary, Ticket, User, Username,
+    JobId, Letter, Logged, Owed, Position, Stage, Summary, Ticket, User, Username,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -174,6 +179,43 @@ fn ended(job: &Job) -> Owed {
     Owed { events: vec![event], letters: vec![letter] }
 }
 
+/// The event of a job that was accepted.
+fn accepted(id: &JobId) -> Owed {
+    Event::new(NOW, EventType::ApiSuccess, "Accepted").with("job_id", id.as_str()).into()
+}
+
+/// Checks that every job is told of as [`accepted`] once, every ended one as [`ended`] once by an event
+/// and once by a letter, and that nothing else is.
+#[track_caller]
+fn assert_jobs_told(store: &Store) {
+    let jobs = |wanted: &dyn Fn(&Job) -> bool| {
+        let jobs = store.jobs(wanted, 0, usize::MAX, false).unwrap().jobs;
+        let mut ids: Vec<String> = jobs.iter().map(|job| job.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let events = |kind: EventType| {
+        let is_it = |logged: &Logged| logged.event.r#type == kind;
+        let events = store.events(&is_it, Order::OldestFirst, 0, usize::MAX, false).unwrap().events;
+        let id = |logged: &Logged| logged.event.details["job_id"].as_str().unwrap().to_owned();
+        let mut ids: Vec<String> = events.iter().map(id).collect();
+        ids.sort();
+        ids
+    };
+    let mut letters: Vec<String> =
+        store.letters().unwrap().into_iter().map(|posted| posted.letter.subject).collect();
+    letters.sort();
+    let has_ended = |job: &Job| job.progress().is_none();
+    assert_eq!(events(EventType::ApiSuccess), jobs(&|_| true), "accepted");
+    assert_eq!(events(EventType::ImportCompleted), jobs(&has_ended), "ended, as events");
+    assert_eq!(letters, jobs(&has_ended), "ended, as letters");
+}
+
+/// How many keys a family has.
+fn keys_of(store: &Store, family: u8) -> usize {
+    store.core().unwrap().database.tree().scan_prefix([family]).count()
+}
+
 /// All pages of a job's failed rows.
 fn failed_rows(store: &Store, import: &Import) -> Vec<FailedRow> {
     let Some(job) = store.job(&import.id()).unwrap() else {
@@ -298,7 +340,7 @@ impl Import {
     fn enqueue(&self, store: &Store, connection: &Connection) -> Result<Arc<Job>> {
         let mut upload = store.begin_upload(&self.id())?;
         upload.write(b"[]")?;
-        store.enqueue(self.new_job(connection), upload, Owed::nothing())
+        store.enqueue(self.new_job(connection), upload, accepted(&self.id()))
     }
 
     /// The job's next chunk, of at most this many rows.

@@ -18,13 +18,37 @@ struct Model {
 #[derive(Default)]
 struct Given {
     emails: HashMap<String, u64>,
-    names: HashMap<String, u64>,
+    names: HashMap<String, Name>,
     failed: Vec<(u64, Vec<(Code, Option<u64>)>)>,
     inserted: u64,
     updated: u64,
 }
 
+/// A user name that a row gave.
+struct Name {
+    row: u64,
+    /// Whether it is that of the row's user, and goes with it; else the user keeps another one.
+    is_own: bool,
+}
+
 impl Model {
+    /// Deletes the user with this address; gives back its id.
+    fn delete(&mut self, email: &str) -> Option<UserId> {
+        let user = self.users.remove(email)?;
+        for given in self.given.values_mut() {
+            given.emails.remove(email);
+            given.names.retain(|name, given| !given.is_own || user.username.as_ref() != Some(name));
+        }
+        Some(user.id)
+    }
+
+    fn update(&mut self, email: &str, change: UserChange) -> Option<UserId> {
+        let user = self.users.get_mut(email)?;
+        user.email_verified = change.email_verified.unwrap_or(user.email_verified);
+        user.blocked = change.blocked.unwrap_or(user.blocked);
+        Some(user.id)
+    }
+
     fn row(&mut self, import: &Import, index: u64) {
         let row = &import.rows[index as usize];
         let given = self.given.entry(import.number).or_default();
@@ -46,7 +70,7 @@ impl Model {
             let held = self.users.values().any(|user| user.username.as_ref() == Some(name));
             let known = self.users.contains_key(&email);
             let fault = match given.names.get(name) {
-                Some(first) => Some((Code::DuplicatedUser, Some(*first))),
+                Some(first) => Some((Code::DuplicatedUser, Some(first.row))),
                 None if held && !import.upsert => Some((Code::DuplicatedUser, None)),
                 None if held && !known => Some((Code::ConflictUsername, None)),
                 None => None,
@@ -62,7 +86,8 @@ impl Model {
         }
         given.emails.insert(email.clone(), index);
         if let Some(name) = &name {
-            given.names.insert(name.clone(), index);
+            let is_own = self.users.get(&email).is_none_or(|user| user.username.as_ref() == Some(name));
+            given.names.insert(name.clone(), Name { row: index, is_own });
         }
         if let Some(user) = self.users.get_mut(&email) {
             given.updated += 1;
@@ -122,6 +147,8 @@ enum Step {
     Restart,
     /// The process notes that it tries the job again.
     TryAgain(usize),
+    Delete(u64),
+    Update(u64, UserChange),
 }
 
 fn a_text(prefix: &'static str, upper: &'static str) -> impl Strategy<Value = String> {
@@ -168,8 +195,12 @@ fn some_steps() -> impl Strategy<Value = Vec<Step>> {
         10 => (0..5_usize, 1..12_usize).prop_map(|(job, rows)| Step::Chunk(job, rows)),
         1 => Just(Step::Restart),
         1 => (0..5_usize).prop_map(Step::TryAgain),
+        3 => (0..EMAILS).prop_map(Step::Delete),
+        3 => (0..EMAILS, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(
+            |(at, email_verified, blocked)| Step::Update(at, UserChange { email_verified, blocked })
+        ),
     ];
-    prop::collection::vec(step, 0..25)
+    prop::collection::vec(step, 0..35)
 }
 
 proptest! {
@@ -210,6 +241,19 @@ proptest! {
                         model.row(import, row.index);
                     }
                 }
+                Step::Delete(at) => {
+                    let id = model.delete(&format!("u{at}@acme.test"));
+                    let nobody = UserId::from_bytes([7; 12]);
+                    let deleted = store.delete_user(&store.connection.id, id.unwrap_or(nobody), Owed::nothing());
+                    prop_assert_eq!(deleted.unwrap(), id.is_some());
+                }
+                Step::Update(at, change) => {
+                    let id = model.update(&format!("u{at}@acme.test"), change);
+                    let id_or_nobody = id.unwrap_or(UserId::from_bytes([7; 12]));
+                    let updated =
+                        store.update_user(&store.connection.id, id_or_nobody, &change, NOW, Owed::nothing());
+                    prop_assert_eq!(updated.unwrap(), id.is_some());
+                }
                 Step::TryAgain(job) => {
                     let import = &imports[job % imports.len()];
                     let job = store.job(&import.id()).unwrap().unwrap();
@@ -218,6 +262,7 @@ proptest! {
             }
         }
         prop_assert!(store.unfinished().unwrap().is_empty());
+        assert_jobs_told(&store);
         model.assert_same(&store, &imports);
         store.restart();
         model.assert_same(&store, &imports);

@@ -394,6 +394,7 @@ fn after_a_power_cut_at_any_moment_all_that_was_promised_is_there() {
         let store = Store::open(options(directory.path()));
         let store = store.unwrap_or_else(|error| panic!("cut {cut} at line {line}: {error}"));
         assert_eq!(store.check().unwrap(), Vec::<String>::new());
+        assert_jobs_told(&store);
         let past = record.deeds.iter().filter(|deed| deed.end < line);
         for deed in past {
             if let What::Promise(promise) = &deed.what {

@@ -1,16 +1,20 @@
 //! Work that a process can be killed in: what comes next depends on nothing but what the store holds.
 
 use super::*;
+use crate::domain::Posted;
 
 /// Rows written in one commit.
 const CHUNK: usize = 150;
 
 /// Everything a store holds that somebody may ask for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Holdings {
     users: Vec<User>,
     jobs: Vec<(Ticket, Stage)>,
     failed: Vec<Vec<FailedRow>>,
+    /// What is told, in order.
+    events: Vec<Logged>,
+    letters: Vec<Posted>,
 }
 
 /// Two rounds of imports; those of one round are worked on together, chunk by chunk.
@@ -81,7 +85,14 @@ pub(super) fn holdings(store: &Store, rounds: &[Vec<Import>]) -> Holdings {
         .collect();
     jobs.reverse();
     let failed = rounds.iter().flatten().map(|import| failed_rows(store, import)).collect();
-    Holdings { users: connections.first().map_or_else(Vec::new, |first| scan(store, first)), jobs, failed }
+    assert_jobs_told(store);
+    Holdings {
+        users: connections.first().map_or_else(Vec::new, |first| scan(store, first)),
+        jobs,
+        failed,
+        events: store.events(&|_| true, Order::OldestFirst, 0, usize::MAX, false).unwrap().events,
+        letters: store.letters().unwrap(),
+    }
 }
 
 /// What an undisturbed run leaves.

@@ -1,0 +1,111 @@
+//! `GET /api/v2/outbox`, `POST …/{id}/retry`, `DELETE …/{id}`: letters that are not sent, or not yet.
+//!
+//! **Invariant:** nobody gets to read a letter's text here, as it may hold a link that is as good as a
+//! password.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::auth::{Granted, ReadOutbox, UpdateOutbox};
+use super::error::ApiError;
+use super::params::{Page, Params};
+use super::{State, json, now};
+use crate::domain::{Fate, Posted, Timestamp};
+use crate::store::Store;
+
+/// Letters that wait or were given up, newest first; `page`, `per_page` and `include_totals` as elsewhere.
+pub(super) async fn list(
+    _: Granted<ReadOutbox>,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let page = Page::of(&Params::of(&request)?)?;
+    let all = state.store(Store::letters).await?;
+    let chosen = all.iter().rev().skip(page.start).take(page.limit);
+    let letters: Vec<_> = chosen.map(LetterView::of).collect();
+    if !page.totals {
+        return json(StatusCode::OK, &letters);
+    }
+    let (start, limit, length, total) = (page.start, page.limit, letters.len(), all.len());
+    json(StatusCode::OK, &LetterPage { start, limit, length, total, letters })
+}
+
+/// Sends a letter as soon as it goes, given up or not.
+pub(super) async fn retry(
+    granted: Granted<UpdateOutbox>,
+    state: Data<State>,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let number = number(&id).ok_or(ApiError::NoSuchLetter)?;
+    let event = granted.caller.success(StatusCode::NO_CONTENT);
+    let found = state.store(move |store| store.try_letter_again(number, now(), event.into())).await?;
+    if found { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NoSuchLetter) }
+}
+
+/// Takes a letter out of the outbox unsent. It is no error if it is not there.
+pub(super) async fn delete(
+    granted: Granted<UpdateOutbox>,
+    state: Data<State>,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    if let Some(number) = number(&id) {
+        let event = granted.caller.success(StatusCode::NO_CONTENT);
+        state.store(move |store| store.drop_letter(number, event.into())).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The id of a letter is its number, as a text: clients that read numbers as floats keep it whole.
+fn number(id: &str) -> Option<u64> {
+    id.parse().ok().filter(|number: &u64| number.to_string() == id)
+}
+
+/// A letter, without its text.
+#[derive(Serialize)]
+struct LetterView<'a> {
+    id: String,
+    message_id: &'a str,
+    to: &'a str,
+    subject: &'a str,
+    written_at: Timestamp,
+    attempts: u32,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_answer: Option<&'a str>,
+}
+
+impl<'a> LetterView<'a> {
+    fn of(posted: &'a Posted) -> Self {
+        let (status, next_attempt_at, given_up_at) = match posted.fate {
+            Fate::Due(at) => ("waiting", Some(at), None),
+            Fate::GivenUp(at) => ("given_up", None, Some(at)),
+        };
+        Self {
+            id: posted.number.to_string(),
+            message_id: &posted.letter.message_id,
+            to: &posted.letter.to,
+            subject: &posted.letter.subject,
+            written_at: posted.letter.written_at,
+            attempts: posted.attempts,
+            status,
+            next_attempt_at,
+            given_up_at,
+            last_answer: posted.last_answer.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LetterPage<'a> {
+    start: usize,
+    limit: usize,
+    length: usize,
+    total: usize,
+    letters: Vec<LetterView<'a>>,
+}

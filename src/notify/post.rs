@@ -1,0 +1,333 @@
+//! The ways a letter can go: into a file, or to a mail server. Names lettre, with nobody else.
+//!
+//! **Invariants:** the same letter always makes the same bytes, `Message-ID` included. Without the privacy
+//! that the settings ask for nothing is sent, no password either.
+//!
+//! Deliberately absent: the outbox, and when to try again; `mailer` decides that by the [`Blame`].
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use thiserror::Error;
+
+use crate::domain::Letter;
+
+/// Longest answer of a mail server that is kept, in characters.
+const LONGEST_ANSWER: usize = 500;
+/// Longest name of a file, in bytes, without its extension.
+const LONGEST_NAME: usize = 200;
+/// No line of a quoted-printable text begins like this.
+const BOUNDARY: &str = "=_intake_letter";
+
+/// How letters are to be sent.
+pub struct PostSettings {
+    /// Who they are from: an address, or `Name <address>`.
+    pub from: String,
+    /// Which way they go.
+    pub way: Way,
+}
+
+/// Where letters go.
+pub enum Way {
+    /// Nowhere.
+    Off,
+    /// Into files in this folder.
+    File(PathBuf),
+    /// To a mail server.
+    Smtp(SmtpSettings),
+}
+
+/// A mail server.
+pub struct SmtpSettings {
+    /// Its name or address.
+    pub host: String,
+    /// Its port; the usual one if there is none.
+    pub port: Option<u16>,
+    /// How the connection is kept private.
+    pub security: Security,
+    /// User and password, if it asks for them.
+    pub login: Option<(String, String)>,
+    /// A file with certificates to trust besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// How long it may take for each answer.
+    pub timeout: Duration,
+}
+
+/// How a connection to a mail server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after a greeting, or nothing is sent.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
+impl Security {
+    const fn usual_port(self) -> u16 {
+        match self {
+            Self::Tls => 465,
+            Self::StartTls => 587,
+            Self::None => 25,
+        }
+    }
+}
+
+/// A setting with which no letter can be sent.
+#[derive(Debug, Error)]
+#[error("setting \"{setting}\": {why}")]
+pub struct PostFault {
+    setting: &'static str,
+    why: String,
+}
+
+/// Everything needed to send letters.
+pub struct Post {
+    from: Mailbox,
+    route: Route,
+}
+
+enum Route {
+    Off,
+    File(PathBuf),
+    Smtp(Box<MailServer>),
+}
+
+struct MailServer {
+    host: String,
+    port: u16,
+    security: Security,
+    login: Option<Credentials>,
+    tls: TlsParameters,
+    timeout: Duration,
+}
+
+impl Post {
+    /// Checks the settings; reads the file with certificates, but talks to no server yet.
+    pub fn new(settings: PostSettings) -> Result<Self, PostFault> {
+        let from = settings.from.parse().map_err(|_| PostFault {
+            setting: "mail.from",
+            why: format!("\"{}\" is neither an address nor \"Name <address>\"", settings.from),
+        })?;
+        let route = match settings.way {
+            Way::Off => Route::Off,
+            Way::File(folder) => Route::File(folder),
+            Way::Smtp(server) => Route::Smtp(Box::new(MailServer::new(server)?)),
+        };
+        Ok(Self { from, route })
+    }
+
+    /// Whether letters are sent at all.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self.route, Route::Off)
+    }
+
+    /// A round of sending, over one connection as long as it holds.
+    pub(super) fn round(&self) -> Round<'_> {
+        Round { post: self, connection: None }
+    }
+
+    fn message(&self, letter: &Letter) -> Result<Message, Failure> {
+        let refuse = |why: String| Failure::new(Blame::Refused, None, &why);
+        let to: Mailbox = letter.to.parse().map_err(|_| refuse("the address is not one".to_owned()))?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(&letter.subject)
+            .date(UNIX_EPOCH + Duration::from_millis(letter.written_at.millis()))
+            .message_id(Some(format!("<{}>", letter.message_id)))
+            .raw_header(by_machine());
+        let parts = MultiPart::builder().kind(MultiPartKind::Alternative).boundary(BOUNDARY);
+        let parts = parts.singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?);
+        let parts = match letter.html.as_str() {
+            "" => parts,
+            html => parts.singlepart(part(ContentType::TEXT_HTML, html)?),
+        };
+        message.multipart(parts).map_err(|error| refuse(error.to_string()))
+    }
+}
+
+/// Keeps programs that answer mails by themselves from doing so.
+fn by_machine() -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned())
+}
+
+fn part(kind: ContentType, text: &str) -> Result<SinglePart, Failure> {
+    let body = Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable);
+    let body = body.map_err(|_| Failure::new(Blame::Refused, None, "the text cannot be encoded"))?;
+    Ok(SinglePart::builder().header(kind).body(body))
+}
+
+/// Whose fault it is that a letter was not sent, and so what is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// This letter will never be taken.
+    Refused,
+    /// This letter is not taken now; others may be.
+    Deferred,
+    /// The server fell silent over this letter; with others it may go better, or not.
+    Silent,
+    /// There is no server, so no letter can be sent.
+    Unreachable,
+    /// There is a server, and it takes nothing from us.
+    Unwilling,
+}
+
+/// Why a letter was not sent.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) blame: Blame,
+    /// What the server said, or was done instead: for owners' eyes, as it may name people.
+    pub(super) answer: String,
+    /// The number it said it with.
+    pub(super) status: Option<u16>,
+}
+
+impl Failure {
+    fn new(blame: Blame, status: Option<u16>, answer: &str) -> Self {
+        let plain = answer.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self { blame, answer: plain.take(LONGEST_ANSWER).collect(), status }
+    }
+
+    /// A failure before any letter was in hand.
+    fn on_the_way(error: &SmtpError) -> Self {
+        let status = error.status().map(u16::from);
+        let answered = status.is_some() || error.is_client() || error.is_tls();
+        Self::new(if answered { Blame::Unwilling } else { Blame::Unreachable }, status, &error.to_string())
+    }
+
+    /// A failure over a letter.
+    fn over_a_letter(error: &SmtpError) -> Self {
+        let status = error.status().map(u16::from);
+        let blame = match status {
+            // It closes down, or wants to know who we are: no letter is to blame for that.
+            Some(421 | 530..=538) => Blame::Unwilling,
+            Some(400..500) => Blame::Deferred,
+            Some(_) => Blame::Refused,
+            None if error.is_client() => Blame::Refused,
+            None => Blame::Silent,
+        };
+        Self::new(blame, status, &error.to_string())
+    }
+}
+
+/// One round of sending.
+pub(super) struct Round<'a> {
+    post: &'a Post,
+    connection: Option<SmtpConnection>,
+}
+
+impl Round<'_> {
+    /// Sends a letter. When this returns `Ok`, somebody else has it safely.
+    pub(super) fn send(&mut self, letter: &Letter) -> Result<(), Failure> {
+        let message = self.post.message(letter)?;
+        match &self.post.route {
+            Route::Off => Err(Failure::new(Blame::Unwilling, None, "mail.transport is off")),
+            Route::File(folder) => write(folder, &file_name(&letter.message_id), &message.formatted())
+                .map_err(|error| {
+                    Failure::new(Blame::Unreachable, None, &format!("{}: {error}", folder.display()))
+                }),
+            Route::Smtp(server) => self.hand_over(server, message.envelope(), &message.formatted()),
+        }
+    }
+
+    fn hand_over(&mut self, server: &MailServer, envelope: &Envelope, letter: &[u8]) -> Result<(), Failure> {
+        // Many servers end a connection after some letters.
+        let held = self.connection.take().and_then(|mut held| held.test_connected().then_some(held));
+        let mut connection = match held {
+            Some(connection) => connection,
+            None => server.connect()?,
+        };
+        connection.send(envelope, letter).map_err(|error| Failure::over_a_letter(&error))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            // All letters are delivered; how the goodbye goes does not matter.
+            let _ = connection.quit();
+        }
+    }
+}
+
+impl MailServer {
+    fn new(settings: SmtpSettings) -> Result<Self, PostFault> {
+        let SmtpSettings { host, port, security, login, ca_file, timeout } = settings;
+        let mut tls = TlsParameters::builder(host.clone());
+        if let Some(path) = &ca_file {
+            tls = tls.add_root_certificate(certificates(path)?);
+        }
+        let tls = tls.build_rustls().map_err(|error| PostFault {
+            setting: if ca_file.is_some() { "mail.smtp_ca_file" } else { "mail.smtp_host" },
+            why: error.to_string(),
+        })?;
+        let port = port.unwrap_or(security.usual_port());
+        let login = login.map(|(user, password)| Credentials::new(user, password));
+        Ok(Self { host, port, security, login, tls, timeout })
+    }
+
+    /// Connects and says who we are.
+    fn connect(&self) -> Result<SmtpConnection, Failure> {
+        let on_the_way = |error: SmtpError| Failure::on_the_way(&error);
+        let hello = ClientId::default();
+        let wrapped = (self.security == Security::Tls).then_some(&self.tls);
+        let server = (self.host.as_str(), self.port);
+        let connected = SmtpConnection::connect(server, Some(self.timeout), &hello, wrapped, None);
+        let mut connection = connected.map_err(on_the_way)?;
+        if self.security == Security::StartTls {
+            if !connection.can_starttls() {
+                let why = "the mail server offers no STARTTLS, and mail.smtp_security asks for it";
+                return Err(Failure::new(Blame::Unwilling, None, why));
+            }
+            connection.starttls(&self.tls, &hello).map_err(on_the_way)?;
+        }
+        if let Some(login) = &self.login {
+            connection.auth(DEFAULT_MECHANISMS, login).map_err(on_the_way)?;
+        }
+        Ok(connection)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Certificate, PostFault> {
+    let fault =
+        |why: String| PostFault { setting: "mail.smtp_ca_file", why: format!("{}: {why}", path.display()) };
+    let pem = fs::read(path).map_err(|error| fault(error.to_string()))?;
+    let begins = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(begins.len()).any(|part| part == begins) {
+        return Err(fault("it holds no certificate (PEM)".to_owned()));
+    }
+    Certificate::from_pem(&pem).map_err(|error| fault(error.to_string()))
+}
+
+/// The name of a letter's file: the same for the same letter, whatever its id is made of.
+fn file_name(message_id: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._@-".contains(c) { c } else { '_' };
+    let name: String = message_id.chars().take(LONGEST_NAME).map(safe).collect();
+    format!("{}.eml", name.trim_start_matches('.'))
+}
+
+/// Writes a file that is there as a whole or not at all, also after a power cut.
+fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let unfinished = folder.join(format!(".{name}.part"));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,163 @@
+//! Leave to set a password: once, by the newest ticket, in time.
+
+use super::*;
+use crate::domain::{Credential, ResetTicket, UserId};
+
+/// A minute after [`NOW`].
+const EXPIRY: Timestamp = Timestamp::from_millis(NOW.millis() + 60_000);
+
+/// The user of the first row of the first import.
+pub(super) fn ann() -> UserId {
+    Import::insert(1, Vec::new()).ids().id(0)
+}
+
+pub(super) fn credential(changed_at: Timestamp) -> Credential {
+    Credential { hash: "$argon2id$…".to_owned(), changed_at }
+}
+
+/// Writes down a ticket that is good for a minute.
+pub(super) fn issue(store: &TestStore, number: u8, user: UserId, proves_email: bool) -> TicketHash {
+    let ticket = ResetTicket {
+        user,
+        connection: store.connection.id.clone(),
+        created_at: NOW,
+        expires_at: EXPIRY,
+        proves_email,
+        result_url: None,
+        include_email_in_redirect: false,
+        client_id: None,
+    };
+    assert!(store.issue_ticket([number; 32], &ticket, Owed::nothing()).unwrap());
+    [number; 32]
+}
+
+fn store_with_ann() -> TestStore {
+    let store = TestStore::new();
+    store.import(&Import::insert(1, rows!["ann@acme.test", "bob@acme.test"]));
+    store
+}
+
+fn redeem(store: &TestStore, hash: TicketHash, at: Timestamp) -> bool {
+    store.redeem_ticket(hash, &credential(at), Owed::nothing()).unwrap()
+}
+
+fn password(store: &TestStore) -> Option<Credential> {
+    store.credential(&store.connection, ann()).unwrap()
+}
+
+#[test]
+fn only_the_newest_ticket_of_a_user_is_good_and_only_once() {
+    let mut store = store_with_ann();
+    let bob = issue(&store, 9, Import::insert(1, Vec::new()).ids().id(1), true);
+    let (old, new) = (issue(&store, 1, ann(), true), issue(&store, 2, ann(), true));
+    store.restart();
+    assert_eq!(store.ticket(old, NOW).unwrap(), None);
+    assert!(!redeem(&store, old, NOW));
+    assert_eq!(password(&store), None);
+    assert_eq!(store.newest_ticket(&store.connection, ann()).unwrap(), store.ticket(new, NOW).unwrap());
+    assert!(redeem(&store, new, NOW));
+    assert_eq!(password(&store), Some(credential(NOW)));
+    assert!(!redeem(&store, new, NOW), "twice");
+    assert_eq!(store.newest_ticket(&store.connection, ann()).unwrap(), None);
+    assert!(redeem(&store, bob, NOW), "another user's ticket stays good");
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (0, 0));
+}
+
+#[test]
+fn of_all_who_use_a_ticket_at_the_same_time_one_succeeds() {
+    let store = store_with_ann();
+    for round in 0..10 {
+        let ticket = issue(&store, round, ann(), true);
+        let ready = std::sync::Barrier::new(6);
+        let redeem_one = |at: u64| {
+            let (store, ready) = (&store, &ready);
+            move || {
+                ready.wait();
+                let owed = Event::new(NOW, EventType::PasswordChanged, at.to_string()).into();
+                let credential = credential(Timestamp::from_millis(NOW.millis() + at));
+                store.redeem_ticket(ticket, &credential, owed).unwrap().then_some(at)
+            }
+        };
+        let winners: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6).map(|at| scope.spawn(redeem_one(at))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        assert_eq!(password(&store).unwrap().changed_at.millis(), NOW.millis() + winners[0]);
+        let told = store.events(
+            &|logged| logged.event.r#type == EventType::PasswordChanged,
+            Order::NewestFirst,
+            0,
+            9,
+            true,
+        );
+        assert_eq!(told.unwrap().total, Some(usize::from(round) + 1), "those who lose tell nothing");
+    }
+}
+
+#[test]
+fn of_tickets_issued_at_the_same_time_one_is_left() {
+    let store = store_with_ann();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let store = &store;
+            scope.spawn(move || issue(store, number, ann(), true));
+        }
+    });
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (1, 1));
+    let good = (0..8).filter(|number| store.ticket([*number; 32], NOW).unwrap().is_some());
+    assert_eq!(good.count(), 1);
+}
+
+#[test]
+fn a_ticket_is_good_until_the_moment_it_expires() {
+    let store = store_with_ann();
+    let ticket = issue(&store, 1, ann(), true);
+    let last = Timestamp::from_millis(EXPIRY.millis() - 1);
+    assert!(store.ticket(ticket, last).unwrap().is_some());
+    assert!(store.ticket(ticket, EXPIRY).unwrap().is_none());
+    assert!(!redeem(&store, ticket, EXPIRY));
+    assert!(store.newest_ticket(&store.connection, ann()).unwrap().is_some(), "that there was one is known");
+    assert!(redeem(&store, ticket, last));
+}
+
+#[test]
+fn an_address_counts_as_verified_when_its_ticket_proves_it() {
+    for proves_email in [true, false] {
+        let store = store_with_ann();
+        let ticket = issue(&store, 1, ann(), proves_email);
+        assert!(redeem(&store, ticket, EXPIRY.before(Duration::from_secs(1))));
+        let user = store.by_email("ann@acme.test").unwrap();
+        assert_eq!(user.email_verified, proves_email);
+        assert_eq!(user.updated_at, EXPIRY.before(Duration::from_secs(1)));
+    }
+}
+
+#[test]
+fn a_password_outlives_imports_and_goes_with_its_user() {
+    let mut store = store_with_ann();
+    assert!(redeem(&store, issue(&store, 1, ann(), true), NOW));
+    let large = Row::from("ann@acme.test").app(&Dice(1).noise(60 << 10));
+    assert_eq!(counts(&store.import(&Import::upsert(2, vec![large]))), [0, 1, 0]);
+    store.restart();
+    assert_eq!(password(&store), Some(credential(NOW)));
+    let ticket = issue(&store, 2, ann(), true);
+    assert!(store.delete_user(&store.connection.id, ann(), Owed::nothing()).unwrap());
+    assert_eq!(password(&store), None);
+    assert!(!redeem(&store, ticket, NOW), "the ticket of a user who is gone");
+    assert_eq!([b'p', b'r', b'n'].map(|family| keys_of(&store, family)), [0; 3]);
+    store.import(&Import::insert(3, rows!["ann@acme.test"]));
+    let again = store.by_email("ann@acme.test").unwrap();
+    assert_eq!(store.credential(&store.connection, again.id).unwrap(), None, "a new user has no password");
+}
+
+#[test]
+fn nothing_is_issued_for_a_connection_that_is_gone() {
+    let store = store_with_ann();
+    let ticket = issue(&store, 1, ann(), true);
+    let kept = store.ticket(ticket, NOW).unwrap().unwrap();
+    store.delete_connection(&store.connection.id, Owed::nothing()).unwrap();
+    assert_eq!(store.ticket(ticket, NOW).unwrap(), None);
+    assert!(!redeem(&store, ticket, NOW));
+    assert!(!store.issue_ticket([2; 32], &kept, Owed::nothing()).unwrap());
+}

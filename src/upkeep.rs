@@ -1,0 +1,161 @@
+//! Upkeep: one thread that removes what is old, and what deletions have left, while all else goes on.
+//!
+//! Every so often it looks for all of that; when the store's bell rings, for what a deletion left only.
+//! It goes in small steps with pauses between them, so that nobody waits long for the writer.
+//!
+//! Deliberately absent: how things are removed, which the store knows, and any memory of what was done. A
+//! step that failed or was cut short is simply taken again.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use crate::domain::Timestamp;
+use crate::store::{Ages, Store, StoreError};
+
+/// Pause between two steps.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Pause after a step that failed, before it is taken again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Jobs with their failed rows, after their end.
+    pub jobs: Duration,
+    /// Events of the tenant log.
+    pub logs: Duration,
+    /// Events that a log stream still has to send.
+    pub unsent_logs: Duration,
+    /// Letters that were given up.
+    pub letters: Duration,
+    /// How often it is looked what is old.
+    pub check_every: Duration,
+}
+
+impl Keep {
+    fn ages(&self, now: Timestamp) -> Ages {
+        Ages {
+            jobs: now.before(self.jobs),
+            events: now.before(self.logs),
+            unsent_events: now.before(self.unsent_logs),
+            letters: now.before(self.letters),
+            now,
+        }
+    }
+}
+
+/// The thread that removes things.
+pub struct Upkeep {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    store: Arc<Store>,
+    keep: Keep,
+    stopping: AtomicBool,
+    /// What went wrong last, and was logged.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Upkeep {
+    /// Starts the thread; it looks for what is old at once.
+    pub fn start(store: Arc<Store>, keep: Keep) -> io::Result<Self> {
+        let trouble = Mutex::default();
+        let shared = Arc::new(Shared { store, keep, stopping: AtomicBool::new(false), trouble });
+        let at_work = shared.clone();
+        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(move || at_work.work())?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the thread after the step in hand; returns when it has ended.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.store.bell().ring();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the upkeep thread ended by a panic");
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Upkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upkeep").field("keep", &self.shared.keep).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut due = Instant::now();
+        loop {
+            let heard = self.store.bell().rings();
+            let in_time = Instant::now() < due;
+            let done = if in_time {
+                self.in_steps(|| self.store.sweep_garbage())
+            } else {
+                self.in_steps(|| self.store.sweep(&self.keep.ages(SystemTime::now().into())))
+            };
+            match (done, in_time) {
+                (true, true) => {}
+                (true, false) => due = Instant::now() + self.keep.check_every,
+                (false, _) => due = Instant::now() + self.keep.check_every.min(RETRY),
+            }
+            if self.is_stopping() {
+                return;
+            }
+            self.store.bell().wait(heard, due.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Takes steps until there is nothing more to do; `false` if one failed.
+    fn in_steps(&self, step: impl Fn() -> Result<bool, StoreError>) -> bool {
+        while !self.is_stopping() {
+            let outcome = catch_unwind(AssertUnwindSafe(&step));
+            let trouble = match outcome {
+                Ok(Ok(more)) => {
+                    *self.trouble.lock() = None;
+                    if !more {
+                        return true;
+                    }
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                // Somebody mends it already.
+                Ok(Err(StoreError::Unavailable)) => return false,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            self.note(trouble);
+            return false;
+        }
+        true
+    }
+
+    /// Logs what went wrong, once as long as it goes on.
+    fn note(&self, trouble: String) {
+        let mut last = self.trouble.lock();
+        if last.as_ref() != Some(&trouble) {
+            tracing::error!("what is old could not be removed, trying again: {trouble}");
+            *last = Some(trouble);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
