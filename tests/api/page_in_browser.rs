@@ -343,6 +343,7 @@ fn people_sign_in_with_a_token_and_out_again() {
     choose(&browser, &Path::new(DATA).join("mixed.json"));
     browser.until_text("#start", "your token lacks the scope read:connections");
     assert_eq!(browser.script("return document.getElementById('start-button').disabled"), true);
+    assert_eq!(browser.text("#start-fault"), "");
     browser.shoot("scope-missing");
     // What the server no longer takes brings the sign-in back, wherever it is met.
     browser.script(&format!(
