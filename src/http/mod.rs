@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
-//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
+//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -50,6 +50,7 @@ mod users;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
@@ -75,17 +76,17 @@ pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
 
 /// What handlers share.
 pub struct State {
-    store: Arc<Store>,
-    engine: Arc<Engine>,
-    tokens: Tokens,
-    max_file_size: u64,
-    public_url: String,
+    parts: Parts,
     hostname: String,
-    trusted_proxies: Vec<IpAddr>,
-    page_code: Mutex<Option<OneTimeCode>>,
-    tenant: String,
     wrong_secrets: oauth::WrongSecrets,
-    streams: Arc<Streams>,
+    page_code: Mutex<Option<OneTimeCode>>,
+}
+
+impl Deref for State {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What the API needs.
@@ -102,8 +103,6 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
-    /// What the one-time link to the status page is good for, if one was made.
-    pub page_code: Option<OneTimeCode>,
     /// Name of this installation.
     pub tenant: String,
     /// Who sends events.
@@ -111,26 +110,12 @@ pub struct Parts {
 }
 
 impl State {
-    /// Everything handlers need.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, .. } = parts;
-        let Parts { trusted_proxies, tenant, streams, page_code, .. } = parts;
-        let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
-        let hostname = hostname.unwrap_or_default().to_owned();
-        let wrong_secrets = oauth::WrongSecrets::default();
-        Self {
-            store,
-            engine,
-            tokens,
-            max_file_size,
-            public_url,
-            hostname,
-            trusted_proxies,
-            tenant,
-            wrong_secrets,
-            streams,
-            page_code: Mutex::new(page_code),
-        }
+    /// Everything handlers need; with `page_code` somebody may sign in to the status page once.
+    pub fn new(parts: Parts, page_code: Option<OneTimeCode>) -> Self {
+        let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+        let hostname = host.unwrap_or_default().to_owned();
+        let page_code = Mutex::new(page_code);
+        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
