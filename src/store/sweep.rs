@@ -72,7 +72,9 @@ impl Store {
         }
         core.commit_with_others(change)?;
         // Its end has removed the file, unless a fault came between.
-        jobs.iter().for_each(|job| self.spool.remove(&job.id));
+        for job in &jobs {
+            self.spool.remove(&job.id);
+        }
         Ok(jobs.len() == STEP)
     }
 }
@@ -230,7 +232,9 @@ fn sweep_garbage(core: &Core) -> Result<bool> {
         let keys = tree.range(first..=last).keys().take(left).collect::<sled::Result<Vec<_>>>()?;
         let is_all = keys.len() < left;
         left -= keys.len();
-        keys.into_iter().for_each(|key| change.remove(key.to_vec()));
+        for key in keys {
+            change.remove(key.to_vec());
+        }
         if is_all {
             change.remove(marker.to_vec());
             left -= 1;
