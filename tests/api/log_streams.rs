@@ -3,19 +3,15 @@
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use intake::domain::Timestamp;
-use intake::store::{Ages, Options, Store};
+use intake::store::Ages;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::helpers::{Answer, Form, Server, until};
-use crate::receiver::{EAGER, Receiver, SECRET, ids, items, once};
+use crate::helpers::{Answer, Form, Server, open_store, until};
+use crate::receiver::{EAGER, Receiver, SECRET, items, once};
 
 const STREAMS: &str = "/api/v2/log-streams";
 
@@ -75,21 +71,9 @@ fn fail(server: &Server, count: usize) {
     }
 }
 
-/// The store of a directory that no server has open.
-fn open(directory: &Path) -> Store {
-    let options = Options {
-        path: directory.to_owned(),
-        cache_bytes: 64 << 20,
-        min_free_disk: 0,
-        max_active_jobs: None,
-        open_timeout: Duration::from_mins(1),
-    };
-    Store::open(options).unwrap()
-}
-
 /// All events of a type in the log of a directory that no server has open.
 fn logged(directory: &Path, code: &str) -> Vec<String> {
-    let events = open(directory).events_from(0, usize::MAX).unwrap();
+    let events = open_store(directory).events_from(0, usize::MAX).unwrap();
     let wanted = events.into_iter().filter(|(_, logged)| logged.event.r#type.code() == code);
     wanted.map(|(_, logged)| logged.log_id).collect()
 }
@@ -655,7 +639,7 @@ fn events_that_went_by_age_before_they_could_be_sent_are_counted_as_lost() {
     patch(&server, &made, json!({ "status": "paused" }));
     fail(&server, 5);
     drop(server);
-    let store = open(directory.path());
+    let store = open_store(directory.path());
     let later = Timestamp::from_millis(u64::MAX);
     let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, now: later };
     while store.sweep(&old).unwrap() {}
