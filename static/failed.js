@@ -5,7 +5,7 @@ import { announce, inOrder, make, setHidden, setText, showNotice, table, tableRo
 import { rows, whole } from "./format.js";
 
 const TAKE = 25;
-const HEADS = ["Line", "E-mail", "Property", "What is wrong"];
+const HEADS = ["Line", "E-mail", "Property", "Message"];
 
 /** Fills `section`; `update(job)` brings it up to date. */
 export function failedRows(section, id) {

@@ -10,13 +10,16 @@ const UPLOAD = "/api/v2/jobs/users-imports";
 /** Fills `section`; `onStarted(job)` is told of an import that was accepted. */
 export function startPanel(section, onStarted) {
   const parts = build(section);
-  const state = { file: null, isGood: false, looking: null, sending: null, maxFileSize: null };
+  const state = { file: null, isGood: false, looking: null, sending: null, maxFileSize: Infinity };
 
   const refresh = () => {
     const connection = parts.connection.value;
     setText(parts.connectionId, connection || "–");
     setText(parts.command, curlCommand(parts, state.file));
-    parts.start.disabled = !state.isGood || !connection || state.sending !== null;
+    // How much the server takes may be known only after the file was looked at.
+    const isTooLarge = state.isGood && state.file.size > state.maxFileSize;
+    if (isTooLarge) showNotice(parts.fault, tooLarge(state.file, state.maxFileSize));
+    parts.start.disabled = !state.isGood || isTooLarge || !connection || state.sending !== null;
   };
   const choose = (file) => {
     if (!file || state.sending) return;
@@ -58,7 +61,10 @@ export function startPanel(section, onStarted) {
   return {
     clear,
     load: async (signal) => {
-      const { connections, maxFileSize } = await fetchConnections(signal);
+      const { connections, maxFileSize } = await fetchConnections(signal).catch((refusal) => {
+        if (refusal.scopes) showNotice(parts.noConnection, needsConnections(refusal.scopes));
+        throw refusal;
+      });
       state.maxFileSize = maxFileSize;
       offer(parts, connections);
       setText(parts.dropHint, `A JSON array of users, up to ${size(maxFileSize)}`);
@@ -75,6 +81,9 @@ async function fetchConnections(signal) {
     maxFileSize: Number(response.headers.get("x-intake-max-file-size")) || Infinity,
   };
 }
+
+const needsConnections = (scopes) =>
+  `An import from here needs to know the connections, and your token lacks the scope ${scopes.join(" or ")}.`;
 
 /** Only databases that are enabled for somebody take imports. */
 export const takesImports = (connection) =>
@@ -96,23 +105,18 @@ function offer(parts, connections) {
 /** Looks through the chosen file and says what it found. */
 async function look(parts, state, signal) {
   const { file } = state;
-  const isTooLarge = file.size > state.maxFileSize;
   setText(parts.fileName, file.name);
   setText(parts.fileSize, size(file.size));
   setText(parts.fileRows, "counting rows…");
   parts.firstRows.replaceChildren();
   setHidden(parts.firstRowsPart, true);
-  const tell = (scanner) => {
-    setText(parts.fileRows, rows(scanner.rows));
-    showFirstRows(parts, scanner);
-  };
   try {
     const scanner = await inspect(file, signal, (done, { rows: count }) => {
       if (done < file.size) setText(parts.fileRows, `${whole(count)} rows in the first ${size(done)}…`);
     });
-    tell(scanner);
-    state.isGood = !isTooLarge;
-    showNotice(parts.fault, isTooLarge ? tooLarge(file, state.maxFileSize) : null);
+    setText(parts.fileRows, rows(scanner.rows));
+    showFirstRows(parts, scanner);
+    state.isGood = true;
     announce(`${file.name}: ${rows(scanner.rows)}, ${size(file.size)}`);
   } catch (fault) {
     if (signal.aborted) return;

@@ -19,6 +19,7 @@ use crate::config::{PublicUrl, Settings};
 use crate::domain::{Connection, Job, Scope, Timestamp};
 use crate::http::{self, OneTimeCode};
 use crate::jobs::Engine;
+use crate::login::Logins;
 use crate::notify;
 use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
@@ -125,6 +126,7 @@ impl App {
         };
         let store = Arc::new(store);
         let desk = options::desk(settings, &address);
+        let logins = Logins::new(store.clone(), options::logins(settings), desk.clone());
         let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         let mailer = Mailer::start(&store, post, options::patience(settings))?;
@@ -134,6 +136,7 @@ impl App {
             store,
             engine: Arc::new(engine),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
+            logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
             public_url: address.public_url.clone(),

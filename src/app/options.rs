@@ -3,6 +3,7 @@
 use super::Address;
 use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
 use crate::import::Limits;
+use crate::login;
 use crate::notify::letters::Desk;
 use crate::notify::mailer::Patience;
 use crate::notify::post::{PostSettings, Security, SmtpSettings, Way};
@@ -26,6 +27,20 @@ pub(super) fn desk(settings: &Settings, address: &Address) -> Desk {
         public_url: address.public_url.clone(),
         owners: settings.tenant.owners.iter().map(|owner| owner.0.as_str().to_owned()).collect(),
         writes: settings.mail.transport != MailTransport::Off,
+    }
+}
+
+/// How users sign in.
+pub(super) fn logins(settings: &Settings) -> login::Rules {
+    let login = &settings.login;
+    login::Rules {
+        default_connection: login.default_connection.clone(),
+        explain_password_change: login.explain_password_change,
+        max_failures: login.max_failures.get(),
+        max_address_failures: login.max_address_failures.get(),
+        block_for: login.block_for,
+        reset_mail_pause: login.reset_mail_pause,
+        reset_link_lifetime: login.reset_link_lifetime,
     }
 }
 

@@ -235,6 +235,8 @@ pub(super) struct UserView<'a> {
     user_id: String,
     name: &'a str,
     nickname: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     app_metadata: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -268,6 +270,7 @@ impl<'a> UserView<'a> {
             user_id: user.id.to_string(),
             name: &user.email,
             nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
+            blocked: user.blocked,
             app_metadata: raw(user.app_metadata.as_deref())?,
             user_metadata: raw(user.user_metadata.as_deref())?,
         })

@@ -38,8 +38,10 @@ fn users(server: &Server, email: &str) -> usize {
 fn a_deleted_connection_is_accepted_then_nothing_then_not_there() {
     let server = Server::ephemeral();
     let id = made(&server, "db");
+    assert_eq!(import(&server, &id, &rows(10))["summary"]["inserted"], 10);
+    assert_eq!(users(&server, "user9@x.test"), 1);
     let answer = delete(&server, &id);
-    assert_eq!(answer.status, 202);
+    assert_eq!((answer.status, users(&server, "user9@x.test")), (202, 0));
     let body = answer.json();
     assert_eq!(body.as_object().unwrap().len(), 1);
     let at = body["deleted_at"].as_str().unwrap();

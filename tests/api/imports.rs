@@ -353,7 +353,8 @@ fn who_sends_everything_first_still_learns_why_it_was_refused() {
     for (method, path, status) in [
         ("POST", "/api/v2/nothing", 404),
         ("PUT", "/api/v2/jobs/users-imports", 405),
-        ("POST", "/api/v2/connections", 405),
+        ("PUT", "/api/v2/connections", 405),
+        ("POST", "/api/v2/connections", 401),
         ("POST", "/oauth/token", 413),
     ] {
         let answer = server.request(method, path, &[], large.bytes());

@@ -1,13 +1,16 @@
 //! The status page in a real browser: what people do with it, and what they see.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, ENTER, SPACE};
-use crate::helpers::Server;
+use crate::helpers::{PATIENCE, Server};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 /// Every name here would do harm if it were taken for markup, or for a part of a command.
@@ -37,15 +40,16 @@ fn open_job(browser: &Browser, server: &Server) -> Value {
     server.wait(&id)
 }
 
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn assert_quiet(browser: &Browser) {
-    // Not every server has what the panels at the side show.
-    let absent = |line: &String| {
-        let panels = ["/api/v2/outbox", "/api/v2/log-streams", "/api/v2/logs?"];
-        panels.iter().any(|path| line.contains(path)) && line.contains("404")
-    };
-    let mut console = browser.console();
-    console.retain(|line| !absent(line));
-    assert_eq!(console, Vec::<String>::new());
+    assert_eq!(browser.console(), Vec::<String>::new());
 }
 
 fn assert_no_other_origin(browser: &Browser, server: &Server) {
@@ -256,6 +260,59 @@ fn a_file_that_cannot_be_imported_says_where_and_why_before_it_is_sent_or_after(
 }
 
 #[test]
+fn mail_and_events_that_wait_are_seen_with_the_reason_and_mail_can_be_tried_again() {
+    let Some(browser) = Browser::start() else { return };
+    // Nobody listens at this port any more.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::ephemeral_with(&[
+        ("INTAKE_TENANT_OWNERS", "ann@acme.test"),
+        ("INTAKE_MAIL_TRANSPORT", "smtp"),
+        ("INTAKE_MAIL_SMTP_HOST", "127.0.0.1"),
+        ("INTAKE_MAIL_SMTP_PORT", &port.to_string()),
+        ("INTAKE_MAIL_SMTP_SECURITY", "none"),
+        ("INTAKE_MAIL_RETRY_FIRST", "1h"),
+        ("INTAKE_WEBHOOKS_ALLOW_PRIVATE_TARGETS", "true"),
+    ]);
+    let sink = json!({
+        "httpEndpoint": format!("http://127.0.0.1:{port}/"), "httpContentType": "application/json",
+        "httpContentFormat": "JSONLINES",
+    });
+    let stream = json!({ "type": "http", "name": "<b>Results</b>", "sink": sink }).to_string();
+    let bearer = format!("Bearer {}", server.token);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let made = server.request("POST", "/api/v2/log-streams", &headers, stream.as_bytes());
+    assert!(made.status < 300, "{made:?}");
+    let job = server.import(include_str!("../data/mixed.json"), false);
+    let attempts = || server.get("/api/v2/outbox").json()[0]["attempts"].as_u64().unwrap_or(0);
+    wait_until("the letter was tried", || attempts() == 1);
+    let failing = || server.get("/api/v2/log-streams").json()[0]["delivery"]["failing_since"].is_string();
+    wait_until("the stream has failed", failing);
+
+    sign_in(&browser, &server);
+    browser.until_text("#outbox", "Waiting");
+    let letter = server.get("/api/v2/outbox").json()[0].clone();
+    let shown = browser.text("#outbox");
+    for part in ["to", "subject", "last_answer"] {
+        let part = letter[part].as_str().unwrap();
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.contains("1 try, next"), "{shown}");
+    browser.until_text("#streams", "Failing");
+    assert!(browser.text("#streams").contains("<b>Results</b>"));
+    let id = job["id"].as_str().unwrap();
+    browser.until(&format!("document.querySelector('#logs a[href=\"#/jobs/{id}\"]')"));
+    assert!(browser.text("#logs").contains("sui"));
+    browser.shoot("mail-and-streams");
+    assert_no_markup_from_data(&browser);
+    browser.click("#outbox button");
+    browser.until_text("#outbox", "It is tried again");
+    wait_until("the letter was tried again", || attempts() == 2);
+    browser.click("#logs a");
+    browser.until_text("#job h1", id);
+    assert_quiet(&browser);
+}
+
+#[test]
 fn people_sign_in_with_a_token_and_out_again() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::ephemeral();
@@ -283,6 +340,10 @@ fn people_sign_in_with_a_token_and_out_again() {
     browser.open(&server.url);
     paste_token(&browser, &server.token_for("read:users"));
     browser.until_text("#connections", "it lacks the scope read:connections");
+    choose(&browser, &Path::new(DATA).join("mixed.json"));
+    browser.until_text("#start", "your token lacks the scope read:connections");
+    assert_eq!(browser.script("return document.getElementById('start-button').disabled"), true);
+    assert_eq!(browser.text("#start-fault"), "");
     browser.shoot("scope-missing");
     // What the server no longer takes brings the sign-in back, wherever it is met.
     browser.script(&format!(
