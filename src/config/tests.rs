@@ -172,6 +172,7 @@ fn a_file_wins_over_the_defaults_and_the_environment_over_the_file() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, a line for each fault")]
 fn a_setting_that_makes_no_sense_is_refused_by_name() {
     let file = [
         ("[server]\nbindd = \"x\"", "there is no setting \"server.bindd\" (given by settings.toml)"),
