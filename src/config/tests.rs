@@ -15,7 +15,7 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, ConfigErro
 
 /// The message, with the name of the file made the same each time.
 fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
-    let message = load(file, environment).unwrap_err().to_string();
+    let message = load(file, environment).expect_err(file).to_string();
     match (message.find("by /"), message.find("settings.toml")) {
         (Some(from), Some(to)) => format!("{}by {}", &message[..from], &message[to..]),
         _ => message,
