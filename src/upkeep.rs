@@ -159,3 +159,101 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+    use crate::domain::{Connection, ConnectionId, Event, EventType, Owed};
+    use crate::store::Options;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn open(directory: &std::path::Path) -> Arc<Store> {
+        let options = Options {
+            path: directory.to_owned(),
+            cache_bytes: 8 << 20,
+            min_free_disk: 0,
+            max_active_jobs: None,
+            open_timeout: Duration::from_mins(1),
+        };
+        Arc::new(Store::open(options).unwrap())
+    }
+
+    fn upkeep(store: &Arc<Store>, check_every: Duration) -> Upkeep {
+        let keep = Keep { jobs: DAY, logs: DAY, unsent_logs: DAY, letters: DAY, check_every };
+        Upkeep::start(store.clone(), keep).unwrap()
+    }
+
+    fn connection(store: &Store, number: u8) -> ConnectionId {
+        let id = ConnectionId::from_entropy([number; 16]);
+        let connection = Connection::database(id.clone(), format!("users-{number}"), Vec::new());
+        store.create_connection(connection, Owed::nothing()).unwrap();
+        id
+    }
+
+    #[track_caller]
+    fn wait_until(mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !holds() {
+            assert!(Instant::now() < deadline, "it takes too long");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_a_deletion_leaves_is_removed_at_once_however_rarely_it_is_looked_for_what_is_old() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let id = connection(&store, 1);
+        let upkeep = upkeep(&store, DAY);
+        for number in 2..5 {
+            let next = connection(&store, number);
+            assert!(store.delete_connection(&next, Owed::nothing()).unwrap());
+            wait_until(|| !store.has_garbage());
+        }
+        upkeep.stop();
+        assert!(store.delete_connection(&id, Owed::nothing()).unwrap());
+        assert!(store.has_garbage(), "nobody is there to remove it");
+    }
+
+    #[test]
+    fn what_is_old_is_removed_at_the_start_and_after_every_pause() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let tell = || {
+            let old = Timestamp::from(SystemTime::now()).before(DAY + DAY);
+            store.tell(Event::new(old, EventType::Login, "").into()).unwrap();
+        };
+        let left = || store.events_from(0, 9).unwrap().len();
+        tell();
+        let upkeep = upkeep(&store, Duration::from_millis(100));
+        for _ in 0..2 {
+            wait_until(|| left() == 0);
+            tell();
+        }
+        upkeep.stop();
+        upkeep.stop();
+        let before = left();
+        tell();
+        assert_eq!(left(), before + 1, "nobody is there to remove it");
+    }
+
+    #[test]
+    fn it_goes_on_after_the_store_was_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let id = connection(&store, 1);
+        let upkeep = upkeep(&store, Duration::from_millis(100));
+        store.break_next_commit();
+        assert!(store.delete_connection(&id, Owed::nothing()).is_err());
+        assert!(!store.is_available());
+        let heard = store.bell().rings();
+        store.bell().ring(); // it looks, and finds nobody at home
+        store.bell().wait(heard + 1, Duration::from_millis(200));
+        store.reopen().unwrap();
+        assert!(store.delete_connection(&id, Owed::nothing()).unwrap());
+        wait_until(|| !store.has_garbage());
+        drop(upkeep);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{StartError, stream_options};
+use super::{StartError, options};
 use crate::config::{DeclaredClient, DeclaredConnection, DeclaredStream, Settings};
 use crate::domain::{
     Client, ClientGrant, Connection, ConnectionId, GrantId, LogStream, Owed, PASSWORD_POLICY, Scope,
@@ -67,7 +67,7 @@ fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream)
         }
         return Ok(());
     }
-    let options = stream_options(&settings.webhooks);
+    let options = options::streams(settings);
     let checked = options.targets.check(&sink.endpoint);
     checked.map_err(|fault| StartError::Target { stream: name.clone(), fault })?;
     let id = StreamId::from_entropy(tokens::random()?);

@@ -117,7 +117,7 @@ impl ConfigFile {
   intake serve --bind 0.0.0.0:8080 --config /etc/intake.toml
   intake serve --ephemeral          a throwaway server: temporary data, free port, and as first
                                     line on stdout a JSON object with url, token, client_id,
-                                    client_secret, connection_id and connection
+                                    client_secret, connection_id, connection and page
 
 Exit status: 0 stopped when asked, 1 could not run, 2 wrong usage.")]
 struct Serve {

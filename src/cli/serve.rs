@@ -31,9 +31,10 @@ impl Serve {
 }
 
 fn run(settings: &Settings) -> Result<Exit, Problem> {
-    let app = App::build(settings)?;
+    let mut app = App::build(settings)?;
     app.announce()?;
-    introduce(&app, settings)?;
+    let page = app.page_link()?;
+    introduce(&app, settings, &page)?;
     app.run(Until::Signalled)?;
     Ok(Exit::Done)
 }
@@ -42,7 +43,8 @@ fn run(settings: &Settings) -> Result<Exit, Problem> {
 fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
     let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
     directory.path().clone_into(&mut settings.storage.path);
-    let app = App::build(&settings)?;
+    let mut app = App::build(&settings)?;
+    let page = app.page_link()?;
     let connection = app.connections()?.into_iter().next();
     let client = app.new_client();
     let about = json!({
@@ -52,6 +54,7 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
         "client_secret": client.map(|client| &client.secret),
         "connection_id": connection.as_ref().map(|connection| &connection.id),
         "connection": connection.as_ref().map(|connection| &connection.name),
+        "page": page,
     });
     writeln!(io::stdout(), "{about}")?;
     app.run(Until::Signalled)?;
@@ -60,7 +63,7 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
 }
 
 /// Says where everything is, and what to type next.
-fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
+fn introduce(app: &App, settings: &Settings, page: &str) -> Result<(), Problem> {
     let address = app.address();
     eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
     if address.public_url != address.local_url {
@@ -70,6 +73,7 @@ fn introduce(app: &App, settings: &Settings) -> Result<(), Problem> {
         eprintln!("  connection {} ({})", connection.name, connection.id);
     }
     introduce_client(app);
+    eprintln!("  status page {page} (signs you in once)");
     eprintln!("next: intake import users.json     (in another terminal)");
     eprintln!("      TOKEN=$(intake token)        (for curl and SDKs)");
     Ok(())

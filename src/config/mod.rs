@@ -28,7 +28,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, SigningAlgorithm};
+use crate::domain::{ConnectionId, ConnectionName, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
@@ -384,6 +384,39 @@ pub struct Login {
     pub reset_link_lifetime: Duration,
 }
 
+impl Login {
+    /// Most failures that can be set to lead to a block.
+    pub const MAX_FAILURES: usize = 10_000;
+    /// Longest block, and longest pause between two letters.
+    pub const MAX_PAUSE: Duration = Duration::from_hours(30 * 24);
+    /// How long links may be good.
+    pub const LINK_LIFETIMES: RangeInclusive<Duration> =
+        Duration::from_mins(1)..=Duration::from_hours(30 * 24);
+
+    /// A value that makes no sense, by its name.
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let name = &self.default_connection;
+        let name_fault = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty());
+        let name_fault = name_fault.map(|fault| ("login.default_connection", fault.to_string()));
+        let failures = 1..=Self::MAX_FAILURES;
+        let blocks = Duration::from_secs(1)..=Self::MAX_PAUSE;
+        let rules = [
+            ("login.max_failures", failures.contains(&self.max_failures.get()), "1 to 10000"),
+            ("login.max_address_failures", failures.contains(&self.max_address_failures.get()), "1 to 10000"),
+            ("login.block_for", blocks.contains(&self.block_for), "1s to 30d"),
+            ("login.reset_mail_pause", self.reset_mail_pause <= Self::MAX_PAUSE, "0s to 30d"),
+            (
+                "login.reset_link_lifetime",
+                Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime),
+                "1m to 30d",
+            ),
+        ];
+        let broken = rules.into_iter().find(|(_, is_kept, _)| !is_kept);
+        let broken = broken.map(|(key, _, range)| (key, format!("must be {range}")));
+        name_fault.or(broken)
+    }
+}
+
 /// `[retention]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -537,18 +570,16 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        if let Some((key, why)) = self.mail.fault() {
-            return refuse(key, why.to_owned());
-        }
-        if let Some((key, why)) = self.webhooks.fault() {
-            return refuse(key, why.to_owned());
+        let mail = self.mail.fault().map(|(key, why)| (key, why.to_owned()));
+        let webhooks = self.webhooks.fault().map(|(key, why)| (key, why.to_owned()));
+        let faults = [mail, webhooks, self.login.fault(), self.retention.check().err()];
+        if let Some((key, why)) = faults.into_iter().flatten().next() {
+            return refuse(key, why);
         }
         let (streams, most) = (self.log_streams.len(), self.webhooks.max_streams);
         if most < streams {
-            return refuse("log_streams", format!("there are {streams}, webhooks.max_streams allows {most}"));
-        }
-        if let Err((key, why)) = self.retention.check() {
-            return refuse(key, why);
+            let why = format!("there are {streams}, webhooks.max_streams allows {most}");
+            return refuse("log_streams", why);
         }
         let names = self.connections.iter().map(|connection| connection.name.as_str());
         let ids = self.connections.iter().filter_map(|connection| connection.id.as_ref());

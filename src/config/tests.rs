@@ -44,6 +44,12 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
     assert_eq!(kept.unsent_logs, Duration::from_hours(365 * 24));
     assert_eq!(kept.check_every, Duration::from_mins(1));
+    assert_eq!(settings.login.default_connection, "");
+    assert!(!settings.login.explain_password_change);
+    assert_eq!((settings.login.max_failures.get(), settings.login.max_address_failures.get()), (10, 100));
+    assert_eq!(settings.login.block_for, Duration::from_mins(15));
+    assert_eq!(settings.login.reset_mail_pause, Duration::from_mins(15));
+    assert_eq!(settings.login.reset_link_lifetime, Duration::from_hours(5 * 24));
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.level, LevelFilter::INFO);
     assert!(settings.connections.is_empty() && settings.clients.is_empty());
@@ -199,6 +205,16 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
+        ("[login]\ndefault_connection = \"a--b\"", "setting \"login.default_connection\""),
+        ("[login]\nexplain_password_change = \"no\"", "setting \"login.explain_password_change\""),
+        ("[login]\nmax_failures = 0", "setting \"login.max_failures\""),
+        ("[login]\nmax_failures = 10001", "must be 1 to 10000"),
+        ("[login]\nmax_address_failures = 10001", "setting \"login.max_address_failures\""),
+        ("[login]\nblock_for = \"999ms\"", "setting \"login.block_for\""),
+        ("[login]\nblock_for = \"31d\"", "must be 1s to 30d"),
+        ("[login]\nreset_mail_pause = \"31d\"", "setting \"login.reset_mail_pause\""),
+        ("[login]\nreset_link_lifetime = \"59s\"", "setting \"login.reset_link_lifetime\""),
+        ("[login]\nreset_link_lifetime = \"31d\"", "must be 1m to 30d"),
         ("[mail]\nfrom = \"\"", "setting \"mail.from\""),
         ("[mail]\ntransport = \"pigeon\"", "setting \"mail.transport\""),
         ("[mail]\nsmtp_host = \" \"", "setting \"mail.smtp_host\""),
@@ -346,4 +362,16 @@ fn secrets_stay_out_of_debug_output() {
     let settings = load(client, &[]).unwrap();
     assert_eq!(settings.clients[0].scopes.len(), Scope::ALL.len());
     assert!(!format!("{settings:?}").contains("hush"));
+}
+
+#[test]
+fn settings_of_the_login_go_to_the_edge_of_their_ranges() {
+    for login in [
+        "default_connection = \"staff-db\"\nmax_failures = 1\nmax_address_failures = 1\nblock_for = \"1s\"\n\
+         reset_mail_pause = \"0s\"\nreset_link_lifetime = \"1m\"",
+        "max_failures = 10000\nmax_address_failures = 10000\nblock_for = \"30d\"\nreset_mail_pause = \"30d\"\n\
+         reset_link_lifetime = \"30d\"",
+    ] {
+        load(&format!("[login]\n{login}"), &[]).unwrap();
+    }
 }

@@ -177,6 +177,15 @@ impl Client {
         };
         allowed.iter().any(|one| one == grant_type)
     }
+
+    /// Whether it runs where no secret can be kept, and so need not prove itself by one.
+    pub fn is_public(&self) -> bool {
+        let text = |name| self.settings.get(name).and_then(Value::as_str);
+        match text("token_endpoint_auth_method") {
+            Some(method) => method == "none",
+            None => matches!(text("app_type"), Some("native" | "spa")),
+        }
+    }
 }
 
 /// What a client's own tokens for an API may do.

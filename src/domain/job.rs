@@ -70,6 +70,15 @@ impl Job {
         }
     }
 
+    /// What became of the rows it got to.
+    pub fn summary(&self) -> &Summary {
+        match &self.stage {
+            Stage::Pending(Progress { summary, .. })
+            | Stage::Completed { summary, .. }
+            | Stage::Failed { summary, .. } => summary,
+        }
+    }
+
     /// When it ended, if it has.
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {

@@ -12,8 +12,9 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, Query};
 use futures_util::stream::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
 
 /// What is read of an unwanted body at most, in bytes.
 const DRAINED_BYTES: usize = 8 << 20;
@@ -103,6 +104,17 @@ impl Stream for Body {
 /// Waits for more of a body; `None` if the client has fallen silent.
 pub(super) async fn patiently<T>(more: impl Future<Output = T>) -> Option<T> {
     timeout(LONGEST_PAUSE, more).await.ok()
+}
+
+/// What a body says that is JSON, if its type says so, or else a form.
+pub(super) fn form_or_json<T: DeserializeOwned>(request: &HttpRequest, content: &[u8]) -> Option<T> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
+    let text = str::from_utf8(content).ok()?;
+    if content_type.to_ascii_lowercase().starts_with(b"application/json") {
+        serde_json::from_str(text).ok()
+    } else {
+        Query::<T>::from_query(text).ok().map(Query::into_inner)
+    }
 }
 
 /// The size a request gives for its body.

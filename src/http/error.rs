@@ -12,6 +12,7 @@ use serde::Serialize;
 use tracing::error;
 
 use crate::domain::{ConnectionId, Scope};
+use crate::login::LoginError;
 use crate::store::StoreError;
 use crate::tokens::TokenFault;
 
@@ -44,6 +45,8 @@ pub(super) enum ApiError {
     MissingAuthentication,
     /// The token sent is no good.
     Token(TokenFault),
+    /// The one-time code sent is none, or was one.
+    UsedCode,
     /// The token has none of these scopes.
     InsufficientScope(&'static [Scope]),
     /// The body is larger than this, in bytes.
@@ -87,6 +90,12 @@ pub(super) enum ApiError {
     GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
+    /// The connection that a body names is not there.
+    NoConnectionWithId(ConnectionId),
+    /// The user a body names lives where there are no passwords.
+    NoPasswords,
+    /// Too many passwords are being looked at.
+    Busy,
     /// The job asked for is not there.
     NoSuchJob,
     /// The job whose errors are asked for is not there.
@@ -159,6 +168,7 @@ impl ApiError {
         let (status, code, message) = match self {
             Self::MissingAuthentication => (S::UNAUTHORIZED, "", "Missing authentication".into()),
             Self::Token(fault) => (S::UNAUTHORIZED, "", fault.to_string()),
+            Self::UsedCode => (S::UNAUTHORIZED, "invalid_code", used_code()),
             Self::InsufficientScope(any_of) => (S::FORBIDDEN, "insufficient_scope", needs(any_of)),
             Self::TooLarge(most) => (
                 S::PAYLOAD_TOO_LARGE,
@@ -193,6 +203,21 @@ impl ApiError {
                 "The client has a grant for this audience already; change that one".into(),
             ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
+            Self::NoConnectionWithId(id) => (
+                S::BAD_REQUEST,
+                "inexistent_connection",
+                format!("The connection with id {id} does not exist."),
+            ),
+            Self::NoPasswords => (
+                S::BAD_REQUEST,
+                "operation_not_supported",
+                "The user's main connection does not support this operation.".into(),
+            ),
+            Self::Busy => (
+                S::SERVICE_UNAVAILABLE,
+                "",
+                "Too many people are signing in at this moment, please try again in a few seconds.".into(),
+            ),
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
@@ -237,7 +262,7 @@ impl ApiError {
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) => Some((header::RETRY_AFTER, "5")),
+            Self::Store(StoreError::Unavailable) | Self::Busy => Some((header::RETRY_AFTER, "5")),
             _ => None,
         }
     }
@@ -250,6 +275,12 @@ impl ApiError {
             _ => {}
         }
     }
+}
+
+fn used_code() -> String {
+    "This sign-in link does not work any more: each works once, for a while, until the server is started \
+     again. Open the link of the latest start, or paste a token made with: intake token"
+        .to_owned()
 }
 
 fn needs(any_of: &[Scope]) -> String {
@@ -313,6 +344,15 @@ pub(super) fn log_store_fault(fault: &StoreError) {
 impl From<StoreError> for ApiError {
     fn from(fault: StoreError) -> Self {
         Self::Store(fault)
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(fault: LoginError) -> Self {
+        match fault {
+            LoginError::Store(fault) => Self::Store(fault),
+            LoginError::Crypto(cause) => Self::Internal(cause),
+        }
     }
 }
 

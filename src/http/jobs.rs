@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::auth::{Granted, ReadJobs};
 use super::error::{ApiError, Place, log_store_fault};
 use super::params::{Page, Params};
-use super::views::{FailedRowView, JobView, status};
-use super::{State, json};
+use super::views::{Detail, FailedRowView, JobView, status};
+use super::{State, failures, json};
 use crate::domain::{FailedRow, Job, JobId, Stage, Ticket};
 use crate::store::{Store, StoreError};
 
@@ -22,11 +22,13 @@ const PLAIN_JSON: &str = "application/json";
 /// One job and how it stands.
 pub(super) async fn show(
     _: Granted<ReadJobs>,
+    request: HttpRequest,
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
+    let detail = Detail::of(&Params::of(&request)?)?;
     let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJob)?;
-    json(StatusCode::OK, &JobView::of(&job, &state.engine))
+    json(StatusCode::OK, &JobView::of(&job, &state.engine, detail))
 }
 
 /// A page of jobs, newest first, for which every given filter holds: `status`, `connection` (id
@@ -38,16 +40,31 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let params = Params::of(&request)?;
     let page = Page::of(&params)?;
+    let detail = Detail::of(&params)?;
     let filter = Filter::of(&params)?;
     let found = state
         .store(move |store| store.jobs(&|job| filter.lets_pass(job), page.start, page.limit, page.totals));
     let found = found.await?;
-    let jobs: Vec<_> = found.jobs.iter().map(|job| JobView::of(job, &state.engine)).collect();
+    let jobs: Vec<_> = found.jobs.iter().map(|job| JobView::of(job, &state.engine, detail)).collect();
     let Some(total) = found.total else {
         return json(StatusCode::OK, &jobs);
     };
     let (start, limit, length) = (page.start, page.limit, jobs.len());
     json(StatusCode::OK, &JobPage { start, limit, length, total, jobs })
+}
+
+impl Detail {
+    /// `include=progress` asks for what other servers of this API do not tell.
+    fn of(params: &Params) -> Result<Self, ApiError> {
+        match params.text("include") {
+            None => Ok(Self::Usual),
+            Some("progress") => Ok(Self::Progress),
+            Some(other) => {
+                let rule = format!("No enum match for: {other}");
+                Err(ApiError::invalid(Place::Query, rule, "include"))
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,13 +106,18 @@ impl Filter {
 }
 
 /// The rows of a job that could not be imported: an array of any length, sent as it is read. For
-/// a job that failed as a whole the job and why; an empty `204` if there is nothing to tell.
+/// a job that failed as a whole the job and why; an empty `204` if there is nothing to tell. Other
+/// forms are in [`failures`].
 pub(super) async fn errors(
     _: Granted<ReadJobs>,
+    request: HttpRequest,
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJobErrors)?;
+    if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
+        return form.answer(&state, &job).await;
+    }
     let mut response = HttpResponse::Ok();
     response.content_type(PLAIN_JSON);
     match &job.stage {

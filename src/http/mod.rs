@@ -8,18 +8,25 @@
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
-//! | `users` | `GET /api/v2/users-by-email`, `GET /api/v2/users/{id}` |
+//! | `failures` | `…/{id}/errors` by kind of fault and in pages |
+//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
+//! | `sign_in` | the part of `/oauth/token` that is about users |
+//! | `passwords` | `POST /dbconnections/change_password` |
+//! | `reset_page` | `/u/reset-password`, the page where passwords are set |
+//! | `page` | `/` and `/static/…`: the status page |
+//! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
-//! token was. Every answer that is no success is the API's error object, and never tells the cause
-//! of a 500. No uploaded file is ever in memory as a whole.
+//! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
+//! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
 //! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
 
@@ -29,6 +36,7 @@ mod caller;
 mod clients;
 mod connections;
 mod error;
+mod failures;
 mod grants;
 mod imports;
 mod jobs;
@@ -37,13 +45,20 @@ mod log_streams;
 mod logs;
 mod oauth;
 mod outbox;
+mod page;
+mod page_sign_in;
 mod params;
+mod passwords;
 mod payload;
+mod reset_page;
+mod sign_in;
+mod tickets;
 mod upload;
 mod users;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
@@ -53,30 +68,34 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::jobs::Engine;
+use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
 use error::{ApiError, Place};
+pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
 
 /// What handlers share.
 pub struct State {
-    store: Arc<Store>,
-    engine: Arc<Engine>,
-    tokens: Tokens,
-    max_file_size: u64,
-    public_url: String,
+    parts: Parts,
     hostname: String,
-    trusted_proxies: Vec<IpAddr>,
-    tenant: String,
     wrong_secrets: oauth::WrongSecrets,
-    streams: Arc<Streams>,
+    page_code: Mutex<Option<OneTimeCode>>,
+}
+
+impl Deref for State {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What the API needs.
@@ -87,6 +106,8 @@ pub struct Parts {
     pub engine: Arc<Engine>,
     /// Who makes tokens.
     pub tokens: Tokens,
+    /// Who signs users in.
+    pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
     /// The URL clients reach us by, without a slash at its end.
@@ -100,25 +121,12 @@ pub struct Parts {
 }
 
 impl State {
-    /// Everything handlers need.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, tokens, max_file_size, public_url, trusted_proxies, tenant, streams } =
-            parts;
-        let hostname = public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
-        let hostname = hostname.unwrap_or_default().to_owned();
-        let wrong_secrets = oauth::WrongSecrets::default();
-        Self {
-            store,
-            engine,
-            tokens,
-            max_file_size,
-            public_url,
-            hostname,
-            trusted_proxies,
-            tenant,
-            wrong_secrets,
-            streams,
-        }
+    /// Everything handlers need; with `page_code` somebody may sign in to the status page once.
+    pub fn new(parts: Parts, page_code: Option<OneTimeCode>) -> Self {
+        let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+        let hostname = host.unwrap_or_default().to_owned();
+        let page_code = Mutex::new(page_code);
+        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -132,6 +140,20 @@ impl State {
         let done = web::block(move || work(&store));
         async move {
             let done = done.await.map_err(|_| ApiError::internal("a store call panicked"))?;
+            Ok(done?)
+        }
+    }
+
+    /// The same for what is about signing in.
+    fn logins<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Logins) -> Result<T, LoginError> + Send + 'static,
+    {
+        let logins = self.logins.clone();
+        let done = web::block(move || work(&logins));
+        async move {
+            let done = done.await.map_err(|_| ApiError::internal("a sign-in panicked"))?;
             Ok(done?)
         }
     }
@@ -230,7 +252,12 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .route(web::delete().to(grants::delete)),
         )
         .service(get("/api/v2/users-by-email", users::by_email))
-        .service(get("/api/v2/users/{id}", users::show))
+        .service(
+            resource("/api/v2/users/{id}", "GET, PATCH")
+                .route(web::get().to(users::show))
+                .route(web::patch().to(users::change)),
+        )
+        .service(post("/api/v2/tickets/password-change", tickets::create))
         .service(get("/api/v2/outbox", outbox::list))
         .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
         .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
@@ -249,8 +276,18 @@ pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(get("/api/v2/logs", logs::list))
         .service(get("/api/v2/logs/{id}", logs::show))
         .service(post("/oauth/token", oauth::token))
+        .service(post("/dbconnections/change_password", passwords::request_change))
+        .service(
+            resource("/u/reset-password", "GET, POST")
+                .route(web::get().to(reset_page::show))
+                .route(web::post().to(reset_page::submit)),
+        )
+        .service(get("/u/pages.css", reset_page::style))
+        .service(get("/lo/reset", reset_page::moved))
         .service(get("/.well-known/jwks.json", oauth::jwks))
         .service(get("/.well-known/openid-configuration", oauth::configuration))
+        .service(post("/u/sign-in", page_sign_in::sign_in))
+        .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
         .wrap(headers);

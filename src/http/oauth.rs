@@ -8,19 +8,21 @@
 mod exchange;
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::State;
-use super::body::Body;
+use super::body::{Body, form_or_json};
 use super::error::ApiError;
+use super::{State, sign_in};
 use crate::domain::{Client, Scope};
+use crate::login::Password;
 use crate::tokens::{same_hash, secret_hash};
 pub(super) use exchange::WrongSecrets;
 
@@ -43,6 +45,9 @@ pub(super) async fn token(
     }
     let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
     let asked = TokenRequest::read(&request, &content)?;
+    if asked.grant_type.as_deref().is_some_and(sign_in::is_ours) {
+        return sign_in::token(&request, &state, asked).await;
+    }
     let client = match authenticate(&state, &asked).await {
         Err(OauthError::Unauthorized) => return Err(exchange::unauthorized(&request, &state, &asked)),
         found => found?,
@@ -64,7 +69,7 @@ pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, Ap
         "issuer": issuer,
         "token_endpoint": format!("{issuer}oauth/token"),
         "jwks_uri": format!("{issuer}.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", sign_in::PASSWORD, sign_in::PASSWORD_REALM],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "scopes_supported": scopes,
@@ -74,26 +79,23 @@ pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, Ap
     super::json(StatusCode::OK, &document)
 }
 
+/// What a request for a token asks, whichever way.
 #[derive(Default, Deserialize)]
-struct TokenRequest {
-    grant_type: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    audience: Option<String>,
-    scope: Option<String>,
+pub(super) struct TokenRequest {
+    pub(super) grant_type: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<Password>,
+    pub(super) realm: Option<String>,
 }
 
 impl TokenRequest {
     fn read(request: &HttpRequest, content: &[u8]) -> Result<Self, OauthError> {
         const MALFORMED: OauthError = OauthError::Malformed("The request is malformed.");
-        let headers = request.headers();
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |it| it.as_bytes());
-        let text = str::from_utf8(content).map_err(|_| MALFORMED)?;
-        let asked = if content_type.to_ascii_lowercase().starts_with(b"application/json") {
-            serde_json::from_str(text).map_err(|_| MALFORMED)?
-        } else {
-            Query::<Self>::from_query(text).map_err(|_| MALFORMED)?.into_inner()
-        };
+        let asked: Self = form_or_json(request, content).ok_or(MALFORMED)?;
         match basic(request) {
             Some((client_id, client_secret)) => {
                 let (client_id, client_secret) = (Some(client_id), Some(client_secret));
@@ -119,17 +121,25 @@ fn basic(request: &HttpRequest) -> Option<(String, String)> {
 async fn authenticate(state: &State, asked: &TokenRequest) -> Result<Client, OauthError> {
     let grant_type = asked.grant_type.as_deref();
     let grant_type = grant_type.ok_or(OauthError::Malformed("Missing required parameter: grant_type"))?;
-    let id = asked.client_id.clone().unwrap_or_default();
-    let client = state.store(move |store| store.client(&id)).await?;
-    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
-    // Compared in any case, so that nobody learns by the clock which clients there are.
-    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
-    let is_right = same_hash(&kept, &given);
+    let (client, is_right) = named_client(state, asked).await?;
     let client = client.filter(|_| is_right).ok_or(OauthError::Unauthorized)?;
     match grant_type {
         "client_credentials" => Ok(client),
         other => Err(OauthError::GrantType(other.to_owned())),
     }
+}
+
+/// The client that a request names, and whether the secret that came with it is that client's.
+pub(super) async fn named_client(
+    state: &State,
+    asked: &TokenRequest,
+) -> Result<(Option<Client>, bool), OauthError> {
+    let id = asked.client_id.clone().unwrap_or_default();
+    let client = state.store(move |store| store.client(&id)).await?;
+    let given = secret_hash(asked.client_secret.as_deref().unwrap_or_default());
+    // Compared in any case, so that nobody learns by the clock which clients there are.
+    let kept = client.as_ref().map_or([0; 32], |client| client.secret_hash);
+    Ok((client, same_hash(&kept, &given)))
 }
 
 #[derive(Serialize)]
@@ -140,7 +150,8 @@ struct TokenAnswer {
     token_type: &'static str,
 }
 
-fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+/// An answer that nobody may keep.
+pub(super) fn respond(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("application/json")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -161,6 +172,20 @@ pub(super) enum OauthError {
     GrantType(String),
     /// An API the client has no grant for.
     Audience(String),
+    /// Wrong password, unknown user, or a user without a password.
+    WrongPassword,
+    /// A user without a password, where that may be told.
+    PasswordChangeRequired,
+    /// A user who may not sign in, and knows the password.
+    UserBlocked,
+    /// Too many failures from there; when to come back.
+    TooManyAttempts(Duration),
+    /// No such connection for this client.
+    UnknownRealm,
+    /// No connection named, and none that goes without saying.
+    NoDefaultConnection,
+    /// An API for which users of this client get no tokens.
+    PasswordAudience,
     /// Not the client's fault.
     Server(ApiError),
 }
@@ -197,6 +222,52 @@ impl OauthError {
                 (S::FORBIDDEN, "access_denied", description)
             }
             Self::Server(error) => (error.status_code(), "server_error", error.to_string()),
+            of_sign_in => {
+                let (status, error, description) = of_sign_in.sign_in_row();
+                (status, error, description.to_owned())
+            }
+        }
+    }
+
+    fn sign_in_row(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::PasswordChangeRequired => (
+                S::FORBIDDEN,
+                "invalid_grant",
+                "Password change required. A mail with a link to set a password was sent.",
+            ),
+            Self::UserBlocked => (S::FORBIDDEN, "unauthorized", "user is blocked"),
+            Self::TooManyAttempts(_) => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Your account has been blocked after multiple consecutive login attempts. Wait, or set a new \
+                 password.",
+            ),
+            Self::UnknownRealm => (
+                S::BAD_REQUEST,
+                "invalid_request",
+                "The realm is no database connection that is enabled for the client.",
+            ),
+            Self::NoDefaultConnection => (
+                S::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "Authorization server not configured with default connection.",
+            ),
+            Self::PasswordAudience => {
+                (S::BAD_REQUEST, "invalid_request", "invalid audience specified for password grant exchange")
+            }
+            _ => (S::FORBIDDEN, "invalid_grant", "Wrong email or password."),
+        }
+    }
+
+    /// In how many seconds to come back, if later is better.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts(time) => {
+                Some(time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+            }
+            _ => None,
         }
     }
 }
@@ -222,6 +293,9 @@ impl ResponseError for OauthError {
             && let Some((name, value)) = error.header()
         {
             response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -1,15 +1,17 @@
-//! `GET /api/v2/users-by-email` and `GET /api/v2/users/{id}`: users as they are stored.
+//! `GET /api/v2/users-by-email` and `GET`, `PATCH /api/v2/users/{id}`: users as they are stored.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::auth::{Granted, ReadUsers};
+use super::auth::{Granted, ReadUsers, UpdateUsers};
 use super::error::{ApiError, Place};
 use super::params::{Fields, Params};
+use super::payload::{self, Object};
 use super::views::UserView;
-use super::{State, json};
+use super::{State, json, now};
 use crate::domain::UserId;
+use crate::store::UserChange;
 
 /// The users with an address, one per connection at most; an empty array if there are none.
 /// Addresses are kept in lower case and compared as they are given.
@@ -46,4 +48,39 @@ pub(super) async fn show(
     let found = state.store(move |store| store.user(id)).await?;
     let (user, connection) = found.ok_or(ApiError::NoSuchUser)?;
     json(StatusCode::OK, &fields.select(&UserView::of(&user, &connection)?)?)
+}
+
+/// Changes `blocked` and `email_verified` of one user, and nothing else; `200` and the user.
+pub(super) async fn change(
+    granted: Granted<UpdateUsers>,
+    state: Data<State>,
+    id: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let user_change = read_change(payload::read_object(payload).await?)?;
+    let id: UserId = id.parse().map_err(|_| ApiError::NoSuchUser)?;
+    let changed = state.store(move |store| {
+        let Some((user, connection)) = store.user(id)? else {
+            return Ok(None);
+        };
+        let event = granted.caller.success(StatusCode::OK).about(&connection).about_user(&user);
+        let is_changed = store.update_user(&connection.id, id, &user_change, now(), event.into())?;
+        if is_changed { store.user(id) } else { Ok(None) }
+    });
+    let (user, connection) = changed.await?.ok_or(ApiError::NoSuchUser)?;
+    json(StatusCode::OK, &UserView::of(&user, &connection)?)
+}
+
+fn read_change(mut body: Object) -> Result<UserChange, ApiError> {
+    let change = UserChange { blocked: body.flag("blocked")?, email_verified: body.flag("email_verified")? };
+    let others: Vec<String> =
+        body.rest().into_iter().map(|(name, _)| name.chars().take(100).collect()).collect();
+    let rule = if !others.is_empty() {
+        format!("Only blocked and email_verified can be changed, not: {}", others.join(","))
+    } else if change.blocked.or(change.email_verified).is_none() {
+        "Too few properties defined (0), minimum 1".to_owned()
+    } else {
+        return Ok(change);
+    };
+    Err(ApiError::invalid(Place::Payload, rule, None))
 }

@@ -29,6 +29,48 @@ pub(super) struct JobView<'a> {
     summary: Option<SummaryView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_details: Option<&'a str>,
+    #[serde(flatten)]
+    more: Option<MoreView>,
+}
+
+/// How much of a job is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// What clients of this API know.
+    Usual,
+    /// That, and [`MoreView`].
+    Progress,
+}
+
+/// What was asked for, and how far it is, in rows.
+#[derive(Serialize)]
+struct MoreView {
+    upsert: bool,
+    file_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    progress: ProgressView,
+}
+
+#[derive(Serialize)]
+struct ProgressView {
+    rows_done: u64,
+    /// Unknown of a file that is none of users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_total: Option<u64>,
+    inserted: u64,
+    updated: u64,
+    failed: u64,
+}
+
+impl MoreView {
+    fn of(job: &Job) -> Self {
+        let Summary { failed, updated, inserted, .. } = *job.summary();
+        let rows_total = job.rows.as_ref().ok().copied();
+        let rows_done = failed + updated + inserted;
+        let progress = ProgressView { rows_done, rows_total, inserted, updated, failed };
+        Self { upsert: job.upsert, file_size: job.bytes, ended_at: job.ended_at(), progress }
+    }
 }
 
 impl<'a> JobView<'a> {
@@ -46,13 +88,15 @@ impl<'a> JobView<'a> {
             time_left_seconds: None,
             summary: None,
             status_details: None,
+            more: None,
         }
     }
 
     /// A job and how it stands. It is pending as long as it is not finished: clients stop asking
     /// at any other word.
-    pub(super) fn of(job: &'a Job, engine: &Engine) -> Self {
-        let view = Self::accepted(job);
+    pub(super) fn of(job: &'a Job, engine: &Engine, detail: Detail) -> Self {
+        let more = (detail == Detail::Progress).then(|| MoreView::of(job));
+        let view = Self { more, ..Self::accepted(job) };
         match &job.stage {
             Stage::Pending(_) => Self {
                 percentage_done: Some(engine.percentage_done(job)),
@@ -191,6 +235,8 @@ pub(super) struct UserView<'a> {
     user_id: String,
     name: &'a str,
     nickname: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     app_metadata: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,6 +270,7 @@ impl<'a> UserView<'a> {
             user_id: user.id.to_string(),
             name: &user.email,
             nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
+            blocked: user.blocked,
             app_metadata: raw(user.app_metadata.as_deref())?,
             user_metadata: raw(user.user_metadata.as_deref())?,
         })

@@ -159,3 +159,20 @@ fn tiny_files_do_not_change_what_is_thought_of_the_pace() {
     let large = accept(&store, &connection, 2, &format!("[]{blanks}"));
     assert_eq!(engine.time_left_seconds(&large), 2);
 }
+
+#[test]
+fn a_job_whose_connection_was_deleted_fails_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let connection = connection(&store);
+    let jobs = [accept(&store, &connection, 1, &row("ann")), accept(&store, &connection, 2, "[]")];
+    store.delete_connection(&connection.id, Owed::nothing()).unwrap();
+    let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
+    for job in jobs {
+        match &ended(&store, &job).stage {
+            Stage::Failed { reason, .. } => assert!(reason.starts_with("CONNECTION_NOT_FOUND: "), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    engine.stop();
+}

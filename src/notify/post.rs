@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::address::Envelope;
+use lettre::address::{Address, Envelope};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
@@ -20,7 +20,7 @@ use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters
 use lettre::transport::smtp::extension::ClientId;
 use thiserror::Error;
 
-use crate::domain::Letter;
+use crate::domain::{Email, Letter};
 
 /// Longest answer of a mail server that is kept, in characters.
 const LONGEST_ANSWER: usize = 500;
@@ -140,10 +140,12 @@ impl Post {
 
     fn message(&self, letter: &Letter) -> Result<Message, Failure> {
         let refuse = |why: String| Failure::new(Blame::Refused, None, &why);
-        let to: Mailbox = letter.to.parse().map_err(|_| refuse("the address is not one".to_owned()))?;
+        let to = reader(&letter.to).ok_or_else(|| refuse("its reader has no e-mail address".to_owned()))?;
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
         let message = Message::builder()
+            .envelope(envelope.map_err(|error| refuse(error.to_string()))?)
             .from(self.from.clone())
-            .to(to)
+            .to(Mailbox::new(None, to))
             .subject(&letter.subject)
             .date(UNIX_EPOCH + Duration::from_millis(letter.written_at.millis()))
             .message_id(Some(format!("<{}>", letter.message_id)))
@@ -156,6 +158,16 @@ impl Post {
         };
         message.multipart(parts).map_err(|error| refuse(error.to_string()))
     }
+}
+
+/// An address as mail servers know it. Its domain is sent in ASCII, as most servers take no other. Lettre's
+/// own rule is narrower than ours, which is that of SMTP.
+fn reader(to: &str) -> Option<Address> {
+    let email = Email::parse(to).ok()?;
+    let (local, domain) = email.as_str().rsplit_once('@')?;
+    let domain =
+        if domain.is_ascii() { domain.to_owned() } else { idna::domain_to_ascii_strict(domain).ok()? };
+    Some(Address::new_dangerous(local, domain))
 }
 
 /// Keeps programs that answer mails by themselves from doing so.
@@ -330,4 +342,84 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&unfinished, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn letter() -> Letter {
+        Letter {
+            to: "ann@acme.test".to_owned(),
+            subject: "Grüße".to_owned(),
+            text: "Ünïcode\n--=_intake_letter--\n.\n".to_owned(),
+            html: "<p>Ünïcode</p>".to_owned(),
+            message_id: "job_1.0@users.acme.test".to_owned(),
+            written_at: Timestamp::from_millis(1_520_242_272_481),
+        }
+    }
+
+    fn post() -> Post {
+        Post::new(PostSettings { from: "Importe <intake@acme.test>".to_owned(), way: Way::Off }).unwrap()
+    }
+
+    #[test]
+    fn a_letter_always_makes_the_same_bytes() {
+        let message = String::from_utf8(post().message(&letter()).unwrap().formatted()).unwrap();
+        insta::assert_snapshot!(message.replace('\r', ""), @r#"
+        From: Importe <intake@acme.test>
+        To: ann@acme.test
+        Subject: =?utf-8?b?R3LDvMOfZQ==?=
+        Date: Mon, 05 Mar 2018 09:31:12 +0000
+        Message-ID: <job_1.0@users.acme.test>
+        Auto-Submitted: auto-generated
+        MIME-Version: 1.0
+        Content-Type: multipart/alternative; boundary="=_intake_letter"
+
+        --=_intake_letter
+        Content-Type: text/plain; charset=utf-8
+        Content-Transfer-Encoding: quoted-printable
+
+        =C3=9Cn=C3=AFcode
+        --=3D_intake_letter--
+        .
+
+        --=_intake_letter
+        Content-Type: text/html; charset=utf-8
+        Content-Transfer-Encoding: quoted-printable
+
+        <p>=C3=9Cn=C3=AFcode</p>
+        --=_intake_letter--
+        "#);
+        let again = post().message(&letter()).unwrap().formatted();
+        assert!(message.as_bytes() == again && message.lines().count() == message.matches("\r\n").count());
+    }
+
+    #[test]
+    fn every_address_of_ours_can_be_written_to() {
+        let check = |to: &str, expected: Option<&str>| {
+            let to = Letter { to: to.to_owned(), ..letter() };
+            let message = post().message(&to);
+            let reader = message.as_ref().ok().map(|message| message.envelope().to()[0].to_string());
+            assert_eq!(reader.as_deref(), expected, "{to:?}");
+        };
+        check("ann@localhost", Some("ann@localhost"));
+        check("a.b+c!#$%&'*/=?^_`{|}~-@x.y", Some("a.b+c!#$%&'*/=?^_`{|}~-@x.y"));
+        check(r#""a@b\" ..(,>"@x.y"#, Some(r#""a@b\" ..(,>"@x.y"#));
+        check("ann@[ipv6:2001:db8::1]", Some("ann@[ipv6:2001:db8::1]"));
+        check("jürgen@müller.example", Some("jürgen@xn--mller-kva.example"));
+        for wrong in ["ann", "Ann <ann@acme.test>", "a@x.test, b@x.test", "a@x.test\r\nBcc: b@x.test", ""] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_letter_and_stays_in_its_folder() {
+        assert_eq!(file_name("job_1.0@users.acme.test"), "job_1.0@users.acme.test.eml");
+        assert_eq!(file_name("../../etc/passwd"), "_.._etc_passwd.eml");
+        assert_eq!(file_name("k@[::1]"), "k@___1_.eml");
+        assert_eq!(file_name(&"x".repeat(300)).len(), LONGEST_NAME + 4);
+    }
 }

@@ -52,6 +52,18 @@ pub(super) fn page(tree: &sled::Tree, ticket: Ticket, from: u64) -> Result<(Vec<
     Ok((decode(&decompress(&value)?)?, next))
 }
 
+/// The first page with row `row` or a later one, without the rows before it, and where the one after it
+/// starts.
+pub(super) fn rest(tree: &sled::Tree, ticket: Ticket, row: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
+    let first = FAILURES.key(&[&ticket.to_be_bytes(), &0_u64.to_be_bytes()]);
+    let wanted = FAILURES.key(&[&ticket.to_be_bytes(), &row.to_be_bytes()]);
+    let begun = tree.range(first..=wanted).next_back().transpose()?;
+    let start = begun.map_or(Ok(row), |(key, _)| trailing_u64(&key))?;
+    let (mut rows, next) = page(tree, ticket, start)?;
+    rows.retain(|failed| row <= failed.index);
+    Ok((rows, next))
+}
+
 fn decode(mut page: &[u8]) -> Result<Vec<FailedRow>> {
     let mut rows = Vec::new();
     while !page.is_empty() {

@@ -187,6 +187,12 @@ impl Store {
         }
     }
 
+    /// The same, but beginning in the middle of a page where `row` is in the middle of one. There may be
+    /// no rows left in it although others follow.
+    pub fn failed_rows_from(&self, ticket: Ticket, row: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
+        failures::rest(self.core()?.database.tree(), ticket, row)
+    }
+
     /// The file of an unfinished job.
     pub fn file(&self, job: &Job) -> io::Result<File> {
         self.spool.read(&job.id)

@@ -34,12 +34,37 @@ impl Store {
             return Ok(false);
         };
         let mut change = Change::default();
-        drop_newest(&core, &mut change, number, ticket.user)?;
-        RESETS.put(&mut change, &[&hash], ticket)?;
-        NEWEST_RESETS.put(&mut change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)?;
+        put_ticket(&core, &mut change, number, hash, ticket)?;
         change.owe(owed);
         core.commit(&mut writer, change)?.done();
         Ok(true)
+    }
+
+    /// Writes down a ticket that nobody asked for, and what is owed with it. If its user has one that was
+    /// made after `pause`, or a password by now, there is no ticket and no letter; events are told in any
+    /// case. Tells whether the ticket was written.
+    pub fn offer_ticket(
+        &self,
+        hash: TicketHash,
+        ticket: &ResetTicket,
+        pause: Timestamp,
+        owed: Owed,
+    ) -> Result<bool> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let mut change = Change::default();
+        let wanted = match number_of(&core, &ticket.connection) {
+            Some(number) if !is_served(&core, number, ticket.user, pause)? => Some(number),
+            _ => None,
+        };
+        if let Some(number) = wanted {
+            put_ticket(&core, &mut change, number, hash, ticket)?;
+            change.owe(owed);
+        } else {
+            change.owe(Owed { letters: Vec::new(), ..owed });
+        }
+        core.commit(&mut writer, change)?.done();
+        Ok(wanted.is_some())
     }
 
     /// The ticket with this hash, if it is still good.
@@ -79,6 +104,30 @@ impl Store {
             Ok(true)
         })
     }
+}
+
+/// Adds a ticket to `change`, and the end of the one before.
+fn put_ticket(
+    core: &Core,
+    change: &mut Change,
+    number: u32,
+    hash: TicketHash,
+    ticket: &ResetTicket,
+) -> Result<()> {
+    drop_newest(core, change, number, ticket.user)?;
+    RESETS.put(change, &[&hash], ticket)?;
+    NEWEST_RESETS.put(change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)
+}
+
+/// Whether a user needs no ticket: there is one made after `pause`, or a password.
+fn is_served(core: &Core, number: u32, user: UserId, pause: Timestamp) -> Result<bool> {
+    let tree = core.database.tree();
+    let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
+    let newest = match NEWEST_RESETS.get(tree, &key)? {
+        Some(hash) => RESETS.get(tree, &[&hash])?,
+        None => None,
+    };
+    Ok(newest.is_some_and(|ticket| pause < ticket.created_at) || CREDENTIALS.get(tree, &key)?.is_some())
 }
 
 /// Adds the end of a user's newest ticket to `change`.

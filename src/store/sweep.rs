@@ -72,7 +72,9 @@ impl Store {
         }
         core.commit_with_others(change)?;
         // Its end has removed the file, unless a fault came between.
-        jobs.iter().for_each(|job| self.spool.remove(&job.id));
+        for job in &jobs {
+            self.spool.remove(&job.id);
+        }
         Ok(jobs.len() == STEP)
     }
 }
@@ -230,7 +232,9 @@ fn sweep_garbage(core: &Core) -> Result<bool> {
         let keys = tree.range(first..=last).keys().take(left).collect::<sled::Result<Vec<_>>>()?;
         let is_all = keys.len() < left;
         left -= keys.len();
-        keys.into_iter().for_each(|key| change.remove(key.to_vec()));
+        for key in keys {
+            change.remove(key.to_vec());
+        }
         if is_all {
             change.remove(marker.to_vec());
             left -= 1;
@@ -243,4 +247,20 @@ fn sweep_garbage(core: &Core) -> Result<bool> {
         core.commit_with_others(change)?;
     }
     Ok(left == 0)
+}
+
+/// What tests of other rooms ask for.
+#[cfg(test)]
+impl Store {
+    /// Whether a deletion has left something that is still there.
+    pub(crate) fn has_garbage(&self) -> bool {
+        self.core().is_ok_and(|core| GARBAGE.entries(core.database.tree()).next().is_some())
+    }
+
+    /// Lets the next commit fail.
+    pub(crate) fn break_next_commit(&self) {
+        if let Ok(core) = self.core() {
+            core.database.faults.arm(super::database::faults::At::Apply);
+        }
+    }
 }

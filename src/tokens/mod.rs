@@ -1,10 +1,11 @@
-//! The server's signing key and the access tokens made with it; the JWT and crypto crates are
-//! named here and nowhere else.
+//! The server's signing key and the tokens made with it; the JWT and crypto crates are named here
+//! and nowhere else.
 //!
 //! **Invariants:** a token is taken for what it says only if its algorithm is the key's, its
 //! signature is ours, issuer and audience are this server, and it is neither too old nor too new;
-//! there is no leeway, as the same clock writes and reads. The private key leaves the process only
-//! into its file, which nobody else may read.
+//! there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
+//! whoever they are for: the API is there for clients. The private key leaves the process only into
+//! its file, which nobody else may read.
 //!
 //! Deliberately absent: revocation. Tokens end by expiring, or all at once by deleting the key
 //! file.
@@ -12,6 +13,7 @@
 mod keys;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::io;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use thiserror::Error;
 
 use crate::domain::{Scope, SigningAlgorithm, Timestamp};
 pub use keys::{KEY_FILE, KeyError, Keys};
+pub use users::{OpenIdScope, UserTokens};
 
 /// Makes and checks access tokens.
 #[derive(Debug, Clone)]
@@ -35,6 +38,9 @@ pub struct Tokens {
     lifetime: Duration,
     validation: Arc<Validation>,
 }
+
+/// What stands behind a client's id where it is the subject of a token.
+const CLIENT_SUFFIX: &str = "@clients";
 
 /// What a token that was found good allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub struct Grant {
 impl Grant {
     /// The id of the client it was made for.
     pub fn client_id(&self) -> &str {
-        self.subject.strip_suffix("@clients").unwrap_or(&self.subject)
+        self.subject.strip_suffix(CLIENT_SUFFIX).unwrap_or(&self.subject)
     }
 
     /// Whether it has at least one of these scopes.
@@ -152,7 +158,7 @@ impl Tokens {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: OneOrMany::One(audience.to_owned()),
-            sub: format!("{client_id}@clients"),
+            sub: format!("{client_id}{CLIENT_SUFFIX}"),
             azp: Some(client_id.to_owned()),
             iat: now.seconds(),
             exp: now.seconds().saturating_add(lifetime.as_secs()),
@@ -160,9 +166,13 @@ impl Tokens {
             scope: scope.to_owned(),
             gty: Some("client-credentials".to_owned()),
         };
+        self.sign(&claims)
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
         let mut header = Header::new(self.keys.algorithm);
         header.kid = Some(self.keys.id.clone());
-        let token = jsonwebtoken::encode(&header, &claims, &self.keys.signing);
+        let token = jsonwebtoken::encode(&header, claims, &self.keys.signing);
         token.map_err(|_| KeyError::Crypto("no token was signed"))
     }
 
@@ -178,6 +188,9 @@ impl Tokens {
         }
         if claims.nbf.is_some_and(|from| now.seconds() < from) {
             return Err(TokenFault::Invalid);
+        }
+        if !claims.sub.ends_with(CLIENT_SUFFIX) {
+            return Err(TokenFault::Invalid); // a user's
         }
         let scopes = claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect();
         Ok(Grant { subject: claims.sub, scopes })

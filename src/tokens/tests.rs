@@ -205,3 +205,25 @@ fn random_texts_are_letters_and_digits() {
     assert!(same_hash(&secret_hash("a"), &secret_hash("a")));
     assert!(!same_hash(&secret_hash("a"), &secret_hash("b")));
 }
+
+#[test]
+fn a_token_of_a_user_opens_nothing_here() {
+    let tokens = tokens();
+    let user = crate::domain::User {
+        id: crate::domain::UserId::from_bytes([7; 12]),
+        email: "ann@example.test".to_owned(),
+        email_verified: true,
+        username: Some("annie".to_owned()),
+        created_at: NOW,
+        updated_at: NOW,
+        blocked: false,
+        app_metadata: None,
+        user_metadata: None,
+    };
+    let minted = tokens.mint_for_user(&user, "abc", tokens.audience(), &OpenIdScope::ALL, NOW).unwrap();
+    assert_eq!(tokens.verify(&minted.access, NOW), Err(TokenFault::Invalid));
+    assert_eq!(tokens.verify(&minted.id.unwrap(), NOW), Err(TokenFault::Invalid));
+    // Even an id token whose audience is said to be this API, by a client with an odd name.
+    let odd = tokens.mint_for_user(&user, tokens.audience(), "x", &OpenIdScope::ALL, NOW).unwrap();
+    assert_eq!(tokens.verify(&odd.id.unwrap(), NOW), Err(TokenFault::Invalid));
+}

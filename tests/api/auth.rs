@@ -309,7 +309,7 @@ fn what_meets_no_endpoint_is_refused_in_the_same_way() {
     let server = Server::ephemeral();
     let bearer = format!("Bearer {}", server.token);
     for path in [
-        "/",
+        "/nothing",
         "/api/v2",
         "/api/v2/",
         "/api/v2/nothing",

@@ -481,3 +481,16 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     }
     found
 }
+
+/// Asks again until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

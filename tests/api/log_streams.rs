@@ -3,118 +3,17 @@
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use intake::domain::Timestamp;
-use intake::store::{Ages, Options, Store};
+use intake::store::Ages;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::helpers::{Answer, Form, PATIENCE, Server, tool};
+use crate::helpers::{Answer, Form, Server, open_store, until};
+use crate::receiver::{EAGER, Receiver, SECRET, items, once};
 
-const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 const STREAMS: &str = "/api/v2/log-streams";
-
-/// Settings under which events go to this machine, and failures soon show.
-const EAGER: &[(&str, &str)] = &[
-    ("INTAKE_WEBHOOKS_ALLOW_PRIVATE_TARGETS", "true"),
-    ("INTAKE_WEBHOOKS_RETRY_FIRST", "20ms"),
-    ("INTAKE_WEBHOOKS_RETRY_LONGEST", "100ms"),
-    ("INTAKE_WEBHOOKS_TIMEOUT", "1s"),
-    ("INTAKE_LOG_LEVEL", "error"),
-];
-
-/// Somebody else's server, in a process of its own.
-struct Receiver {
-    child: Option<Child>,
-    directory: TempDir,
-    python: PathBuf,
-    port: String,
-}
-
-impl Receiver {
-    /// One that takes everything; `None` where its tools are missing.
-    fn start() -> Option<Self> {
-        let python = tool("python")?;
-        let directory = tempfile::tempdir().unwrap();
-        let mut receiver = Self { child: None, directory, python, port: "0".to_owned() };
-        receiver.come(&[]);
-        Some(receiver)
-    }
-
-    /// Starts it, at the port it had.
-    fn come(&mut self, options: &[&str]) {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/webhook_receiver.py");
-        let mut command = Command::new(&self.python);
-        command
-            .arg(program)
-            .arg(self.record())
-            .args(["--port", &self.port, "--secret", SECRET])
-            .args(options);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        self.child = Some(child);
-        line.trim().clone_into(&mut self.port);
-        assert!(!self.port.is_empty(), "the receiver did not start");
-    }
-
-    fn go(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn record(&self) -> PathBuf {
-        self.directory.path().join("requests")
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
-    }
-
-    /// How requests are treated from now on; see the receiver.
-    fn treat(&self, mode: &str) {
-        let url = format!("http://127.0.0.1:{}/control/{mode}", self.port);
-        assert_eq!(ureq::post(url).send_empty().unwrap().status(), 204);
-    }
-
-    /// Every request so far.
-    fn requests(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.record()).unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// Requests treated in this way.
-    fn treated(&self, mode: &str) -> Vec<Value> {
-        let mut requests = self.requests();
-        requests.retain(|request| request["treatment"] == mode);
-        requests
-    }
-
-    /// The events of requests that were taken.
-    fn taken(&self) -> Vec<Value> {
-        self.treated("ok").iter().flat_map(items).collect()
-    }
-
-    /// Waits until so many different events were taken.
-    fn wait_for(&self, count: usize) -> Vec<Value> {
-        until("so many events", || (count <= ids(&self.taken()).len()).then(|| self.taken()))
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if self.child.is_some() {
-            self.go();
-        }
-    }
-}
 
 /// Starts a receiver, or ends the test where its tools are missing.
 macro_rules! receiver {
@@ -124,49 +23,6 @@ macro_rules! receiver {
             None => return,
         }
     };
-}
-
-/// The events in a request, in whatever format.
-fn items(request: &Value) -> Vec<Value> {
-    let body = request["body"].as_str().unwrap();
-    match serde_json::from_str(body) {
-        Ok(Value::Array(items)) => items,
-        Ok(item) => vec![item],
-        Err(_) => body.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-    }
-}
-
-/// The different ids among events.
-fn ids(events: &[Value]) -> BTreeSet<String> {
-    events.iter().map(|event| event["log_id"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Events without those that came before, with how many those are. Each has to come right after the one
-/// before it, or to begin again earlier.
-fn once(events: &[Value]) -> (Vec<String>, usize) {
-    let mut seen: Vec<String> = Vec::new();
-    for event in events {
-        let id = event["log_id"].as_str().unwrap();
-        if seen.last().is_none_or(|last| last.as_str() < id) {
-            seen.push(id.to_owned());
-        } else {
-            assert!(seen.iter().any(|one| one == id), "{id} came too late");
-        }
-    }
-    let again = events.len() - seen.len();
-    (seen, again)
-}
-
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "there was never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn call_as(server: &Server, token: &str, method: &str, path: &str, body: &Value) -> Answer {
@@ -215,21 +71,9 @@ fn fail(server: &Server, count: usize) {
     }
 }
 
-/// The store of a directory that no server has open.
-fn open(directory: &Path) -> Store {
-    let options = Options {
-        path: directory.to_owned(),
-        cache_bytes: 64 << 20,
-        min_free_disk: 0,
-        max_active_jobs: None,
-        open_timeout: Duration::from_mins(1),
-    };
-    Store::open(options).unwrap()
-}
-
 /// All events of a type in the log of a directory that no server has open.
 fn logged(directory: &Path, code: &str) -> Vec<String> {
-    let events = open(directory).events_from(0, usize::MAX).unwrap();
+    let events = open_store(directory).events_from(0, usize::MAX).unwrap();
     let wanted = events.into_iter().filter(|(_, logged)| logged.event.r#type.code() == code);
     wanted.map(|(_, logged)| logged.log_id).collect()
 }
@@ -795,7 +639,7 @@ fn events_that_went_by_age_before_they_could_be_sent_are_counted_as_lost() {
     patch(&server, &made, json!({ "status": "paused" }));
     fail(&server, 5);
     drop(server);
-    let store = open(directory.path());
+    let store = open_store(directory.path());
     let later = Timestamp::from_millis(u64::MAX);
     let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, now: later };
     while store.sweep(&old).unwrap() {}

@@ -10,8 +10,8 @@ use intake::domain::Logged;
 use intake::store::{Options, Order, Store};
 use serde_json::{Value, json};
 
-use crate::helpers::{Form, Server, intake};
-use crate::smtp::{MailServer, until};
+use crate::helpers::{Form, Server, intake, until};
+use crate::smtp::MailServer;
 
 const OWNERS: (&str, &str) = ("INTAKE_TENANT_OWNERS", "ann@acme.test,bob@acme.test");
 const OWNER: (&str, &str) = ("INTAKE_TENANT_OWNERS", "ann@acme.test");

@@ -3,20 +3,31 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod auth;
+mod browser;
 mod clients;
 mod command_line;
 mod connections;
 mod corpora;
 mod crash;
 mod deletions;
+mod failures;
 mod grants;
 mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
 mod log_streams;
+mod login;
+mod logs;
 mod mail;
 mod oauth;
+mod outage;
+mod page;
+mod page_in_browser;
+mod passwords;
+mod receiver;
+mod retention;
 mod rows;
 mod smtp;
+mod story;
 mod users;

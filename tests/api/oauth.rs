@@ -36,7 +36,7 @@ fn decode(part: &str) -> Vec<u8> {
 }
 
 /// Checks a token by the published key alone, and gives its claims.
-fn verified(server: &Server, token: &str, algorithm: &str) -> Value {
+pub fn verified(server: &Server, token: &str, algorithm: &str) -> Value {
     let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
     let answer = server.request("GET", "/.well-known/jwks.json", &[], b"");
     assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
@@ -170,8 +170,10 @@ fn other_grants_and_audiences_are_refused() {
     let server = Server::ephemeral();
     let (id, secret) = client(&server);
     let who = format!("client_id={id}&client_secret={secret}");
-    let answer = ask(&server, &[FORM], &format!("{who}&grant_type=implicit"));
-    assert_refused(&answer, 403, "unauthorized_client", "Grant type 'implicit' not allowed for the client.");
+    let form = format!("{who}&grant_type=refresh_token&refresh_token=a");
+    let answer = ask(&server, &[FORM], &form);
+    let description = "Grant type 'refresh_token' not allowed for the client.";
+    assert_refused(&answer, 403, "unauthorized_client", description);
     let form = format!("{who}&grant_type=client_credentials&audience=https://x.test/");
     let answer = ask(&server, &[FORM], &form);
     let description = "Client is not authorized to access \"https://x.test/\". You need to create a \"client-grant\" \
@@ -210,7 +212,8 @@ fn the_configuration_document_says_where_everything_is() {
     assert_eq!(document["issuer"], format!("{}/", server.url));
     assert_eq!(document["token_endpoint"], format!("{}/oauth/token", server.url));
     assert_eq!(document["jwks_uri"], format!("{}/.well-known/jwks.json", server.url));
-    assert_eq!(document["grant_types_supported"], json!(["client_credentials"]));
+    let realm = "http://auth0.com/oauth/grant-type/password-realm";
+    assert_eq!(document["grant_types_supported"], json!(["client_credentials", "password", realm]));
 }
 
 /// Whoever sends the request chooses that header.

@@ -3,13 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::helpers::{PATIENCE, tool};
+use crate::helpers::{tool, until};
 
 /// A mail server, which can go and come back at the same port; killed when dropped.
 pub struct MailServer {
@@ -48,11 +46,6 @@ impl MailServer {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     fn log(&self) -> PathBuf {
@@ -96,17 +89,5 @@ impl MailServer {
 impl Drop for MailServer {
     fn drop(&mut self) {
         self.go();
-    }
-}
-
-/// Asks again until there is an answer.
-pub fn until<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "in vain until {what}");
-        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -63,8 +63,8 @@ class Handler:
             "message_id": letter["message-id"],
             "subject": letter["subject"],
             "to": letter["to"],
-            "text": text and text.get_content(),
-            "html": html and html.get_content(),
+            "text": text and text.get_content().replace("\r\n", "\n"),
+            "html": html and html.get_content().replace("\r\n", "\n"),
         }
         with open(self.options.log, "a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")

@@ -185,8 +185,6 @@ fn with_secret(
 
 /// A client as it is to be seen: what is set of it, and the defaults for the rest.
 fn view(client: &Client, state: &State) -> Map<String, Value> {
-    let app_type = client.settings.get("app_type").and_then(Value::as_str);
-    let is_public = matches!(app_type, Some("native" | "spa"));
     let head = [
         ("tenant", json!(state.tenant)),
         ("global", json!(false)),
@@ -199,7 +197,7 @@ fn view(client: &Client, state: &State) -> Map<String, Value> {
         ("cross_origin_authentication", json!(false)),
         ("custom_login_page_on", json!(true)),
         ("callbacks", json!([])),
-        ("token_endpoint_auth_method", json!(if is_public { "none" } else { "client_secret_post" })),
+        ("token_endpoint_auth_method", json!(if client.is_public() { "none" } else { "client_secret_post" })),
         ("jwt_configuration", json!({ "secret_encoded": false, "lifetime_in_seconds": 36000 })),
         ("refresh_token", refresh_token()),
     ];

@@ -226,7 +226,7 @@ fn many_dead_letters_go_a_few_at_a_time() {
     let mut change = database::Change::default();
     let letter =
         ended(&Import::insert(1, Vec::new()).enqueue(&store, &store.connection).unwrap()).letters.remove(0);
-    for number in 1000..1000 + STEP as u64 + 1 {
+    for number in 1000..=1000 + STEP as u64 {
         let fate = Fate::GivenUp(NOW);
         let posted =
             crate::domain::Posted { number, letter: letter.clone(), attempts: 9, last_answer: None, fate };

@@ -1,0 +1,110 @@
+//! What each room needs to know of the settings, in its own terms.
+
+use super::Address;
+use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
+use crate::import::Limits;
+use crate::login;
+use crate::notify::letters::Desk;
+use crate::notify::mailer::Patience;
+use crate::notify::post::{PostSettings, Security, SmtpSettings, Way};
+use crate::notify::streams::{self, Targets};
+use crate::store;
+use crate::upkeep::Keep;
+
+/// Where letters go that are to be files, in the data directory.
+const MAIL_FOLDER: &str = "mail";
+
+/// The rules for rows that can be set.
+pub fn limits(settings: &Settings) -> Limits {
+    let bytes = settings.import.max_metadata_size.bytes();
+    Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+}
+
+/// What all letters have in common.
+pub(super) fn desk(settings: &Settings, address: &Address) -> Desk {
+    Desk {
+        tenant: settings.tenant.name.as_str().to_owned(),
+        public_url: address.public_url.clone(),
+        owners: settings.tenant.owners.iter().map(|owner| owner.0.as_str().to_owned()).collect(),
+        writes: settings.mail.transport != MailTransport::Off,
+    }
+}
+
+/// How users sign in.
+pub(super) fn logins(settings: &Settings) -> login::Rules {
+    let login = &settings.login;
+    login::Rules {
+        default_connection: login.default_connection.clone(),
+        explain_password_change: login.explain_password_change,
+        max_failures: login.max_failures.get(),
+        max_address_failures: login.max_address_failures.get(),
+        block_for: login.block_for,
+        reset_mail_pause: login.reset_mail_pause,
+        reset_link_lifetime: login.reset_link_lifetime,
+    }
+}
+
+/// How letters are sent.
+pub(super) fn post(settings: &Settings) -> PostSettings {
+    let mail = &settings.mail;
+    let way = match mail.transport {
+        MailTransport::Off => Way::Off,
+        MailTransport::File => Way::File(settings.storage.path.join(MAIL_FOLDER)),
+        MailTransport::Smtp => Way::Smtp(SmtpSettings {
+            host: mail.smtp_host.clone(),
+            port: mail.port(),
+            security: match mail.smtp_security {
+                SmtpSecurity::Tls => Security::Tls,
+                SmtpSecurity::StartTls => Security::StartTls,
+                SmtpSecurity::None => Security::None,
+            },
+            login: (!mail.smtp_user.is_empty())
+                .then(|| (mail.smtp_user.clone(), mail.smtp_password.expose().to_owned())),
+            ca_file: Some(mail.smtp_ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+            timeout: mail.timeout,
+        }),
+    };
+    PostSettings { from: mail.from.as_str().to_owned(), way }
+}
+
+/// How long the mailer keeps trying.
+pub(super) fn patience(settings: &Settings) -> Patience {
+    let Mail { retry_first, retry_longest, give_up_after, .. } = settings.mail;
+    Patience { retry_first, retry_longest, give_up_after }
+}
+
+/// How events are sent.
+pub(super) fn streams(settings: &Settings) -> streams::Options {
+    let webhooks = &settings.webhooks;
+    streams::Options {
+        targets: if webhooks.allow_private_targets { Targets::Any } else { Targets::Public },
+        timeout: webhooks.timeout,
+        retry_first: webhooks.retry_first,
+        retry_longest: webhooks.retry_longest,
+        suspend_after: webhooks.suspend_after,
+        max_streams: webhooks.max_streams,
+    }
+}
+
+/// How long things are kept.
+pub(super) fn keep(settings: &Settings) -> Keep {
+    let kept = &settings.retention;
+    Keep {
+        jobs: kept.jobs,
+        logs: kept.logs,
+        unsent_logs: kept.unsent_logs,
+        letters: kept.letters,
+        check_every: kept.check_every,
+    }
+}
+
+/// What the store may take.
+pub(super) fn store(settings: &Settings) -> store::Options {
+    store::Options {
+        path: settings.storage.path.clone(),
+        cache_bytes: settings.storage.cache.bytes(),
+        min_free_disk: settings.storage.min_free_disk.bytes(),
+        max_active_jobs: settings.import.active_jobs_limit(),
+        open_timeout: settings.storage.open_timeout,
+    }
+}

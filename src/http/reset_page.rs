@@ -1,0 +1,163 @@
+//! `GET` and `POST /u/reset-password`: the page where users set their passwords, for people with a browser
+//! and nothing else. It works without JavaScript, and there is none.
+//!
+//! **Invariants:** looking at the page never uses its ticket up, as programs that check mail look at it, too.
+//! Nothing that was sent gets into a page but as text. Whoever sees the page's address gets nothing by it
+//! from other sites: no referrer, no cache, no frame.
+
+use std::sync::LazyLock;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use minijinja::Environment;
+use minijinja::value::Serde;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::body::{Body, form_or_json};
+use super::caller;
+use super::error::ApiError;
+use super::params::Params;
+use super::{State, now};
+use crate::login::{Opened, Password, Redeemed, Reset};
+
+/// Largest form, in bytes: two passwords, each byte of them escaped, and a ticket.
+const LARGEST_FORM: u64 = 16 << 10;
+const TEMPLATE: &str = "reset-password.html";
+const STYLE: &str = include_str!("../../static/pages.css");
+
+static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    // A template that does not parse is noticed by every test of the page.
+    drop(pages.add_template(TEMPLATE, include_str!("../../static/reset-password.html")));
+    pages
+});
+
+/// What the page shows.
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum Page<'a> {
+    /// Two fields, and what is asked of a password.
+    Form { ticket: &'a str, email: &'a str, rules: Vec<String>, objections: Vec<String> },
+    /// The password is set.
+    Done,
+    /// The ticket is not good.
+    Gone,
+}
+
+#[derive(Deserialize)]
+struct Form {
+    ticket: String,
+    password: Password,
+    again: Password,
+}
+
+/// The page for a ticket: a form, or a word about links that do not work any more.
+pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
+    let ticket = Params::of(&request)?.text("ticket").unwrap_or_default().to_owned();
+    let text = ticket.clone();
+    match state.logins(move |logins| logins.open(&text, now())).await? {
+        Some(opened) => form(StatusCode::OK, &ticket, &opened, Vec::new()),
+        None => gone(),
+    }
+}
+
+/// Sets a password; if it breaks rules the form comes again, with all of those.
+pub(super) async fn submit(
+    request: HttpRequest,
+    state: Data<State>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Form { ticket, password, again } = read(&request, payload).await?;
+    let text = ticket.clone();
+    let Some(opened) = state.logins(move |logins| logins.open(&text, now())).await? else {
+        return gone();
+    };
+    let reset = Reset { password, again, origin: caller::origin(&request, &state) };
+    let judged = state.logins(move |logins| {
+        let objections = logins.objections(&opened, &reset, now())?;
+        Ok((opened, reset, objections))
+    });
+    let (opened, reset, objections) = judged.await?;
+    if !objections.is_empty() {
+        return form(StatusCode::BAD_REQUEST, &ticket, &opened, objections);
+    }
+    let turn = state.logins.turn().await.ok_or(ApiError::Busy)?;
+    match state.logins(move |logins| logins.redeem(opened, &reset, &turn, now())).await? {
+        Redeemed::Gone => gone(),
+        Redeemed::Done(None) => render(StatusCode::OK, &Page::Done, None),
+        Redeemed::Done(Some(url)) => Ok(see_other(url.as_str())),
+    }
+}
+
+/// The style sheet of the pages.
+pub(super) async fn style() -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().content_type("text/css; charset=utf-8").body(STYLE))
+}
+
+/// Where the page was until 2019.
+pub(super) async fn moved(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let params = Params::of(&request)?;
+    let ticket: String =
+        params.text("ticket").unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    Ok(see_other(&format!("../u/reset-password?ticket={ticket}")))
+}
+
+async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, ApiError> {
+    let mut body = Body::new(payload.into_inner(), LARGEST_FORM);
+    let content = body.read().await;
+    let is_over = body.is_over();
+    body.drain().await;
+    if is_over {
+        return Err(ApiError::TooLarge(LARGEST_FORM));
+    }
+    let content = content.map_err(|_| ApiError::Stalled)?;
+    let missing = || {
+        let rule = "Expected a form with ticket, password and again";
+        ApiError::invalid(super::error::Place::Payload, rule, None)
+    };
+    form_or_json(request, &content).ok_or_else(missing)
+}
+
+fn form(
+    status: StatusCode,
+    ticket: &str,
+    opened: &Opened,
+    objections: Vec<String>,
+) -> Result<HttpResponse, ApiError> {
+    let page = Page::Form { ticket, email: &opened.user.email, rules: opened.policy.rules(), objections };
+    render(status, &page, opened.result_url.as_ref())
+}
+
+fn gone() -> Result<HttpResponse, ApiError> {
+    render(StatusCode::NOT_FOUND, &Page::Gone, None)
+}
+
+/// A page from which a form may lead to this server, and from here to `way_on`.
+fn render(status: StatusCode, page: &Page, way_on: Option<&Url>) -> Result<HttpResponse, ApiError> {
+    let template = PAGES.get_template(TEMPLATE).map_err(ApiError::internal)?;
+    let html = template.render(Serde(page)).map_err(ApiError::internal)?;
+    Ok(HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, security_policy(way_on)))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(html))
+}
+
+/// Browsers hold the answer to a form to the form's own rule, so the place it leads to has to be in it.
+fn security_policy(way_on: Option<&Url>) -> String {
+    let origin = way_on.map(|url| format!(" {}", url.origin().ascii_serialization())).unwrap_or_default();
+    format!(
+        "default-src 'none'; style-src 'self'; form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
+    )
+}
+
+fn see_other(to: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, to))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
