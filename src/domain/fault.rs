@@ -48,6 +48,23 @@ impl Code {
         Self::DuplicatedUser,
         Self::ConflictUsername,
     ];
+
+    /// What it means, for people who have not read the manual.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::ObjectRequired => "a required property is missing",
+            Self::InvalidType => "a value is of the wrong type, for example a number instead of a text",
+            Self::InvalidFormat => "a text is not what it should be, for example no e-mail address",
+            Self::ObjectAdditionalProperties => "there is a property that users do not have",
+            Self::NotPassed => "there is a property that may not be given",
+            Self::MinLength => "a text is too short",
+            Self::MaxLength => "a text is too long",
+            Self::DuplicatedProperty => "a property is named twice",
+            Self::ProfileSizeExceeded => "the user's metadata, or the row as a whole, is too large",
+            Self::DuplicatedUser => "the user exists already, or an earlier row of the file gave it",
+            Self::ConflictUsername => "the user name belongs to somebody else",
+        }
+    }
 }
 
 impl fmt::Display for Code {

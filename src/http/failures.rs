@@ -98,24 +98,7 @@ struct Group {
 /// The commonest kind first. Of an unfinished job: so far.
 fn groups(job: &Job) -> Vec<Group> {
     let found = job.summary().faults.commonest();
-    found.into_iter().map(|(code, rows)| Group { code, rows, message: meaning(code) }).collect()
-}
-
-/// What a kind of fault means, for people.
-fn meaning(code: Code) -> &'static str {
-    match code {
-        Code::ObjectRequired => "A required property is missing.",
-        Code::InvalidType => "A value has the wrong JSON type.",
-        Code::InvalidFormat => "A text breaks the rule for its format.",
-        Code::ObjectAdditionalProperties => "A property is none that a user can have.",
-        Code::NotPassed => "A property may not be given in an import.",
-        Code::MinLength => "A text is too short.",
-        Code::MaxLength => "A text is too long.",
-        Code::DuplicatedProperty => "A row names a property twice.",
-        Code::ProfileSizeExceeded => "The metadata of a user, or a row as a whole, is too large.",
-        Code::DuplicatedUser => "The user exists already, or an earlier row gave the same one.",
-        Code::ConflictUsername => "The user name belongs to somebody else.",
-    }
+    found.into_iter().map(|(code, rows)| Group { code, rows, message: code.meaning() }).collect()
 }
 
 #[derive(Serialize)]

@@ -233,28 +233,11 @@ fn errors_title(shown: usize, all: usize) -> String {
 impl ErrorWords {
     fn of(code: Code, count: u64) -> Self {
         let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
-        Self { rows, code: code.to_string(), meaning: meaning(code) }
+        Self { rows, code: code.to_string(), meaning: code.meaning() }
     }
 
     fn line(&self) -> String {
         format!("- {} {}: {}", self.rows, self.code, self.meaning)
-    }
-}
-
-/// What a code means, for people who have not read the manual.
-const fn meaning(code: Code) -> &'static str {
-    match code {
-        Code::ObjectRequired => "a required property is missing",
-        Code::InvalidType => "a value is of the wrong type, for example a number instead of a text",
-        Code::InvalidFormat => "a text is not what it should be, for example no e-mail address",
-        Code::ObjectAdditionalProperties => "there is a property that users do not have",
-        Code::NotPassed => "there is a property that may not be given",
-        Code::MinLength => "a text is too short",
-        Code::MaxLength => "a text is too long",
-        Code::DuplicatedProperty => "a property is named twice",
-        Code::ProfileSizeExceeded => "the user's metadata, or the row as a whole, is too large",
-        Code::DuplicatedUser => "the user exists already, or an earlier row of the file gave it",
-        Code::ConflictUsername => "the user name belongs to somebody else",
     }
 }
 

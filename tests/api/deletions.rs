@@ -65,7 +65,7 @@ fn users_of_a_deleted_connection_are_gone_at_once_and_stay_so_through_a_kill() {
     assert_eq!(import(&server, &kept, &rows(10))["summary"]["inserted"], 10);
     assert_eq!(import(&server, &doomed, &rows(ROWS))["summary"]["inserted"], ROWS);
     let last = format!("user{}@x.test", ROWS - 1);
-    let lost = server.user(&last)["user_id"].as_str().unwrap().to_owned();
+    let id_of_last = server.user(&last)["user_id"].as_str().unwrap().to_owned();
     assert_eq!(users(&server, "user0@x.test"), 2);
     assert_eq!(delete(&server, &doomed).status, 202);
     server.child.kill().unwrap();
@@ -74,7 +74,7 @@ fn users_of_a_deleted_connection_are_gone_at_once_and_stay_so_through_a_kill() {
 
     let server = Server::on(directory.path(), SETTINGS);
     assert_eq!((users(&server, &last), users(&server, "user0@x.test")), (0, 1));
-    assert_eq!(server.get(&format!("/api/v2/users/{}", lost.replace('|', "%7C"))).status, 404);
+    assert_eq!(server.get(&format!("/api/v2/users/{}", id_of_last.replace('|', "%7C"))).status, 404);
     assert_eq!(delete(&server, &doomed).status, 204);
     let again = made(&server, "doomed");
     assert_ne!(again, doomed);

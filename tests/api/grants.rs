@@ -41,7 +41,7 @@ fn ask(server: &Server, client: &Value, audience: Option<&str>, scope: &str) -> 
         escape(scope)
     );
     if let Some(audience) = audience {
-        form += &format!("&audience={}", escape(audience));
+        form.extend(["&audience=", &*escape(audience)]);
     }
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     server.request("POST", "/oauth/token", &headers, form.as_bytes())

@@ -228,9 +228,11 @@ mod tests {
         }
     }
 
+    const SOON: Duration = Duration::from_secs(5);
+
     /// What a request to this URL comes to.
-    fn post(targets: Targets, endpoint: &str, stop: impl Fn() -> bool) -> Outcome {
-        let poster = Poster::new(targets, Duration::from_mins(5));
+    fn post(targets: Targets, endpoint: &str, timeout: Duration, stop: impl Fn() -> bool) -> Outcome {
+        let poster = Poster::new(targets, timeout);
         poster.post(&stream(endpoint), "id", "{}".to_owned(), Timestamp::default(), stop)
     }
 
@@ -241,7 +243,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         for host in ["localhost", "127.0.0.1", "0x7f.1", "[::ffff:127.0.0.1]"] {
             let Outcome::Failed(why) =
-                post(Targets::Public, &format!("https://{host}:{port}/?key=hush"), || false)
+                post(Targets::Public, &format!("https://{host}:{port}/?key=hush"), SOON, || false)
             else {
                 panic!("{host} was taken");
             };
@@ -254,9 +256,9 @@ mod tests {
     fn a_receiver_that_says_nothing_is_left_when_all_is_to_stop() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        assert_eq!(post(Targets::Any, &url, || true), Outcome::Abandoned);
+        assert_eq!(post(Targets::Any, &url, Duration::from_mins(5), || true), Outcome::Abandoned);
         drop(listener);
-        let Outcome::Failed(why) = post(Targets::Any, &format!("{url}?key=hush"), || false) else {
+        let Outcome::Failed(why) = post(Targets::Any, &format!("{url}?key=hush"), SOON, || false) else {
             panic!("nobody was there");
         };
         assert!(why.starts_with("no connection to the receiver: ") && !why.contains("hush"), "{why}");
