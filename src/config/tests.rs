@@ -207,7 +207,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
         ("[login]\ndefault_connection = \"a--b\"", "setting \"login.default_connection\""),
-        ("[login]\nexplain_password_change = \"no\"", "setting \"login.explain_password_change\""),
+        ("[login]\nexplain_password_change = \"perhaps\"", "setting \"login.explain_password_change\""),
         ("[login]\nmax_failures = 0", "setting \"login.max_failures\""),
         ("[login]\nmax_failures = 10001", "must be 1 to 10000"),
         ("[login]\nmax_address_failures = 10001", "setting \"login.max_address_failures\""),
