@@ -241,7 +241,7 @@ fn who_follows_the_links_gets_every_event_once_and_goes_on_with_later_ones() {
         last = path.clone().unwrap_or(last);
     }
     assert_eq!((seen, pages), ((0..30).collect::<Vec<_>>(), 6));
-    server.upload(&Form::import(&server.connection_id(), "[]", false));
+    server.import("[]", false);
     let more = server.get(&last).json();
     assert_eq!(more[0]["type"], "sapi", "{more}");
     let after = more.as_array().unwrap().last().unwrap()["log_id"].as_str().unwrap().to_owned();

@@ -66,11 +66,14 @@ fn every_letter_and_event_arrives_though_all_were_down_during_twenty_jobs_and_th
     drop(server);
     let server = start(directory.path());
 
-    let letters = mail.wait_for_letters(JOBS);
+    for job in &jobs {
+        server.wait(job);
+    }
+    until("the outbox is empty", || (server.get("/api/v2/outbox").json() == json!([])).then_some(()));
+    let letters = mail.letters();
     let told: BTreeSet<&str> = letters.iter().map(|letter| letter["message_id"].as_str().unwrap()).collect();
     let expected: BTreeSet<String> = jobs.iter().map(|id| format!("<{id}.0@intake.test>")).collect();
     assert_eq!(told, expected.iter().map(String::as_str).collect());
-    until("the outbox is empty", || (server.get("/api/v2/outbox").json() == json!([])).then_some(()));
 
     let ended = until("all events are there", || {
         let ended = events(&receiver, &["sui", "fui"]);

@@ -4,7 +4,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -163,6 +165,39 @@ fn a_file_with_bad_rows_is_imported_and_its_failed_rows_read_and_downloaded() {
     assert_no_other_origin(&browser, &server);
 }
 
+/// A server that gets a tenth of its time, until this is dropped: on every machine there is time to look.
+struct Slowed {
+    over: Arc<AtomicBool>,
+    slower: Option<JoinHandle<()>>,
+}
+
+impl Slowed {
+    fn begin(server: &Server) -> Self {
+        let process = server.child.id().to_string();
+        let over = Arc::new(AtomicBool::new(false));
+        let told = over.clone();
+        let signal = move |name: &str| {
+            assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
+        };
+        let slower = thread::spawn(move || {
+            while !told.load(Ordering::SeqCst) {
+                signal("-STOP");
+                thread::sleep(Duration::from_millis(90));
+                signal("-CONT");
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { over, slower: Some(slower) }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.slower.take().unwrap().join().unwrap();
+    }
+}
+
 #[test]
 fn a_running_import_is_watched_to_its_end_and_the_end_is_told() {
     let Some(browser) = Browser::start() else { return };
@@ -180,12 +215,14 @@ fn a_running_import_is_watched_to_its_end_and_the_end_is_told() {
     browser.until_text("#file-rows", "300,000 rows");
     browser.click("#start-button");
     browser.until("location.hash.startsWith('#/jobs/')");
+    let slowed = Slowed::begin(&server);
     browser.until_text("#pace", "rows/s");
     browser.until_text("#pace", "left");
     browser.until("document.querySelector('#failed .group')");
     browser.script("document.querySelector('#failed .group summary').click()");
     browser.shoot("job-running");
     assert!(!browser.text("#announce").contains("ended"));
+    drop(slowed);
     let job = open_job(&browser, &server);
     browser.until("document.getElementById('announce').textContent.includes('has ended')");
     let told = browser.script("return document.getElementById('announce').textContent");
