@@ -161,11 +161,13 @@ impl Event {
     }
 
     /// The same, caused by a request.
+    #[must_use]
     pub fn by(self, origin: Origin) -> Self {
         Self { origin, ..self }
     }
 
     /// The same, about a connection.
+    #[must_use]
     pub fn about(self, connection: &super::Connection) -> Self {
         Self {
             connection: Some(connection.name.clone()),
@@ -176,11 +178,13 @@ impl Event {
     }
 
     /// The same, about a user.
+    #[must_use]
     pub fn about_user(self, user: &super::User) -> Self {
         Self { user_id: Some(user.id.to_string()), user_name: Some(user.email.clone()), ..self }
     }
 
     /// The same, with one detail more.
+    #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self

@@ -32,11 +32,13 @@ impl Timestamp {
     }
 
     /// So much later.
+    #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// So much earlier.
+    #[must_use]
     pub fn before(self, time: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }

@@ -64,7 +64,7 @@ pub(super) async fn change(
             return Ok(None);
         };
         let event = granted.caller.success(StatusCode::OK).about(&connection).about_user(&user);
-        let is_changed = store.update_user(&connection.id, id, &user_change, now(), event.into())?;
+        let is_changed = store.update_user(&connection.id, id, user_change, now(), event.into())?;
         if is_changed { store.user(id) } else { Ok(None) }
     });
     let (user, connection) = changed.await?.ok_or(ApiError::NoSuchUser)?;

@@ -97,7 +97,7 @@ impl Store {
                 return Ok(false); // somebody was faster
             }
             let proven = ticket.proves_email.then_some(true);
-            change_record(edit, place, &UserChange { email_verified: proven, blocked: None }, now)?;
+            change_record(edit, place, UserChange { email_verified: proven, blocked: None }, now)?;
             drop_newest(edit.core, change, edit.connection, ticket.user)?;
             let key: [&[u8]; 2] = [&edit.connection.to_be_bytes(), ticket.user.as_bytes()];
             CREDENTIALS.put(change, &key, credential)?;

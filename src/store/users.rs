@@ -56,7 +56,7 @@ impl Store {
         &self,
         connection: &ConnectionId,
         id: UserId,
-        user_change: &UserChange,
+        user_change: UserChange,
         now: Timestamp,
         owed: Owed,
     ) -> Result<bool> {
@@ -172,7 +172,7 @@ fn find_in(edit: &mut Edit, id: UserId) -> Result<Option<Place>> {
 pub(super) fn change_record(
     edit: &mut Edit,
     place: Place,
-    user_change: &UserChange,
+    user_change: UserChange,
     now: Timestamp,
 ) -> Result<()> {
     let stored = edit.record(place)?;

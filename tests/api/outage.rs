@@ -19,7 +19,7 @@ fn file(number: usize) -> String {
         return "[{]".to_owned();
     }
     let row = |row| json!({ "email": format!("u{number}-{row}@acme.test"), "email_verified": true });
-    Value::from_iter((0..10).map(row)).to_string()
+    (0..10).map(row).collect::<Value>().to_string()
 }
 
 fn events(receiver: &Receiver, types: &[&str]) -> Vec<Value> {
@@ -86,5 +86,5 @@ fn every_letter_and_event_arrives_though_all_were_down_during_twenty_jobs_and_th
     // The request that made the stream is told of as well.
     assert_eq!(ids(&accepted).len(), JOBS + 1);
     let (_, again) = once(&receiver.taken());
-    println!("came twice: {} of {} letters, {again} events", letters.len() - told.len(), letters.len());
+    eprintln!("came twice: {} of {} letters, {again} events", letters.len() - told.len(), letters.len());
 }

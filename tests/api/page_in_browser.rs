@@ -329,9 +329,9 @@ fn mail_and_events_that_wait_are_seen_with_the_reason_and_mail_can_be_tried_agai
     browser.until_text("#outbox", "Waiting");
     let letter = server.get("/api/v2/outbox").json()[0].clone();
     let shown = browser.text("#outbox");
-    for part in ["to", "subject", "last_answer"] {
-        let part = letter[part].as_str().unwrap();
-        assert!(shown.contains(part), "{part}: {shown}");
+    for name in ["to", "subject", "last_answer"] {
+        let words = letter[name].as_str().unwrap();
+        assert!(shown.contains(words), "{words}: {shown}");
     }
     assert!(shown.contains("1 try, next"), "{shown}");
     browser.until_text("#streams", "Failing");

@@ -251,7 +251,7 @@ proptest! {
                     let id = model.update(&format!("u{at}@acme.test"), change);
                     let id_or_nobody = id.unwrap_or(UserId::from_bytes([7; 12]));
                     let updated =
-                        store.update_user(&store.connection.id, id_or_nobody, &change, NOW, Owed::nothing());
+                        store.update_user(&store.connection.id, id_or_nobody, change, NOW, Owed::nothing());
                     prop_assert_eq!(updated.unwrap(), id.is_some());
                 }
                 Step::TryAgain(job) => {
