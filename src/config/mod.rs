@@ -9,17 +9,20 @@
 
 mod declared;
 mod layers;
+mod login;
+mod mail;
+mod retention;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -28,13 +31,17 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, ConnectionName, SigningAlgorithm};
+use crate::domain::{ConnectionId, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
+pub use login::Login;
+pub use mail::{Mail, MailTransport, SmtpSecurity};
+pub use retention::Retention;
 pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
+pub use webhooks::Webhooks;
 
 /// The first layer, and the manual of the settings.
 pub const DEFAULTS: &str = include_str!("../../import.toml");
@@ -166,305 +173,6 @@ impl Tokens {
     pub const MAX_LIFETIME: Duration = Duration::from_hours(365 * 24);
 }
 
-/// `[mail]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mail {
-    /// Where letters go.
-    #[serde(deserialize_with = "text")]
-    pub transport: MailTransport,
-    /// Who they are from: an address, or `Name <address>`.
-    #[serde(deserialize_with = "text")]
-    pub from: NonEmpty,
-    /// The mail server.
-    pub smtp_host: String,
-    /// Its port; 0 is the usual one.
-    #[serde(deserialize_with = "whole")]
-    pub smtp_port: usize,
-    /// How the connection to it is kept private.
-    #[serde(deserialize_with = "text")]
-    pub smtp_security: SmtpSecurity,
-    /// Who we are to it; empty if it asks nobody.
-    pub smtp_user: String,
-    /// The password for that.
-    pub smtp_password: Secret,
-    /// A file with that password.
-    #[serde(deserialize_with = "text")]
-    pub smtp_password_file: PathBuf,
-    /// Certificates (PEM) to trust besides the public ones.
-    #[serde(deserialize_with = "text")]
-    pub smtp_ca_file: PathBuf,
-    /// How long the server may take for each answer.
-    #[serde(deserialize_with = "duration")]
-    pub timeout: Duration,
-    /// Pause after the first try that failed.
-    #[serde(deserialize_with = "duration")]
-    pub retry_first: Duration,
-    /// Longest pause between two tries.
-    #[serde(deserialize_with = "duration")]
-    pub retry_longest: Duration,
-    /// Age at which a letter is given up.
-    #[serde(deserialize_with = "duration")]
-    pub give_up_after: Duration,
-}
-
-impl Mail {
-    /// How long a mail server may take.
-    const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
-    /// First pause.
-    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
-    /// Longest pause that can be set; the shortest is the first.
-    const RETRY_LONGEST: Duration = Duration::from_hours(7 * 24);
-    /// Age at which a letter is given up.
-    const GIVE_UP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(60 * 24);
-
-    /// Takes the password from its file, if it has one.
-    fn read_password(&mut self) -> Result<(), String> {
-        if self.smtp_password_file.as_os_str().is_empty() {
-            return Ok(());
-        }
-        if !self.smtp_password.expose().is_empty() {
-            return Err("expected either smtp_password or smtp_password_file".to_owned());
-        }
-        self.smtp_password = Secret::from_file(&self.smtp_password_file)?;
-        Ok(())
-    }
-
-    /// The first of the settings that makes no sense, and why.
-    fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let user_alone = !self.smtp_user.is_empty() && self.smtp_password.expose().is_empty();
-        let password_alone = self.smtp_user.is_empty() && !self.smtp_password.expose().is_empty();
-        let faults = [
-            (self.smtp_host.trim().is_empty(), "mail.smtp_host", "may not be empty"),
-            (u16::try_from(self.smtp_port).is_err(), "mail.smtp_port", "must be 0 to 65535"),
-            (user_alone, "mail.smtp_user", "needs smtp_password or smtp_password_file"),
-            (password_alone, "mail.smtp_user", "may not be empty when there is a password"),
-            (!Self::TIMEOUT.contains(&self.timeout), "mail.timeout", "must be 1s to 10m"),
-            (!Self::RETRY_FIRST.contains(&self.retry_first), "mail.retry_first", "must be 100ms to 1d"),
-            (
-                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
-                "mail.retry_longest",
-                "must be retry_first to 7d",
-            ),
-            (!Self::GIVE_UP_AFTER.contains(&self.give_up_after), "mail.give_up_after", "must be 1s to 60d"),
-        ];
-        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
-    }
-
-    /// The port, unless it is the usual one.
-    pub fn port(&self) -> Option<u16> {
-        u16::try_from(self.smtp_port).ok().filter(|port| *port != 0)
-    }
-}
-
-/// Where letters go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailTransport {
-    /// Into files in the data directory.
-    File,
-    /// To a mail server.
-    Smtp,
-    /// Nowhere: none are written.
-    Off,
-}
-
-impl FromStr for MailTransport {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "file" => Ok(Self::File),
-            "smtp" => Ok(Self::Smtp),
-            "off" => Ok(Self::Off),
-            _ => Err("expected file, smtp or off"),
-        }
-    }
-}
-
-/// How the connection to a mail server is kept private.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SmtpSecurity {
-    /// TLS from the first byte.
-    Tls,
-    /// TLS after a greeting; without it nothing is sent.
-    StartTls,
-    /// Not at all.
-    None,
-}
-
-impl FromStr for SmtpSecurity {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tls" => Ok(Self::Tls),
-            "starttls" => Ok(Self::StartTls),
-            "none" => Ok(Self::None),
-            _ => Err("expected tls, starttls or none"),
-        }
-    }
-}
-
-/// `[webhooks]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhooks {
-    /// Whether events may go to private, loopback and link-local addresses, and by plain `http`.
-    pub allow_private_targets: bool,
-    /// How long a receiver may take.
-    #[serde(deserialize_with = "duration")]
-    pub timeout: Duration,
-    /// Pause after the first try that failed.
-    #[serde(deserialize_with = "duration")]
-    pub retry_first: Duration,
-    /// Longest pause between two tries.
-    #[serde(deserialize_with = "duration")]
-    pub retry_longest: Duration,
-    /// How long a stream may fail until it is suspended.
-    #[serde(deserialize_with = "duration")]
-    pub suspend_after: Duration,
-    /// How many streams there may be.
-    #[serde(deserialize_with = "whole")]
-    pub max_streams: usize,
-}
-
-impl Webhooks {
-    /// How long a receiver may take.
-    const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
-    /// First pause.
-    const RETRY_FIRST: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
-    /// Longest pause that can be set; the shortest is the first.
-    const RETRY_LONGEST: Duration = Duration::from_hours(24);
-    /// How long a stream may fail.
-    const SUSPEND_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(365 * 24);
-    /// Most streams that can be allowed; each has a thread.
-    pub const MAX_STREAMS: usize = 100;
-
-    /// The first of the settings that makes no sense, and why.
-    fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let faults = [
-            (!Self::TIMEOUT.contains(&self.timeout), "webhooks.timeout", "must be 100ms to 5m"),
-            (!Self::RETRY_FIRST.contains(&self.retry_first), "webhooks.retry_first", "must be 10ms to 1h"),
-            (
-                !(self.retry_first..=Self::RETRY_LONGEST).contains(&self.retry_longest),
-                "webhooks.retry_longest",
-                "must be retry_first to 1d",
-            ),
-            (
-                !Self::SUSPEND_AFTER.contains(&self.suspend_after),
-                "webhooks.suspend_after",
-                "must be 1s to 365d",
-            ),
-            (Self::MAX_STREAMS < self.max_streams, "webhooks.max_streams", "must be 0 to 100"),
-        ];
-        faults.into_iter().find(|(is_fault, ..)| *is_fault).map(|(_, key, why)| (key, why))
-    }
-}
-
-/// `[login]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Login {
-    /// Connection of users who sign in without naming one; empty: the only one there is.
-    pub default_connection: String,
-    /// Whether an imported user is told that a password has to be set first.
-    pub explain_password_change: bool,
-    /// Failures of one user from one address until that is blocked.
-    #[serde(deserialize_with = "whole")]
-    pub max_failures: NonZeroUsize,
-    /// Failures from one address until that is blocked.
-    #[serde(deserialize_with = "whole")]
-    pub max_address_failures: NonZeroUsize,
-    /// How long a block lasts.
-    #[serde(deserialize_with = "duration")]
-    pub block_for: Duration,
-    /// Pause between two reset mails that nobody asked for.
-    #[serde(deserialize_with = "duration")]
-    pub reset_mail_pause: Duration,
-    /// How long the link in a reset mail is good.
-    #[serde(deserialize_with = "duration")]
-    pub reset_link_lifetime: Duration,
-}
-
-impl Login {
-    /// Most failures that can be set to lead to a block.
-    pub const MAX_FAILURES: usize = 10_000;
-    /// Longest block, and longest pause between two letters.
-    pub const MAX_PAUSE: Duration = Duration::from_hours(30 * 24);
-    /// How long links may be good.
-    pub const LINK_LIFETIMES: RangeInclusive<Duration> =
-        Duration::from_mins(1)..=Duration::from_hours(30 * 24);
-
-    /// A value that makes no sense, by its name.
-    fn fault(&self) -> Option<(&'static str, String)> {
-        let name = &self.default_connection;
-        let name_fault = name.parse::<ConnectionName>().err().filter(|_| !name.is_empty());
-        let name_fault = name_fault.map(|fault| ("login.default_connection", fault.to_string()));
-        let failures = 1..=Self::MAX_FAILURES;
-        let blocks = Duration::from_secs(1)..=Self::MAX_PAUSE;
-        let rules = [
-            ("login.max_failures", failures.contains(&self.max_failures.get()), "1 to 10000"),
-            ("login.max_address_failures", failures.contains(&self.max_address_failures.get()), "1 to 10000"),
-            ("login.block_for", blocks.contains(&self.block_for), "1s to 30d"),
-            ("login.reset_mail_pause", self.reset_mail_pause <= Self::MAX_PAUSE, "0s to 30d"),
-            (
-                "login.reset_link_lifetime",
-                Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime),
-                "1m to 30d",
-            ),
-        ];
-        let broken = rules.into_iter().find(|(_, is_kept, _)| !is_kept);
-        let broken = broken.map(|(key, _, range)| (key, format!("must be {range}")));
-        name_fault.or(broken)
-    }
-}
-
-/// `[retention]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retention {
-    /// Jobs and their failed rows, after their end.
-    #[serde(deserialize_with = "duration")]
-    pub jobs: Duration,
-    /// Events of the tenant log.
-    #[serde(deserialize_with = "duration")]
-    pub logs: Duration,
-    /// Events that a log stream still has to send.
-    #[serde(deserialize_with = "duration")]
-    pub unsent_logs: Duration,
-    /// Letters that were given up.
-    #[serde(deserialize_with = "duration")]
-    pub letters: Duration,
-    /// How often it is looked what is old.
-    #[serde(deserialize_with = "duration")]
-    pub check_every: Duration,
-}
-
-impl Retention {
-    /// Shortest and longest time that something can be kept: a century outlives the server.
-    pub const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
-    /// How often, and how rarely, it can be looked what is old.
-    pub const CHECKS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
-
-    /// The setting that makes no sense, and why.
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        let ages = [
-            ("retention.jobs", self.jobs),
-            ("retention.logs", self.logs),
-            ("retention.unsent_logs", self.unsent_logs),
-            ("retention.letters", self.letters),
-        ];
-        if let Some((key, _)) = ages.into_iter().find(|(_, age)| !Self::AGES.contains(age)) {
-            return Err((key, "must be 1s to 36500d".to_owned()));
-        }
-        if !Self::CHECKS.contains(&self.check_every) {
-            return Err(("retention.check_every", "must be 100ms to 1d".to_owned()));
-        }
-        if self.unsent_logs < self.logs {
-            return Err(("retention.unsent_logs", "may not be shorter than retention.logs".to_owned()));
-        }
-        Ok(())
-    }
-}
-
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -570,9 +278,7 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let mail = self.mail.fault().map(|(key, why)| (key, why.to_owned()));
-        let webhooks = self.webhooks.fault().map(|(key, why)| (key, why.to_owned()));
-        let faults = [mail, webhooks, self.login.fault(), self.retention.check().err()];
+        let faults = [self.mail.fault(), self.webhooks.fault(), self.login.fault(), self.retention.fault()];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

@@ -224,3 +224,13 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     }
     text::<Wait, D>(deserializer).map(|wait| wait.0)
 }
+
+/// A setting that makes no sense, and why.
+pub(super) type Fault = (&'static str, String);
+
+/// The first rule that is not kept, of rules about settings: each with the setting's name, whether it is
+/// kept, and its words.
+pub(super) fn first_broken<const N: usize>(rules: [(&'static str, bool, &str); N]) -> Option<Fault> {
+    let broken = rules.into_iter().find(|(_, is_kept, _)| !is_kept);
+    broken.map(|(key, _, rule)| (key, rule.to_owned()))
+}

@@ -109,7 +109,7 @@ pub(super) enum ApiError {
     /// No endpoint has this path.
     NoSuchRoute,
     /// The endpoint has other methods.
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(String),
     /// The store refuses or fails.
     Store(StoreError),
     /// Something else broke.
@@ -256,7 +256,7 @@ impl ApiError {
     }
 
     /// The header that goes with it.
-    pub(super) fn header(&self) -> Option<(header::HeaderName, &'static str)> {
+    pub(super) fn header(&self) -> Option<(header::HeaderName, &str)> {
         match self {
             Self::MissingAuthentication => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),

@@ -20,7 +20,7 @@
 //! | `page` | `/` and `/static/…`: the status page |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `routes` lists them all. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
@@ -51,6 +51,7 @@ mod params;
 mod passwords;
 mod payload;
 mod reset_page;
+mod routes;
 mod sign_in;
 mod tickets;
 mod upload;
@@ -63,11 +64,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
-use actix_web::error::PathError;
 use actix_web::http::StatusCode;
-use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder};
+use actix_web::web;
+use actix_web::{App, HttpResponse, HttpServer};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -77,7 +76,7 @@ use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
-use error::{ApiError, Place};
+use error::ApiError;
 pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
@@ -179,7 +178,7 @@ where
 {
     let state = web::Data::new(state);
     actix_web::rt::System::new().block_on(async move {
-        let server = HttpServer::new(move || App::new().configure(routes(state.clone())))
+        let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
             .shutdown_timeout(GRACE.as_secs())
@@ -195,140 +194,6 @@ where
         });
         server.await
     })
-}
-
-/// All endpoints, and the answers to requests that meet none.
-pub fn routes(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
-    let headers =
-        DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
-    let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
-    let all = web::scope("")
-        .app_data(state)
-        .app_data(path)
-        .service(post("/api/v2/jobs/users-imports", imports::create))
-        .service(get("/api/v2/jobs", jobs::list))
-        .service(get("/api/v2/jobs/{id}", jobs::show))
-        .service(get("/api/v2/jobs/{id}/errors", jobs::errors))
-        .service(
-            resource("/api/v2/connections", "GET, POST")
-                .route(web::get().to(connections::list))
-                .route(web::post().to(connections::create)),
-        )
-        .service(
-            resource("/api/v2/connections/{id}", "GET, PATCH, DELETE")
-                .route(web::get().to(connections::show))
-                .route(web::patch().to(connections::update))
-                .route(web::delete().to(connections::delete)),
-        )
-        .service(
-            resource("/api/v2/connections/{id}/clients", "GET, PATCH")
-                .route(web::get().to(connections::clients))
-                .route(web::patch().to(connections::change_clients)),
-        )
-        .service(
-            resource("/api/v2/connections/{id}/users", "DELETE")
-                .route(web::delete().to(connections::delete_user)),
-        )
-        .service(
-            resource("/api/v2/clients", "GET, POST")
-                .route(web::get().to(clients::list))
-                .route(web::post().to(clients::create)),
-        )
-        .service(
-            resource("/api/v2/clients/{id}", "GET, PATCH, DELETE")
-                .route(web::get().to(clients::show))
-                .route(web::patch().to(clients::update))
-                .route(web::delete().to(clients::delete)),
-        )
-        .service(post("/api/v2/clients/{id}/rotate-secret", clients::rotate_secret))
-        .service(
-            resource("/api/v2/client-grants", "GET, POST")
-                .route(web::get().to(grants::list))
-                .route(web::post().to(grants::create)),
-        )
-        .service(
-            resource("/api/v2/client-grants/{id}", "PATCH, DELETE")
-                .route(web::patch().to(grants::update))
-                .route(web::delete().to(grants::delete)),
-        )
-        .service(get("/api/v2/users-by-email", users::by_email))
-        .service(
-            resource("/api/v2/users/{id}", "GET, PATCH")
-                .route(web::get().to(users::show))
-                .route(web::patch().to(users::change)),
-        )
-        .service(post("/api/v2/tickets/password-change", tickets::create))
-        .service(get("/api/v2/outbox", outbox::list))
-        .service(resource("/api/v2/outbox/{id}", "DELETE").route(web::delete().to(outbox::delete)))
-        .service(post("/api/v2/outbox/{id}/retry", outbox::retry))
-        .service(
-            resource("/api/v2/log-streams", "GET, POST")
-                .route(web::get().to(log_streams::list))
-                .route(web::post().to(log_streams::create)),
-        )
-        .service(
-            resource("/api/v2/log-streams/{id}", "GET, PATCH, DELETE")
-                .route(web::get().to(log_streams::show))
-                .route(web::patch().to(log_streams::update))
-                .route(web::delete().to(log_streams::delete)),
-        )
-        .service(get("/api/v2/users/{id}/logs", logs::of_user))
-        .service(get("/api/v2/logs", logs::list))
-        .service(get("/api/v2/logs/{id}", logs::show))
-        .service(post("/oauth/token", oauth::token))
-        .service(post("/dbconnections/change_password", passwords::request_change))
-        .service(
-            resource("/u/reset-password", "GET, POST")
-                .route(web::get().to(reset_page::show))
-                .route(web::post().to(reset_page::submit)),
-        )
-        .service(get("/u/pages.css", reset_page::style))
-        .service(get("/lo/reset", reset_page::moved))
-        .service(get("/.well-known/jwks.json", oauth::jwks))
-        .service(get("/.well-known/openid-configuration", oauth::configuration))
-        .service(post("/u/sign-in", page_sign_in::sign_in))
-        .service(page::files())
-        .default_service(web::to(no_such_route))
-        .wrap(from_fn(caller::note_refusal))
-        .wrap(headers);
-    move |config| {
-        config.service(all);
-    }
-}
-
-/// A resource that is read; other methods are refused.
-fn get<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args, Output: Responder + 'static>,
-    Args: FromRequest + 'static,
-{
-    resource(path, "GET").route(web::get().to(handler))
-}
-
-/// A resource that is posted to; other methods are refused.
-fn post<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args, Output: Responder + 'static>,
-    Args: FromRequest + 'static,
-{
-    resource(path, "POST").route(web::post().to(handler))
-}
-
-fn resource(path: &str, allowed: &'static str) -> Resource {
-    let refuse = move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(allowed)) };
-    web::resource(path).default_service(web::to(refuse))
-}
-
-async fn no_such_route() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NoSuchRoute)
-}
-
-fn path_fault(error: &PathError) -> ApiError {
-    let rule = match error {
-        PathError::Deserialize(fault) => fault.to_string(),
-        other => other.to_string(),
-    };
-    ApiError::invalid(Place::Path, rule, "id")
 }
 
 /// An answer with a JSON body.

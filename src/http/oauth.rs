@@ -291,8 +291,9 @@ impl ResponseError for OauthError {
         let mut response = respond(status, &OauthBody { error, error_description });
         if let Self::Server(error) = self
             && let Some((name, value)) = error.header()
+            && let Ok(value) = header::HeaderValue::from_str(value)
         {
-            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -7,9 +7,10 @@
 //! from here, text never becomes markup, and no other page frames it.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, Resource};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::error::ApiError;
+use super::routes::{Endpoint, at};
 
 /// What the page may do. `require-trusted-types-for` makes browsers refuse every use of `innerHTML` and
 /// the like.
@@ -57,8 +58,8 @@ files! {
 }
 
 /// All files, each at its path.
-pub(super) fn files() -> Vec<Resource> {
-    FILES.iter().map(|file| super::get(file.path, move |request: HttpRequest| serve(file, request))).collect()
+pub(super) fn files() -> Vec<Endpoint> {
+    FILES.iter().map(|file| at(file.path).get(move |request: HttpRequest| serve(file, request))).collect()
 }
 
 #[expect(clippy::unused_async, reason = "handlers are")]

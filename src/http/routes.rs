@@ -1,0 +1,138 @@
+//! Every endpoint there is, and the answers to requests that meet none.
+
+use actix_web::dev::{AppService, HttpServiceFactory};
+use actix_web::error::PathError;
+use actix_web::http::Method;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+
+use super::error::{ApiError, Place};
+use super::{
+    State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, outbox, page,
+    page_sign_in, passwords, reset_page, tickets, users,
+};
+
+/// All endpoints, and the answers to requests that meet none.
+pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
+    let headers =
+        DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
+    let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
+    let all = web::scope("")
+        .app_data(state)
+        .app_data(path)
+        .service(at("/api/v2/jobs/users-imports").post(imports::create))
+        .service(at("/api/v2/jobs").get(jobs::list))
+        .service(at("/api/v2/jobs/{id}").get(jobs::show))
+        .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))
+        .service(at("/api/v2/connections").get(connections::list).post(connections::create))
+        .service(
+            at("/api/v2/connections/{id}")
+                .get(connections::show)
+                .patch(connections::update)
+                .delete(connections::delete),
+        )
+        .service(
+            at("/api/v2/connections/{id}/clients")
+                .get(connections::clients)
+                .patch(connections::change_clients),
+        )
+        .service(at("/api/v2/connections/{id}/users").delete(connections::delete_user))
+        .service(at("/api/v2/clients").get(clients::list).post(clients::create))
+        .service(at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete))
+        .service(at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret))
+        .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
+        .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
+        .service(at("/api/v2/users-by-email").get(users::by_email))
+        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
+        .service(at("/api/v2/tickets/password-change").post(tickets::create))
+        .service(at("/api/v2/outbox").get(outbox::list))
+        .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
+        .service(at("/api/v2/outbox/{id}/retry").post(outbox::retry))
+        .service(at("/api/v2/log-streams").get(log_streams::list).post(log_streams::create))
+        .service(
+            at("/api/v2/log-streams/{id}")
+                .get(log_streams::show)
+                .patch(log_streams::update)
+                .delete(log_streams::delete),
+        )
+        .service(at("/api/v2/users/{id}/logs").get(logs::of_user))
+        .service(at("/api/v2/logs").get(logs::list))
+        .service(at("/api/v2/logs/{id}").get(logs::show))
+        .service(at("/oauth/token").post(oauth::token))
+        .service(at("/dbconnections/change_password").post(passwords::request_change))
+        .service(at("/u/reset-password").get(reset_page::show).post(reset_page::submit))
+        .service(at("/u/pages.css").get(reset_page::style))
+        .service(at("/lo/reset").get(reset_page::moved))
+        .service(at("/.well-known/jwks.json").get(oauth::jwks))
+        .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/u/sign-in").post(page_sign_in::sign_in))
+        .service(page::files())
+        .default_service(web::to(no_such_route))
+        .wrap(from_fn(caller::note_refusal))
+        .wrap(headers);
+    move |config| {
+        config.service(all);
+    }
+}
+
+/// A path and what its methods do; others are refused, and these are named.
+pub(super) struct Endpoint {
+    resource: Resource,
+    methods: Vec<Method>,
+}
+
+/// The endpoint at a path.
+pub(super) fn at(path: &str) -> Endpoint {
+    Endpoint { resource: web::resource(path), methods: Vec::new() }
+}
+
+/// Defines a function for each method.
+macro_rules! methods {
+    ($($name:ident $method:ident;)+) => {
+        impl Endpoint {
+            $(
+                #[doc = concat!("What `", stringify!($method), "` does.")]
+                pub(super) fn $name<F, Args>(mut self, handler: F) -> Self
+                where
+                    F: Handler<Args, Output: Responder + 'static>,
+                    Args: FromRequest + 'static,
+                {
+                    self.methods.push(Method::$method);
+                    Self { resource: self.resource.route(web::$name().to(handler)), ..self }
+                }
+            )+
+        }
+    };
+}
+
+methods! {
+    get GET;
+    post POST;
+    patch PATCH;
+    delete DELETE;
+}
+
+impl HttpServiceFactory for Endpoint {
+    fn register(self, config: &mut AppService) {
+        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let allowed = allowed.join(", ");
+        let refuse = move || {
+            let refusal = ApiError::MethodNotAllowed(allowed.clone());
+            async move { Err::<HttpResponse, _>(refusal) }
+        };
+        self.resource.default_service(web::to(refuse)).register(config);
+    }
+}
+
+async fn no_such_route() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NoSuchRoute)
+}
+
+fn path_fault(error: &PathError) -> ApiError {
+    let rule = match error {
+        PathError::Deserialize(fault) => fault.to_string(),
+        other => other.to_string(),
+    };
+    ApiError::invalid(Place::Path, rule, "id")
+}
