@@ -19,7 +19,7 @@ pub const DEFAULT_CONNECTION: &str = "Username-Password-Authentication";
 /// Name of the client that is made when none is declared.
 const DEFAULT_CLIENT: &str = "Default client";
 /// The ways to ask for tokens that there are; clients made here may use all, unless it is said otherwise.
-const GRANT_TYPES: [&str; 3] =
+const OUR_GRANT_TYPES: [&str; 3] =
     ["client_credentials", "password", "http://auth0.com/oauth/grant-type/password-realm"];
 
 /// A client made at this start; its secret cannot be had again later.
@@ -36,7 +36,6 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
     for declared in &settings.clients {
         furnish_client(store, declared)?;
     }
-    let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
     let stored = store.connections()?;
     for declared in &settings.connections {
         match stored.iter().find(|stored| stored.name == declared.name.as_str()) {
@@ -45,6 +44,11 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
             Some(_) => {}
         }
     }
+    for declared in &settings.log_streams {
+        furnish_stream(store, settings, declared)?;
+    }
+    // At last, because its secret is lost if the start fails after this.
+    let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
     if store.connections()?.is_empty() {
         let clients = store.clients()?.into_iter().map(|client| client.id).collect();
         let id = ConnectionId::from_entropy(tokens::random()?);
@@ -53,15 +57,13 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
             Owed::nothing(),
         )?;
     }
-    for declared in &settings.log_streams {
-        furnish_stream(store, settings, declared)?;
-    }
     Ok(new_client)
 }
 
 fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream) -> Result<(), StartError> {
     let DeclaredStream { name, sink, filters } = declared.clone();
-    if let Some(stored) = store.streams()?.into_iter().find(|stored| stored.name == name) {
+    let is_it = |stored: &LogStream| stored.declared_as.as_deref().unwrap_or(&stored.name) == name;
+    if let Some(stored) = store.streams()?.into_iter().find(is_it) {
         if stored.sink != sink || stored.filters != filters {
             note_difference("log stream", &name);
         }
@@ -72,7 +74,9 @@ fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream)
     checked.map_err(|fault| StartError::Target { stream: name.clone(), fault })?;
     let id = StreamId::from_entropy(tokens::random()?);
     let created_at = SystemTime::now().into();
-    let stream = LogStream { id, name, status: StreamStatus::Active, sink, filters, created_at };
+    let declared_as = Some(name.clone());
+    let status = StreamStatus::Active;
+    let stream = LogStream { id, name, declared_as, status, sink, filters, created_at };
     Ok(store.create_stream(&stream, None, options.max_streams, Owed::nothing())?)
 }
 
@@ -125,7 +129,7 @@ fn make_client(store: &Store) -> Result<NewClient, StartError> {
 }
 
 fn client_of(id: &str, name: &str, secret: &str, grant_types: Option<&[String]>) -> Client {
-    let all = || GRANT_TYPES.map(Value::from).to_vec().into();
+    let all = || OUR_GRANT_TYPES.map(Value::from).to_vec().into();
     let settings = [
         ("app_type", Value::from("non_interactive")),
         ("grant_types", grant_types.map_or_else(all, Value::from)),

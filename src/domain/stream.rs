@@ -15,6 +15,9 @@ pub struct LogStream {
     pub id: StreamId,
     /// Name for people.
     pub name: String,
+    /// The name in the settings that declared it, which stays when it gets another.
+    #[serde(default)]
+    pub declared_as: Option<String>,
     /// Whether events are sent.
     pub status: StreamStatus,
     /// How they are sent.
@@ -261,6 +264,7 @@ mod tests {
         LogStream {
             id: StreamId::from_entropy([7; 16]),
             name: "one".to_owned(),
+            declared_as: None,
             status: StreamStatus::Active,
             sink: HttpSink {
                 endpoint: "https://acme.test/".to_owned(),

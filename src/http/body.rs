@@ -12,9 +12,11 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
-use actix_web::web::{Bytes, Query};
+use actix_web::web::{self, Bytes, Query};
 use futures_util::stream::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
 
 /// What is read of an unwanted body at most, in bytes.
 const DRAINED_BYTES: usize = 8 << 20;
@@ -99,6 +101,16 @@ impl Stream for Body {
         }
         next
     }
+}
+
+/// The whole of a body of at most `limit` bytes. What is too much is read for a while and forgotten, so that
+/// the client gets to see why.
+pub(super) async fn read_small(payload: web::Payload, limit: u64) -> Result<Vec<u8>, ApiError> {
+    let mut body = Body::new(payload.into_inner(), limit);
+    let content = body.read().await;
+    let is_over = body.is_over();
+    body.drain().await;
+    if is_over { Err(ApiError::TooLarge(limit)) } else { content.map_err(|_| ApiError::Stalled) }
 }
 
 /// Waits for more of a body; `None` if the client has fallen silent.

@@ -4,7 +4,7 @@
 //! one by the event that [`note_refusal`] writes before the answer goes out. Requests without a good token
 //! leave no event: otherwise anybody could fill the log.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -86,15 +86,24 @@ pub(super) fn origin(request: &HttpRequest, state: &State) -> Origin {
 
 /// The address of the caller: the peer's, or behind proxies we know the last one they do not know.
 pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
-    let is_proxy = |ip: &IpAddr| state.trusted_proxies.contains(ip);
-    if !is_proxy(&peer) {
-        return Some(peer);
+    let mut caller = request.peer_addr()?.ip().to_canonical();
+    let headers: Vec<_> = request.headers().get_all("x-forwarded-for").collect();
+    let named = headers.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    // Each proxy has named the one before it; what stands further left may be anybody's invention.
+    for text in named {
+        if !state.trusted_proxies.contains(&caller) {
+            break;
+        }
+        let Some(ip) = named_address(text.trim()) else { break };
+        caller = ip;
     }
-    let named = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let named: Vec<IpAddr> =
-        named.flat_map(|value| value.split(',')).filter_map(|text| text.trim().parse().ok()).collect();
-    Some(named.into_iter().rev().find(|ip| !is_proxy(ip)).unwrap_or(peer))
+    Some(caller)
+}
+
+/// The address in an entry of `X-Forwarded-For`, which some proxies write with a port.
+fn named_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    text.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|ip| ip.to_canonical())
 }
 
 /// The parameters in a query, less what may open doors.
@@ -128,4 +137,20 @@ pub(super) async fn note_refusal(
         drop(state.store(move |store| store.tell(event.into())).await);
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_name_addresses_with_or_without_a_port() {
+        let named = |text| named_address(text).map(|ip| ip.to_string());
+        assert_eq!(named("203.0.113.9"), Some("203.0.113.9".to_owned()));
+        assert_eq!(named("203.0.113.9:51234"), Some("203.0.113.9".to_owned()));
+        assert_eq!(named("[2001:db8::1]:443"), Some("2001:db8::1".to_owned()));
+        assert_eq!(named("::ffff:203.0.113.9"), Some("203.0.113.9".to_owned()));
+        assert_eq!(named("unknown"), None);
+        assert_eq!(named(""), None);
+    }
 }

@@ -62,7 +62,8 @@ pub(super) async fn create(
     check_target(&state, &sink.endpoint).await?;
     let id = StreamId::from_entropy(random().map_err(ApiError::internal)?);
     let event = granted.caller.success(StatusCode::OK).with("log_stream_id", id.as_str());
-    let stream = LogStream { id, name, status: StreamStatus::Active, sink, filters, created_at: now() };
+    let status = StreamStatus::Active;
+    let stream = LogStream { id, name, declared_as: None, status, sink, filters, created_at: now() };
     let most = state.streams.options().max_streams;
     let known = state.store(move |store| {
         let next = start_from.map(|at| store.first_event_since(at)).transpose()?;

@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::body::{Body, form_or_json};
+use super::body::{form_or_json, read_small};
 use super::error::ApiError;
 use super::{State, sign_in};
 use crate::domain::{Client, Scope};
@@ -36,14 +36,10 @@ pub(super) async fn token(
     state: Data<State>,
     payload: Payload,
 ) -> Result<HttpResponse, OauthError> {
-    let mut body = Body::new(payload.into_inner(), LARGEST_REQUEST);
-    let content = body.read().await;
-    let is_over = body.is_over();
-    body.drain().await;
-    if is_over {
-        return Err(OauthError::TooLarge);
-    }
-    let content = content.map_err(|_| OauthError::Malformed("The request could not be read."))?;
+    let content = read_small(payload, LARGEST_REQUEST).await.map_err(|fault| match fault {
+        ApiError::TooLarge(_) => OauthError::TooLarge,
+        _ => OauthError::Malformed("The request could not be read."),
+    })?;
     let asked = TokenRequest::read(&request, &content)?;
     if asked.grant_type.as_deref().is_some_and(sign_in::is_ours) {
         return sign_in::token(&request, &state, asked).await;

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::body::Body;
+use super::body::read_small;
 use super::error::{ApiError, Place};
 use super::{State, caller, now};
 use crate::domain::{Event, EventType, Origin, Scope, Timestamp};
@@ -78,14 +78,7 @@ pub(super) async fn sign_in(
     state: Data<State>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut body = Body::new(payload.into_inner(), LARGEST_REQUEST);
-    let content = body.read().await;
-    let is_over = body.is_over();
-    body.drain().await;
-    if is_over {
-        return Err(ApiError::TooLarge(LARGEST_REQUEST));
-    }
-    let asked = read(&request, &content.map_err(|_| ApiError::Stalled)?)?;
+    let asked = read(&request, &read_small(payload, LARGEST_REQUEST).await?)?;
     let code = OneTimeCode::redeem(&state.page_code, &asked.code, now()).ok_or(ApiError::UsedCode)?;
     let event = event(&request, &state);
     if let Err(error) = state.store(move |store| store.tell(event.into())).await {

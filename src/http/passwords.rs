@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body::{Body, form_or_json};
+use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::{State, now};
@@ -59,14 +59,7 @@ pub(super) async fn request_change(
 }
 
 async fn read(request: &HttpRequest, payload: Payload) -> Result<ResetRequest, LegacyError> {
-    let mut body = Body::new(payload.into_inner(), LARGEST_REQUEST);
-    let content = body.read().await;
-    let is_over = body.is_over();
-    body.drain().await;
-    if is_over {
-        return Err(ApiError::TooLarge(LARGEST_REQUEST).into());
-    }
-    let content = content.map_err(|_| ApiError::Stalled)?;
+    let content = read_small(payload, LARGEST_REQUEST).await?;
     form_or_json(request, &content).ok_or(LegacyError::Invalid("the body must be JSON or a form"))
 }
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use actix_web::web;
 use serde_json::{Map, Value};
 
-use super::body::Body;
+use super::body::read_small;
 use super::error::{ApiError, Place};
 
 /// Largest JSON body taken, in bytes.
@@ -22,14 +22,7 @@ pub(super) const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
 /// The value a request's body is. `413` above [`LARGEST`], `400` if it is no JSON.
 pub(super) async fn read(payload: web::Payload) -> Result<Value, ApiError> {
-    let mut body = Body::new(payload.into_inner(), LARGEST);
-    let content = body.read().await;
-    let is_over = body.is_over();
-    body.drain().await;
-    if is_over {
-        return Err(ApiError::TooLarge(LARGEST));
-    }
-    parse(&content.map_err(|_| ApiError::Stalled)?)
+    parse(&read_small(payload, LARGEST).await?)
 }
 
 /// The object a request's body is.

@@ -15,7 +15,7 @@ use minijinja::value::Serde;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::body::{Body, form_or_json};
+use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::params::Params;
@@ -105,14 +105,7 @@ pub(super) async fn moved(request: HttpRequest) -> Result<HttpResponse, ApiError
 }
 
 async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, ApiError> {
-    let mut body = Body::new(payload.into_inner(), LARGEST_FORM);
-    let content = body.read().await;
-    let is_over = body.is_over();
-    body.drain().await;
-    if is_over {
-        return Err(ApiError::TooLarge(LARGEST_FORM));
-    }
-    let content = content.map_err(|_| ApiError::Stalled)?;
+    let content = read_small(payload, LARGEST_FORM).await?;
     let missing = || {
         let rule = "Expected a form with ticket, password and again";
         ApiError::invalid(super::error::Place::Payload, rule, None)

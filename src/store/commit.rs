@@ -14,6 +14,10 @@ use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket};
 
+/// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
+/// segment of the log.
+const LARGEST_GROUP: usize = 128;
+
 /// An open database and what is kept in memory of it.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -168,25 +172,34 @@ impl Core {
         let outcome = Arc::new(Mutex::new(None));
         self.waiting.lock().push(Waiting { change, outcome: outcome.clone() });
         let mut writer = self.writer.lock();
-        let done = *outcome.lock();
-        match done {
-            Some(true) => return Ok(()),
-            Some(false) => return Err(StoreError::Unavailable),
-            None => {}
+        loop {
+            let done = *outcome.lock();
+            match done {
+                Some(true) => break,
+                Some(false) => return Err(StoreError::Unavailable),
+                None => self.commit_group(&mut writer)?,
+            }
         }
-        let group = std::mem::take(&mut *self.waiting.lock());
+        MutexGuard::unlock_fair(writer);
+        Ok(())
+    }
+
+    /// Makes the changes of those who wait longest durable, and tells them.
+    fn commit_group(&self, writer: &mut MutexGuard<Writer>) -> Result<()> {
         let mut all = Change::default();
-        let mut outcomes = Vec::with_capacity(group.len());
-        for Waiting { change, outcome } in group {
+        let mut outcomes = Vec::new();
+        let mut waiting = self.waiting.lock();
+        let most = waiting.len().min(LARGEST_GROUP);
+        for Waiting { change, outcome } in waiting.drain(..most) {
             all.append(change);
             outcomes.push(outcome);
         }
-        let result = self.commit(&mut writer, all);
+        drop(waiting);
+        let result = self.commit(writer, all);
         for outcome in outcomes {
             *outcome.lock() = Some(result.is_ok());
         }
         result?.done();
-        MutexGuard::unlock_fair(writer);
         Ok(())
     }
 }

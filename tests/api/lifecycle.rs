@@ -1,7 +1,9 @@
 //! Starting, stopping, and what is left on disk.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -198,4 +200,25 @@ fn what_is_declared_is_made_once_and_never_changed() {
     assert_eq!(made[0]["enabled_clients"], json!(["importer"]));
     declare("google-oauth2");
     assert_eq!(start().get("/api/v2/connections").json(), made);
+}
+
+#[test]
+fn a_first_start_that_fails_leaves_no_client_whose_secret_nobody_knows() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let config = directory.path().join("settings.toml");
+    fs::write(&config, "[[connections]]\nname = \"staff\"\nclients = [\"nobody\"]").unwrap();
+    let start = |settings: &str| {
+        let arguments = ["serve", "--bind", "127.0.0.1:0", "--config", settings];
+        intake(&arguments, &[("INTAKE_STORAGE_PATH", data.to_str().unwrap())])
+    };
+    let failed = start(config.to_str().unwrap()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains("nobody") && !said.contains("client_secret"), "{said}");
+    let mut child = start("/dev/null").stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("client_secret")), "the next start shows the secret");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -765,8 +765,13 @@ fn a_declared_stream_is_made_once_and_never_changed() {
     drop(server);
     write(6);
     let server = Server::configured(&data, &config);
-    assert_eq!(server.get(STREAMS).json()[0]["sink"]["httpBatchSize"], 5);
-    assert_eq!(server.get(STREAMS).json().as_array().unwrap().len(), 1);
+    let streams = server.get(STREAMS).json();
+    assert_eq!((streams.as_array().unwrap().len(), &streams[0]["sink"]["httpBatchSize"]), (1, &json!(5)));
+    patch(&server, &streams[0], json!({ "name": "renamed" }));
+    drop(server);
+    let server = Server::configured(&data, &config);
+    let streams = server.get(STREAMS).json();
+    assert_eq!((streams.as_array().unwrap().len(), &streams[0]["name"]), (1, &json!("renamed")));
 }
 
 #[test]

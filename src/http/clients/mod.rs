@@ -27,7 +27,8 @@ const ID_CHARS: usize = 32;
 /// Characters of the secrets that are given.
 const SECRET_CHARS: usize = 64;
 /// What a client may ask for if nothing is said.
-const GRANT_TYPES: [&str; 4] = ["authorization_code", "implicit", "refresh_token", "client_credentials"];
+const DEFAULT_GRANT_TYPES: [&str; 4] =
+    ["authorization_code", "implicit", "refresh_token", "client_credentials"];
 
 /// A page of clients, by id, chosen by `is_global`, `is_first_party` and `app_type` (several with commas).
 pub(super) async fn list(
@@ -100,7 +101,7 @@ pub(super) async fn create(
         secret_hash: secret_hash(&secret),
         settings: Map::new(),
     };
-    client.settings.insert("grant_types".to_owned(), json!(GRANT_TYPES));
+    client.settings.insert("grant_types".to_owned(), json!(DEFAULT_GRANT_TYPES));
     let event = granted.caller.success(StatusCode::CREATED).with("changed", asked.names());
     asked.change(&mut client);
     check_size(&client)?;

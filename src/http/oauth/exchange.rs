@@ -13,7 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use parking_lot::Mutex;
 
-use super::super::caller::origin;
+use super::super::caller::{cut, origin};
 use super::super::error::ApiError;
 use super::super::{State, now};
 use super::{OauthError, TokenAnswer, TokenRequest};
@@ -60,11 +60,11 @@ pub(super) async fn client_credentials(
     let event = match &scope {
         Ok(scope) => {
             let event = Event::new(now(), EventType::ClientLogin, "Client Credentials for Access Token");
-            Event { scope: Some(scope.clone()), ..event }
+            Event { scope: Some(cut(scope)), ..event }
         }
-        Err(refusal) => Event::new(now(), EventType::ClientLoginFailed, refusal.to_string()),
+        Err(refusal) => Event::new(now(), EventType::ClientLoginFailed, cut(&refusal.to_string())),
     };
-    let event = Event { audience: Some(audience.to_owned()), ..event.by(by) };
+    let event = Event { audience: Some(cut(audience)), ..event.by(by) };
     state.store(move |store| store.tell(event.into())).await?;
     let scope = scope?;
     let tokens = &state.tokens;

@@ -213,6 +213,7 @@ mod tests {
         LogStream {
             id: StreamId::from_entropy([7; 16]),
             name: "one".to_owned(),
+            declared_as: None,
             status: StreamStatus::Active,
             sink: HttpSink {
                 endpoint: endpoint.to_owned(),

@@ -137,6 +137,7 @@ fn stream(number: u8) -> LogStream {
     LogStream {
         id: StreamId::from_entropy([number; 16]),
         name: "siem".to_owned(),
+        declared_as: None,
         status: StreamStatus::Active,
         sink: HttpSink {
             endpoint: "https://siem.test".to_owned(),
