@@ -1,5 +1,6 @@
 //! What a server has from its settings: the declared clients, connections and log streams that are missing,
-//! and a client and a connection where there would be none. What is there already is never changed.
+//! and a client and a connection where there would be none. What is there already is never changed, but for
+//! connections that are enabled for nobody: the new client is enabled for those.
 
 use std::time::SystemTime;
 
@@ -49,6 +50,9 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
     }
     // At last, because its secret is lost if the start fails after this.
     let new_client = if store.clients()?.is_empty() { Some(make_client(store)?) } else { None };
+    if let Some(client) = &new_client {
+        enable_nobodys(store, client)?;
+    }
     if store.connections()?.is_empty() {
         let clients = store.clients()?.into_iter().map(|client| client.id).collect();
         let id = ConnectionId::from_entropy(tokens::random()?);
@@ -58,6 +62,15 @@ pub(super) fn furnish(store: &Store, settings: &Settings) -> Result<Option<NewCl
         )?;
     }
     Ok(new_client)
+}
+
+/// Enables the connections for the client that are enabled for nobody: it is the only one there is.
+fn enable_nobodys(store: &Store, client: &NewClient) -> Result<(), StartError> {
+    for connection in store.connections()?.iter().filter(|connection| connection.enabled_clients.is_empty()) {
+        let enable = |one: &mut Connection| one.enabled_clients.push(client.id.clone());
+        store.update_connection(&connection.id, enable, Owed::nothing())?;
+    }
+    Ok(())
 }
 
 fn furnish_stream(store: &Store, settings: &Settings, declared: &DeclaredStream) -> Result<(), StartError> {

@@ -25,7 +25,7 @@ pub(super) fn desk(settings: &Settings, address: &Address) -> Desk {
     Desk {
         tenant: settings.tenant.name.as_str().to_owned(),
         public_url: address.public_url.clone(),
-        owners: settings.tenant.owners.iter().map(|owner| owner.0.as_str().to_owned()).collect(),
+        owners: each_once(settings.tenant.owners.iter().map(|owner| owner.0.as_str())),
         writes: settings.mail.transport != MailTransport::Off,
     }
 }
@@ -107,4 +107,15 @@ pub(super) fn store(settings: &Settings) -> store::Options {
         max_active_jobs: settings.import.active_jobs_limit(),
         open_timeout: settings.storage.open_timeout,
     }
+}
+
+/// The texts in their order, without those that came before.
+fn each_once<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for text in texts {
+        if !seen.iter().any(|one| one == text) {
+            seen.push(text.to_owned());
+        }
+    }
+    seen
 }

@@ -7,6 +7,9 @@ use super::{Code, ConnectionId, FailedRow, FileFault, IdSeries, JobId, Timestamp
 /// A job's place in the order of arrival; never used again.
 pub type Ticket = u64;
 
+/// How the reason of a failed job begins whose connection was deleted.
+pub const CONNECTION_NOT_FOUND: &str = "CONNECTION_NOT_FOUND";
+
 /// One upload and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {

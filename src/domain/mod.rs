@@ -27,7 +27,7 @@ pub use email::{Email, EmailFault};
 pub use event::{Event, EventType, LogId, Logged, Origin, UnknownEventType};
 pub use fault::{Code, FailedRow, Fault, FileFault};
 pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId, UserId};
-pub use job::{FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
+pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, ResetTicket};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};

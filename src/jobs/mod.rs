@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::domain::{Job, Owed, Stage, Ticket, Timestamp};
+use crate::domain::{CONNECTION_NOT_FOUND, Job, Owed, Stage, Ticket, Timestamp};
 use crate::import::{self, Limits, RunError};
 use crate::store::{Store, StoreError};
 use queue::Queue;
@@ -170,13 +170,16 @@ impl Shared {
     /// Ends a job that the store cannot go on with; one that only a fault of the store itself has
     /// interrupted is left alone, to go on after a pause. Returns whether the job has ended.
     fn give_up(&self, ticket: Ticket, error: &StoreError) -> bool {
-        tracing::error!("job number {ticket} was interrupted: {error}");
         let reason = match error {
             StoreError::ConnectionGone(name) => {
-                format!("CONNECTION_NOT_FOUND: the connection {name} was deleted before the job was done")
+                format!("{CONNECTION_NOT_FOUND}: the connection {name} was deleted before the job was done")
             }
-            StoreError::Corrupt(_) => format!("The server could not go on with this file: {error}"),
+            StoreError::Corrupt(_) => {
+                tracing::error!("an import job cannot go on: {error}");
+                format!("The server could not go on with this file: {error}")
+            }
             _ => {
+                tracing::error!("an import job was interrupted and will go on: {error}");
                 thread::sleep(PAUSE);
                 return false;
             }

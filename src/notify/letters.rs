@@ -13,7 +13,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
-use crate::domain::{Code, Job, Letter, Stage, Summary, Timestamp};
+use crate::domain::{CONNECTION_NOT_FOUND, Code, Job, Letter, Stage, Summary, Timestamp};
 
 /// What all letters have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,11 +182,15 @@ fn paragraph<'a>(text: &mut String, lines: impl IntoIterator<Item = &'a str>) {
 }
 
 /// What somebody may do about a failure.
-const fn advice(job: &Job) -> &'static str {
-    if job.rows.is_err() {
-        "Nothing was imported. Please check that the file is valid JSON: an array of users."
-    } else {
-        "The rows counted here as new or updated are imported, the rest of the file is not."
+fn advice(job: &Job) -> &'static str {
+    match &job.stage {
+        _ if job.rows.is_err() => {
+            "Nothing was imported. Please check that the file is valid JSON: an array of users."
+        }
+        Stage::Failed { reason, .. } if reason.starts_with(CONNECTION_NOT_FOUND) => {
+            "The users of the connection are gone with it, those of this file included."
+        }
+        _ => "The rows counted here as new or updated are imported, the rest of the file is not.",
     }
 }
 
