@@ -18,7 +18,7 @@ use super::auth::{CreateStreams, DeleteStreams, Granted, ReadStreams, UpdateStre
 use super::error::{ApiError, Place};
 use super::params::Id;
 use super::payload::read_object;
-use super::{State, json, now};
+use super::{State, json, no_content, now};
 use crate::domain::{HttpSink, LogStream, StreamId, StreamStatus};
 use crate::notify::streams::{TargetFault, same_origin};
 use crate::store::{Store, StoreError};
@@ -130,7 +130,7 @@ pub(super) async fn delete(
     id: Id<StreamId>,
 ) -> Result<HttpResponse, ApiError> {
     let Ok(id) = id.get() else {
-        return Ok(HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish());
+        return Ok(no_content());
     };
     let event = granted.caller.success(StatusCode::NO_CONTENT).with("log_stream_id", id.as_str());
     if state
@@ -142,7 +142,7 @@ pub(super) async fn delete(
     {
         info!("log stream {id} was deleted");
     }
-    Ok(HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish())
+    Ok(no_content())
 }
 
 /// Refuses a URL that events cannot go to.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::auth::{Granted, ReadOutbox, UpdateOutbox};
 use super::error::ApiError;
 use super::params::{Page, Params};
-use super::{State, json, now};
+use super::{State, json, no_content, now};
 use crate::domain::{Fate, Posted, Timestamp};
 use crate::store::Store;
 
@@ -41,7 +41,7 @@ pub(super) async fn retry(
     let number = number(&id).ok_or(ApiError::NoSuchLetter)?;
     let event = granted.caller.success(StatusCode::NO_CONTENT);
     let found = state.store(move |store| store.try_letter_again(number, now(), event.into())).await?;
-    if found { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NoSuchLetter) }
+    if found { Ok(no_content()) } else { Err(ApiError::NoSuchLetter) }
 }
 
 /// Takes a letter out of the outbox unsent. It is no error if it is not there.
@@ -54,7 +54,7 @@ pub(super) async fn delete(
         let event = granted.caller.success(StatusCode::NO_CONTENT);
         state.store(move |store| store.drop_letter(number, event.into())).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(no_content())
 }
 
 /// The id of a letter is its number, as a text: clients that read numbers as floats keep it whole.
