@@ -89,17 +89,25 @@ impl Store {
     /// Puts a letter forward, given up or not; tells whether there is one.
     pub fn try_letter_again(&self, number: u64, now: Timestamp, owed: Owed) -> Result<bool> {
         let changed = self.change_letter(number, |letter| Posted { fate: Fate::Due(now), ..letter }, owed)?;
-        self.put_forward.fetch_add(1, Ordering::SeqCst);
-        self.bell().ring();
+        if changed {
+            self.put_forward.fetch_add(1, Ordering::SeqCst);
+            self.bell().ring();
+        }
         Ok(changed)
     }
 
-    /// Removes a letter that nobody wants sent any more.
-    pub fn drop_letter(&self, number: u64, owed: Owed) -> Result<()> {
+    /// Removes a letter that nobody wants sent any more; tells whether there was one.
+    pub fn drop_letter(&self, number: u64, owed: Owed) -> Result<bool> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        if letter(&core, number)?.is_none() {
+            return Ok(false);
+        }
         let mut change = Change::default();
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
         change.owe(owed);
-        self.core()?.commit_with_others(change)
+        core.commit(&mut writer, change)?.done();
+        Ok(true)
     }
 
     fn change_letter(&self, number: u64, how: impl FnOnce(Posted) -> Posted, owed: Owed) -> Result<bool> {

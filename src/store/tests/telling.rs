@@ -160,7 +160,13 @@ fn a_letter_stays_until_it_is_sent_and_keeps_count_of_its_tries() {
     let [one] = store.letters().unwrap().try_into().unwrap();
     assert_eq!((one.attempts, one.fate), (1, given_up));
     assert_eq!(one.last_answer.as_deref(), Some("451 later"));
+    let (rings, mark) = (store.bell().rings(), store.outbox_mark().unwrap());
     assert!(!store.try_letter_again(two.number, NOW, Owed::nothing()).unwrap());
+    assert_eq!((store.bell().rings(), store.outbox_mark().unwrap()), (rings, mark), "nothing has happened");
     assert!(store.try_letter_again(one.number, NOW, Owed::nothing()).unwrap());
     assert_eq!(store.letter(one.number).unwrap().unwrap().fate, Fate::Due(NOW));
+    for is_there in [true, false] {
+        assert_eq!(store.drop_letter(one.number, event("dropped".to_owned()).into()).unwrap(), is_there);
+    }
+    assert_eq!(store.events_from(0, 9).unwrap().len(), 1, "it is told once");
 }
