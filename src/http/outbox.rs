@@ -13,7 +13,6 @@ use super::error::ApiError;
 use super::params::{Page, Params};
 use super::{State, json, no_content, now};
 use crate::domain::{Fate, Posted, Timestamp};
-use crate::store::Store;
 
 /// Letters that wait or were given up, newest first; `page`, `per_page` and `include_totals` as elsewhere.
 pub(super) async fn list(
@@ -21,15 +20,15 @@ pub(super) async fn list(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = Page::of(&Params::of(&request)?)?;
-    let all = state.store(Store::letters).await?;
-    let chosen = all.iter().rev().skip(page.start).take(page.limit);
-    let letters: Vec<_> = chosen.map(LetterView::of).collect();
-    if !page.totals {
-        return json(StatusCode::OK, &letters);
+    let Page { start, limit, totals } = Page::of(&Params::of(&request)?)?;
+    let found = state.store(move |store| store.newest_letters(start, limit, totals)).await?;
+    let letters: Vec<_> = found.letters.iter().map(LetterView::of).collect();
+    match found.total {
+        None => json(StatusCode::OK, &letters),
+        Some(total) => {
+            json(StatusCode::OK, &LetterList { start, limit, length: letters.len(), total, letters })
+        }
     }
-    let (start, limit, length, total) = (page.start, page.limit, letters.len(), all.len());
-    json(StatusCode::OK, &LetterPage { start, limit, length, total, letters })
 }
 
 /// Sends a letter as soon as it goes, given up or not.
@@ -102,7 +101,7 @@ impl<'a> LetterView<'a> {
 }
 
 #[derive(Serialize)]
-struct LetterPage<'a> {
+struct LetterList<'a> {
     start: usize,
     limit: usize,
     length: usize,

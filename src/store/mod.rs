@@ -53,7 +53,7 @@ pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
 pub use logins::TicketHash;
 pub use open::is_locked;
-pub use outbox::{DueLetters, OutboxMark};
+pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
 pub use sweep::Ages;

@@ -10,6 +10,15 @@ use super::error::Result;
 use super::keys::LETTERS;
 use crate::domain::{Fate, Owed, Posted, Timestamp};
 
+/// Some letters out of many.
+#[derive(Debug)]
+pub struct LetterPage {
+    /// The letters asked for.
+    pub letters: Vec<Posted>,
+    /// How many there are in all, if that was asked.
+    pub total: Option<usize>,
+}
+
 /// The letters that are to be sent now.
 #[derive(Debug)]
 pub struct DueLetters {
@@ -61,6 +70,19 @@ impl Store {
         let end = core.told().next_number;
         let letters = LETTERS.values(core.database.tree());
         letters.filter(|letter| letter.as_ref().map_or(true, |letter| letter.number < end)).collect()
+    }
+
+    /// Letters that are not sent, newest first; `counted` also tells how many there are.
+    pub fn newest_letters(&self, skip: usize, take: usize, counted: bool) -> Result<LetterPage> {
+        let core = self.core()?;
+        let numbers = || LETTERS.numbers_below(core.database.tree(), core.told().next_number);
+        let mut letters = Vec::new();
+        for number in numbers().rev().skip(skip).take(take) {
+            // It may have been sent meanwhile.
+            letters.extend(letter(&core, number?)?);
+        }
+        let total = counted.then(|| numbers().map(|number| number.map(|_| 1)).sum()).transpose()?;
+        Ok(LetterPage { letters, total })
     }
 
     /// The letter with this number, unless it is sent.

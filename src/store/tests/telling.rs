@@ -88,6 +88,12 @@ fn who_follows_the_log_misses_nothing_and_sees_nothing_twice() {
     assert_eq!(by_writer, all, "every event of a writer, in its order");
     let letters: Vec<u64> = store.letters().unwrap().iter().map(|posted| posted.number).collect();
     assert_eq!(letters.len() as u64, WRITERS * EACH / 2);
+    let page = store.newest_letters(2, 3, true).unwrap();
+    let newest: Vec<u64> = page.letters.iter().map(|posted| posted.number).collect();
+    let wanted: Vec<u64> = letters.iter().rev().skip(2).take(3).copied().collect();
+    assert_eq!((newest, page.total), (wanted, Some(letters.len())));
+    let page = store.newest_letters(letters.len(), 3, false).unwrap();
+    assert_eq!((page.letters, page.total), (Vec::new(), None));
     assert!(letters.is_sorted_by(|one, next| one < next), "{letters:?}");
     let needed = commits(&store) - before;
     assert!(needed < WRITERS * EACH / 2, "{needed} commits: none was shared");
