@@ -56,7 +56,7 @@ pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
-pub use sweep::Ages;
+pub use sweep::{Ages, Sweep};
 pub use users::UserChange;
 
 use crate::domain::{Candidate, Timestamp, UserId};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use intake::domain::Timestamp;
-use intake::store::Ages;
+use intake::store::{Ages, Sweep};
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Form, Server, open_store, until};
@@ -644,7 +644,8 @@ fn events_that_went_by_age_before_they_could_be_sent_are_counted_as_lost() {
     let store = open_store(directory.path());
     let later = Timestamp::from_millis(u64::MAX);
     let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, now: later };
-    while store.sweep(&old).unwrap() {}
+    let mut sweep = Sweep::of(old);
+    while store.sweep(&mut sweep).unwrap() {}
     drop(store);
     let server = Server::on(directory.path(), EAGER);
     patch(&server, &made, json!({ "status": "active" }));
