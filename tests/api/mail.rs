@@ -54,7 +54,7 @@ fn events(directory: &Path) -> Vec<Logged> {
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     });
-    store.unwrap().events(&|_| true, Order::OldestFirst, 0, usize::MAX, false).unwrap().events
+    store.unwrap().events(None, Order::OldestFirst, 0, usize::MAX, false).unwrap().events
 }
 
 fn of_type(events: &[Logged], code: &str) -> Vec<Value> {

@@ -79,8 +79,13 @@ fn a_deleted_connection_is_gone_at_once_and_from_the_disk_in_small_steps() {
     assert!(store.delete_connection(&store.connection.id, gone.clone().into()).unwrap());
     assert_gone(&store, &other);
     assert!(!store.delete_connection(&store.connection.id, gone.into()).unwrap());
-    let told =
-        store.events(&|one| one.event.description == "Delete a Connection", Order::OldestFirst, 0, 9, true);
+    let told = store.events(
+        Some(&|one| one.event.description == "Delete a Connection"),
+        Order::OldestFirst,
+        0,
+        9,
+        true,
+    );
     assert_eq!(told.unwrap().total, Some(1));
     let mut steps = 1;
     while store.sweep(&mut Sweep::of(OLD)).unwrap() {

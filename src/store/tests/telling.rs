@@ -55,7 +55,7 @@ fn who_follows_the_log_misses_nothing_and_sees_nothing_twice() {
         // Nobody is shown what is not on disk yet.
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                let newest = store.events(&|_| true, Order::NewestFirst, 0, 1, false).unwrap();
+                let newest = store.events(None, Order::NewestFirst, 0, 1, false).unwrap();
                 let end = store.next_event().unwrap();
                 assert!(newest.events.first().is_none_or(|newest| number(newest) < end));
                 let ahead = LogId { at: NOW, number: end };
@@ -124,11 +124,15 @@ fn events_are_found_by_number_by_page_and_from_either_end() {
         (names.join(""), page.total)
     };
     let even = |logged: &Logged| number(logged).is_multiple_of(2);
-    let page = |order, skip, take, counted| names(store.events(&even, order, skip, take, counted).unwrap());
+    let page =
+        |order, skip, take, counted| names(store.events(Some(&even), order, skip, take, counted).unwrap());
     assert_eq!(page(Order::NewestFirst, 1, 2, true), ("64".to_owned(), Some(5)));
     assert_eq!(page(Order::OldestFirst, 1, 2, false), ("24".to_owned(), None));
     assert_eq!(page(Order::OldestFirst, 4, 9, true), ("8".to_owned(), Some(5)));
     assert_eq!(page(Order::OldestFirst, 5, 9, true), (String::new(), Some(5)));
+    let any = |skip, counted| names(store.events(None, Order::NewestFirst, skip, 3, counted).unwrap());
+    assert_eq!(any(1, true), ("876".to_owned(), Some(10)));
+    assert_eq!(any(9, false), ("0".to_owned(), None));
     assert_eq!(store.events_from(8, 9).unwrap().len(), 2);
     assert_eq!(store.events_from(10, 9).unwrap().len(), 0);
     assert!(store.event(LogId { at: NOW, number: 9 }).unwrap().is_some());
