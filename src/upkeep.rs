@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::domain::Timestamp;
-use crate::store::{Ages, Store, StoreError};
+use crate::store::{Ages, Store, StoreError, Sweep};
 
 /// Pause between two steps.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -108,7 +108,8 @@ impl Shared {
             let done = if in_time {
                 self.in_steps(|| self.store.sweep_garbage())
             } else {
-                self.in_steps(|| self.store.sweep(&self.keep.ages(SystemTime::now().into())))
+                let mut sweep = Sweep::of(self.keep.ages(SystemTime::now().into()));
+                self.in_steps(|| self.store.sweep(&mut sweep))
             };
             match (done, in_time) {
                 (true, true) => {}
@@ -123,9 +124,9 @@ impl Shared {
     }
 
     /// Takes steps until there is nothing more to do; `false` if one failed.
-    fn in_steps(&self, step: impl Fn() -> Result<bool, StoreError>) -> bool {
+    fn in_steps(&self, mut step: impl FnMut() -> Result<bool, StoreError>) -> bool {
         while !self.is_stopping() {
-            let outcome = catch_unwind(AssertUnwindSafe(&step));
+            let outcome = catch_unwind(AssertUnwindSafe(&mut step));
             let trouble = match outcome {
                 Ok(Ok(more)) => {
                     *self.trouble.lock() = None;

@@ -11,13 +11,14 @@ mod view;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use tracing::info;
 
 use super::auth::{CreateStreams, DeleteStreams, Granted, ReadStreams, UpdateStreams};
 use super::error::{ApiError, Place};
+use super::params::Id;
 use super::payload::read_object;
-use super::{State, json, now};
+use super::{State, json, no_content, now};
 use crate::domain::{HttpSink, LogStream, StreamId, StreamStatus};
 use crate::notify::streams::{TargetFault, same_origin};
 use crate::store::{Store, StoreError};
@@ -40,8 +41,9 @@ pub(super) async fn list(_: Granted<ReadStreams>, state: Data<State>) -> Result<
 pub(super) async fn show(
     _: Granted<ReadStreams>,
     state: Data<State>,
-    id: Path<StreamId>,
+    id: Id<StreamId>,
 ) -> Result<HttpResponse, ApiError> {
+    let id = id.get().map_err(|_| ApiError::NoSuchStream)?;
     let known = state.store(move |store| find(store, &id)).await?;
     json(StatusCode::OK, &StreamView::from(&known.ok_or(ApiError::NoSuchStream)?))
 }
@@ -81,9 +83,10 @@ pub(super) async fn create(
 pub(super) async fn update(
     granted: Granted<UpdateStreams>,
     state: Data<State>,
-    id: Path<StreamId>,
+    id: Id<StreamId>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let id = id.get().map_err(|_| ApiError::NoSuchStream)?;
     let entropy = random().map_err(ApiError::internal)?;
     let change = body::stream_change(read_object(payload).await?, entropy)?;
     let wanted = id.clone();
@@ -125,10 +128,12 @@ fn apply(stream: &mut LogStream, change: StreamChange) {
 pub(super) async fn delete(
     granted: Granted<DeleteStreams>,
     state: Data<State>,
-    id: Path<StreamId>,
+    id: Id<StreamId>,
 ) -> Result<HttpResponse, ApiError> {
+    let Ok(id) = id.get() else {
+        return Ok(no_content());
+    };
     let event = granted.caller.success(StatusCode::NO_CONTENT).with("log_stream_id", id.as_str());
-    let id = id.into_inner();
     if state
         .store({
             let id = id.clone();
@@ -138,7 +143,7 @@ pub(super) async fn delete(
     {
         info!("log stream {id} was deleted");
     }
-    Ok(HttpResponse::NoContent().content_type("application/json; charset=utf-8").finish())
+    Ok(no_content())
 }
 
 /// Refuses a URL that events cannot go to.

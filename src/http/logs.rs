@@ -39,7 +39,8 @@ pub(super) async fn list(
     let query = Query::parse(text);
     let query = query.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), name))?;
     let list = List::of(&params)?;
-    list.answer(&state, move |logged| query.matches(logged)).await
+    let wanted = (!query.is_empty()).then_some(move |logged: &Logged| query.matches(logged));
+    list.answer(&state, wanted).await
 }
 
 /// One event.
@@ -66,7 +67,7 @@ pub(super) async fn of_user(
 ) -> Result<HttpResponse, ApiError> {
     let list = List::of(&Params::of(&request)?)?;
     let id = id.into_inner();
-    list.answer(&state, move |logged| logged.event.user_id.as_ref() == Some(&id)).await
+    list.answer(&state, Some(move |logged: &Logged| logged.event.user_id.as_ref() == Some(&id))).await
 }
 
 /// What part of a list is wanted, and in which form.
@@ -100,10 +101,13 @@ impl List {
     async fn answer(
         self,
         state: &State,
-        wanted: impl Fn(&Logged) -> bool + Send + 'static,
+        wanted: Option<impl Fn(&Logged) -> bool + Send + 'static>,
     ) -> Result<HttpResponse, ApiError> {
         let Self { page: Page { start, limit, totals }, order, fields } = self;
-        let found = state.store(move |store| store.events(&wanted, order, start, limit, totals));
+        let found = state.store(move |store| {
+            let wanted = wanted.as_ref().map(|wanted| wanted as &dyn Fn(&Logged) -> bool);
+            store.events(wanted, order, start, limit, totals)
+        });
         let EventPage { events, total } = found.await?;
         let logs = events.iter().map(|logged| fields.select(logged)).collect::<Result<Vec<_>, _>>()?;
         match total {

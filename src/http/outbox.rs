@@ -11,9 +11,8 @@ use serde::Serialize;
 use super::auth::{Granted, ReadOutbox, UpdateOutbox};
 use super::error::ApiError;
 use super::params::{Page, Params};
-use super::{State, json, now};
+use super::{State, json, no_content, now};
 use crate::domain::{Fate, Posted, Timestamp};
-use crate::store::Store;
 
 /// Letters that wait or were given up, newest first; `page`, `per_page` and `include_totals` as elsewhere.
 pub(super) async fn list(
@@ -21,15 +20,15 @@ pub(super) async fn list(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = Page::of(&Params::of(&request)?)?;
-    let all = state.store(Store::letters).await?;
-    let chosen = all.iter().rev().skip(page.start).take(page.limit);
-    let letters: Vec<_> = chosen.map(LetterView::of).collect();
-    if !page.totals {
-        return json(StatusCode::OK, &letters);
+    let Page { start, limit, totals } = Page::of(&Params::of(&request)?)?;
+    let found = state.store(move |store| store.newest_letters(start, limit, totals)).await?;
+    let letters: Vec<_> = found.letters.iter().map(LetterView::of).collect();
+    match found.total {
+        None => json(StatusCode::OK, &letters),
+        Some(total) => {
+            json(StatusCode::OK, &LetterList { start, limit, length: letters.len(), total, letters })
+        }
     }
-    let (start, limit, length, total) = (page.start, page.limit, letters.len(), all.len());
-    json(StatusCode::OK, &LetterPage { start, limit, length, total, letters })
 }
 
 /// Sends a letter as soon as it goes, given up or not.
@@ -41,7 +40,7 @@ pub(super) async fn retry(
     let number = number(&id).ok_or(ApiError::NoSuchLetter)?;
     let event = granted.caller.success(StatusCode::NO_CONTENT);
     let found = state.store(move |store| store.try_letter_again(number, now(), event.into())).await?;
-    if found { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NoSuchLetter) }
+    if found { Ok(no_content()) } else { Err(ApiError::NoSuchLetter) }
 }
 
 /// Takes a letter out of the outbox unsent. It is no error if it is not there.
@@ -54,7 +53,7 @@ pub(super) async fn delete(
         let event = granted.caller.success(StatusCode::NO_CONTENT);
         state.store(move |store| store.drop_letter(number, event.into())).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(no_content())
 }
 
 /// The id of a letter is its number, as a text: clients that read numbers as floats keep it whole.
@@ -102,7 +101,7 @@ impl<'a> LetterView<'a> {
 }
 
 #[derive(Serialize)]
-struct LetterPage<'a> {
+struct LetterList<'a> {
     start: usize,
     limit: usize,
     length: usize,

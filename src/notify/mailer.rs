@@ -190,11 +190,14 @@ impl Rounds {
         if let Some(seen) = self.seen.filter(|seen| seen.mark == mark && now < seen.next) {
             return Ok(seen.next.since(now));
         }
-        let due = self.store()?.due_letters(now, self.patience.retry_longest)?;
+        // To look for letters takes long when there are many.
         let resting = self.rest.filter(|rest| now < rest.until && rest.put_forward == mark.put_forward);
-        if due.numbers.is_empty() || resting.is_some() {
-            let rested = resting.filter(|_| !due.numbers.is_empty()).map(|rest| rest.until);
-            let next = rested.or(due.next).unwrap_or(now.after(Duration::from_hours(24)));
+        if let Some(rest) = resting {
+            return Ok(rest.until.since(now));
+        }
+        let due = self.store()?.due_letters(now, self.patience.retry_longest)?;
+        if due.numbers.is_empty() {
+            let next = due.next.unwrap_or(now.after(Duration::from_hours(24)));
             self.seen = Some(Seen { mark, next });
             return Ok(next.since(now));
         }

@@ -149,6 +149,16 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
         tree.range(keys).map(|entry| self.decode_entry(entry))
     }
 
+    /// The numbers below `end` that the family has as keys, in order; no value is decoded for that.
+    pub(super) fn numbers_below(
+        &self,
+        tree: &sled::Tree,
+        end: u64,
+    ) -> impl DoubleEndedIterator<Item = Result<u64>> {
+        let keys = self.key(&[])..self.key(&[&end.to_be_bytes()]);
+        tree.range(keys).keys().map(|key| trailing_u64(&key?))
+    }
+
     fn decode_entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(sled::IVec, V)> {
         let (key, value) = entry?;
         Ok((key, self.decode(&value)?))

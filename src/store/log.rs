@@ -73,10 +73,11 @@ impl Store {
         Ok(self.core()?.told().next_event)
     }
 
-    /// Events that are `wanted`; `counted` also tells how many there are.
+    /// Events that are `wanted`, or any; `counted` also tells how many there are. Only to count those that
+    /// are wanted, all have to be read.
     pub fn events(
         &self,
-        wanted: &dyn Fn(&Logged) -> bool,
+        wanted: Option<&dyn Fn(&Logged) -> bool>,
         order: Order,
         skip: usize,
         take: usize,
@@ -86,21 +87,32 @@ impl Store {
         let mut all = told(&core, 0).map(|entry| entry.map(|(_, logged)| logged));
         let mut events = Vec::new();
         let mut matches = 0;
-        while counted || events.len() < take {
+        while (counted && wanted.is_some()) || events.len() < take {
             let next = match order {
                 Order::OldestFirst => all.next(),
                 Order::NewestFirst => all.next_back(),
             };
             let Some(event) = next.transpose()? else { break };
-            if wanted(&event) {
+            if wanted.is_none_or(|wanted| wanted(&event)) {
                 if skip <= matches && events.len() < take {
                     events.push(event);
                 }
                 matches += 1;
             }
         }
-        Ok(EventPage { events, total: counted.then_some(matches) })
+        let total = match (counted, wanted) {
+            (false, _) => None,
+            (true, Some(_)) => Some(matches),
+            (true, None) => Some(count(&core)?),
+        };
+        Ok(EventPage { events, total })
     }
+}
+
+/// How many events there are on disk for good. A clock that was set back leaves holes in their numbers.
+fn count(core: &Core) -> Result<usize> {
+    let numbers = EVENTS.numbers_below(core.database.tree(), core.told().next_event);
+    numbers.map(|number| number.map(|_| 1)).sum()
 }
 
 /// The events from a number on that are on disk for good, each with its key.

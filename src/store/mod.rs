@@ -53,10 +53,10 @@ pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
 pub use logins::TicketHash;
 pub use open::is_locked;
-pub use outbox::{DueLetters, OutboxMark};
+pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
-pub use sweep::Ages;
+pub use sweep::{Ages, Sweep};
 pub use users::UserChange;
 
 use crate::domain::{Candidate, Timestamp, UserId};

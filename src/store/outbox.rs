@@ -10,6 +10,15 @@ use super::error::Result;
 use super::keys::LETTERS;
 use crate::domain::{Fate, Owed, Posted, Timestamp};
 
+/// Some letters out of many.
+#[derive(Debug)]
+pub struct LetterPage {
+    /// The letters asked for.
+    pub letters: Vec<Posted>,
+    /// How many there are in all, if that was asked.
+    pub total: Option<usize>,
+}
+
 /// The letters that are to be sent now.
 #[derive(Debug)]
 pub struct DueLetters {
@@ -63,6 +72,19 @@ impl Store {
         letters.filter(|letter| letter.as_ref().map_or(true, |letter| letter.number < end)).collect()
     }
 
+    /// Letters that are not sent, newest first; `counted` also tells how many there are.
+    pub fn newest_letters(&self, skip: usize, take: usize, counted: bool) -> Result<LetterPage> {
+        let core = self.core()?;
+        let numbers = || LETTERS.numbers_below(core.database.tree(), core.told().next_number);
+        let mut letters = Vec::new();
+        for number in numbers().rev().skip(skip).take(take) {
+            // It may have been sent meanwhile.
+            letters.extend(letter(&core, number?)?);
+        }
+        let total = counted.then(|| numbers().map(|number| number.map(|_| 1)).sum()).transpose()?;
+        Ok(LetterPage { letters, total })
+    }
+
     /// The letter with this number, unless it is sent.
     pub fn letter(&self, number: u64) -> Result<Option<Posted>> {
         LETTERS.get(self.core()?.database.tree(), &[&number.to_be_bytes()])
@@ -89,17 +111,25 @@ impl Store {
     /// Puts a letter forward, given up or not; tells whether there is one.
     pub fn try_letter_again(&self, number: u64, now: Timestamp, owed: Owed) -> Result<bool> {
         let changed = self.change_letter(number, |letter| Posted { fate: Fate::Due(now), ..letter }, owed)?;
-        self.put_forward.fetch_add(1, Ordering::SeqCst);
-        self.bell().ring();
+        if changed {
+            self.put_forward.fetch_add(1, Ordering::SeqCst);
+            self.bell().ring();
+        }
         Ok(changed)
     }
 
-    /// Removes a letter that nobody wants sent any more.
-    pub fn drop_letter(&self, number: u64, owed: Owed) -> Result<()> {
+    /// Removes a letter that nobody wants sent any more; tells whether there was one.
+    pub fn drop_letter(&self, number: u64, owed: Owed) -> Result<bool> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        if letter(&core, number)?.is_none() {
+            return Ok(false);
+        }
         let mut change = Change::default();
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
         change.owe(owed);
-        self.core()?.commit_with_others(change)
+        core.commit(&mut writer, change)?.done();
+        Ok(true)
     }
 
     fn change_letter(&self, number: u64, how: impl FnOnce(Posted) -> Posted, owed: Owed) -> Result<bool> {

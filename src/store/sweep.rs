@@ -38,17 +38,52 @@ pub struct Ages {
     pub now: Timestamp,
 }
 
+/// A sweep in many steps: what is old, and the kinds of things of which there may be more.
+#[derive(Debug)]
+pub struct Sweep {
+    old: Ages,
+    left: Vec<Kind>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Jobs,
+    Events,
+    Letters,
+    Tickets,
+}
+
+impl Sweep {
+    /// A sweep that has not begun.
+    pub fn of(old: Ages) -> Self {
+        Self { old, left: vec![Kind::Jobs, Kind::Events, Kind::Letters, Kind::Tickets] }
+    }
+}
+
 impl Store {
     /// Removes a little of what is old, or left by deletions; tells whether there may be more. A call
-    /// makes one small commit at most for each kind of thing.
-    pub fn sweep(&self, old: &Ages) -> Result<bool> {
+    /// makes one small commit at most for each kind of thing, and looks no more for kinds that are done.
+    pub fn sweep(&self, sweep: &mut Sweep) -> Result<bool> {
         let core = self.core()?;
-        let mut more = self.sweep_jobs(&core, old)?;
-        more |= sweep_events(&core, old)?;
-        more |= sweep_letters(&core, old)?;
-        more |= sweep_tickets(&core, old)?;
-        more |= sweep_garbage(&core)?;
-        Ok(more)
+        let mut left = Vec::new();
+        for kind in &sweep.left {
+            if self.sweep_kind(&core, *kind, &sweep.old)? {
+                left.push(*kind);
+            }
+        }
+        sweep.left = left;
+        // Jobs that go leave some each time.
+        let more = sweep_garbage(&core)?;
+        Ok(more || !sweep.left.is_empty())
+    }
+
+    fn sweep_kind(&self, core: &Core, kind: Kind, old: &Ages) -> Result<bool> {
+        match kind {
+            Kind::Jobs => self.sweep_jobs(core, old),
+            Kind::Events => sweep_events(core, old),
+            Kind::Letters => sweep_letters(core, old),
+            Kind::Tickets => sweep_tickets(core, old),
+        }
     }
 
     /// Removes a little of what deletions have left; tells whether there may be more.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use intake::domain::{Event, EventType, Owed, Timestamp};
-use intake::store::{Ages, Options, Store};
+use intake::store::{Ages, Options, Store, Sweep};
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Form, Server, escape};
@@ -258,7 +258,8 @@ fn a_checkpoint_still_works_when_its_event_is_gone_and_one_from_elsewhere_is_ref
     let long_ago = Timestamp::from_millis(0);
     let now = ago(0);
     let ages = Ages { jobs: long_ago, events: ago(50), unsent_events: ago(50), letters: long_ago, now };
-    while store.sweep(&ages).unwrap() {}
+    let mut sweep = Sweep::of(ages);
+    while store.sweep(&mut sweep).unwrap() {}
     drop(store);
     let server = Server::on(directory.path(), &[]);
     let from = |id: &str| server.get(&format!("/api/v2/logs?take=2&from={id}"));

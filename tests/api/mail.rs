@@ -54,7 +54,7 @@ fn events(directory: &Path) -> Vec<Logged> {
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     });
-    store.unwrap().events(&|_| true, Order::OldestFirst, 0, usize::MAX, false).unwrap().events
+    store.unwrap().events(None, Order::OldestFirst, 0, usize::MAX, false).unwrap().events
 }
 
 fn of_type(events: &[Logged], code: &str) -> Vec<Value> {
@@ -208,7 +208,7 @@ fn a_letter_refused_for_good_is_kept_to_be_seen_and_can_be_sent_again() {
     assert!(told[0]["details"]["last_answer"].as_str().unwrap().contains("550"), "{}", told[0]);
     let changes = of_type(&events, "sapi");
     let changes = changes.iter().filter(|event| event["description"] == "Update the Outbox");
-    assert_eq!(changes.count(), 3);
+    assert_eq!(changes.count(), 2, "the second deletion changed nothing");
 }
 
 #[test]

@@ -127,6 +127,11 @@ impl Query {
         if joined && !terms.is_empty() { Err(Fault::LonelyAnd) } else { Ok(Self(terms)) }
     }
 
+    /// Whether nothing is asked, so that it holds for every event.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether all of it holds.
     pub(super) fn matches(&self, logged: &Logged) -> bool {
         self.0.iter().all(|term| match term {

@@ -79,17 +79,22 @@ fn a_deleted_connection_is_gone_at_once_and_from_the_disk_in_small_steps() {
     assert!(store.delete_connection(&store.connection.id, gone.clone().into()).unwrap());
     assert_gone(&store, &other);
     assert!(!store.delete_connection(&store.connection.id, gone.into()).unwrap());
-    let told =
-        store.events(&|one| one.event.description == "Delete a Connection", Order::OldestFirst, 0, 9, true);
+    let told = store.events(
+        Some(&|one| one.event.description == "Delete a Connection"),
+        Order::OldestFirst,
+        0,
+        9,
+        true,
+    );
     assert_eq!(told.unwrap().total, Some(1));
     let mut steps = 1;
-    while store.sweep(&OLD).unwrap() {
+    while store.sweep(&mut Sweep::of(OLD)).unwrap() {
         steps += 1;
         assert_gone(&store, &other);
     }
     assert!(steps > USERS / 200, "{steps} steps");
     assert_eq!(left(&store), of_the_other(&store, &other));
-    assert!(!store.sweep(&OLD).unwrap());
+    assert!(!store.sweep(&mut Sweep::of(OLD)).unwrap());
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn a_deletion_goes_on_after_a_restart_at_any_step() {
     loop {
         store.restart();
         assert_gone(&store, &other);
-        if !store.sweep(&OLD).unwrap() {
+        if !store.sweep(&mut Sweep::of(OLD)).unwrap() {
             break;
         }
     }
@@ -121,7 +126,7 @@ fn a_deletion_goes_on_after_a_fault_at_any_step() {
         while keys_of(&store, b'g') > 0 {
             faults::strike(&store, at, || store.sweep_garbage());
             assert_gone(&store, &other);
-            store.sweep(&OLD).unwrap();
+            store.sweep(&mut Sweep::of(OLD)).unwrap();
         }
         assert_eq!(left(&store), of_the_other(&store, &other));
     }
@@ -145,7 +150,7 @@ fn the_number_of_a_connection_is_never_used_again() {
     let import = Import::insert(3, rows!["u0@one.test"]);
     import.enqueue(&store, &again).unwrap();
     import.finish(&store, 9);
-    while store.sweep(&OLD).unwrap() {}
+    while store.sweep(&mut Sweep::of(OLD)).unwrap() {}
     assert_eq!(scan(&store, &again).len(), 1);
     assert_eq!(store.users_by_email("u0@one.test").unwrap()[0].1, again);
 }
@@ -157,7 +162,7 @@ fn a_job_whose_connection_vanishes_is_told_so_and_ends_as_failed() {
     store.enqueue(&import);
     import.step(&store, 2).unwrap();
     store.delete_connection(&store.connection.id, Owed::nothing()).unwrap();
-    while store.sweep(&OLD).unwrap() {}
+    while store.sweep(&mut Sweep::of(OLD)).unwrap() {}
     store.restart();
     let refused = import.step(&store, 2).unwrap_err();
     assert!(matches!(&refused, StoreError::ConnectionGone(name) if name == "connection-1"), "{refused}");
@@ -174,14 +179,14 @@ fn users_can_be_imported_while_the_garbage_of_others_is_removed() {
     let (store, other) = furnished();
     store.delete_connection(&store.connection.id, Owed::nothing()).unwrap();
     std::thread::scope(|scope| {
-        let sweeper = scope.spawn(|| while store.sweep(&OLD).unwrap() {});
+        let sweeper = scope.spawn(|| while store.sweep(&mut Sweep::of(OLD)).unwrap() {});
         let rows = (0..USERS).map(|at| Row::from(&*format!("u{at}@three.test"))).collect();
         let import = Import::insert(3, rows);
         import.enqueue(&store, &other).unwrap();
         import.finish(&store, 50);
         sweeper.join().unwrap();
     });
-    while store.sweep(&OLD).unwrap() {}
+    while store.sweep(&mut Sweep::of(OLD)).unwrap() {}
     assert_eq!(scan(&store, &other).len(), 2 * USERS);
     assert_eq!(left(&store), of_the_other(&store, &other));
 }

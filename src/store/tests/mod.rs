@@ -196,7 +196,7 @@ fn assert_jobs_told(store: &Store) {
     };
     let events = |kind: EventType| {
         let is_it = |logged: &Logged| logged.event.r#type == kind;
-        let events = store.events(&is_it, Order::OldestFirst, 0, usize::MAX, false).unwrap().events;
+        let events = store.events(Some(&is_it), Order::OldestFirst, 0, usize::MAX, false).unwrap().events;
         let id = |logged: &Logged| logged.event.details["job_id"].as_str().unwrap().to_owned();
         let mut ids: Vec<String> = events.iter().map(id).collect();
         ids.sort();

@@ -55,7 +55,7 @@ fn who_follows_the_log_misses_nothing_and_sees_nothing_twice() {
         // Nobody is shown what is not on disk yet.
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                let newest = store.events(&|_| true, Order::NewestFirst, 0, 1, false).unwrap();
+                let newest = store.events(None, Order::NewestFirst, 0, 1, false).unwrap();
                 let end = store.next_event().unwrap();
                 assert!(newest.events.first().is_none_or(|newest| number(newest) < end));
                 let ahead = LogId { at: NOW, number: end };
@@ -88,6 +88,12 @@ fn who_follows_the_log_misses_nothing_and_sees_nothing_twice() {
     assert_eq!(by_writer, all, "every event of a writer, in its order");
     let letters: Vec<u64> = store.letters().unwrap().iter().map(|posted| posted.number).collect();
     assert_eq!(letters.len() as u64, WRITERS * EACH / 2);
+    let page = store.newest_letters(2, 3, true).unwrap();
+    let newest: Vec<u64> = page.letters.iter().map(|posted| posted.number).collect();
+    let wanted: Vec<u64> = letters.iter().rev().skip(2).take(3).copied().collect();
+    assert_eq!((newest, page.total), (wanted, Some(letters.len())));
+    let page = store.newest_letters(letters.len(), 3, false).unwrap();
+    assert_eq!((page.letters, page.total), (Vec::new(), None));
     assert!(letters.is_sorted_by(|one, next| one < next), "{letters:?}");
     let needed = commits(&store) - before;
     assert!(needed < WRITERS * EACH / 2, "{needed} commits: none was shared");
@@ -118,11 +124,15 @@ fn events_are_found_by_number_by_page_and_from_either_end() {
         (names.join(""), page.total)
     };
     let even = |logged: &Logged| number(logged).is_multiple_of(2);
-    let page = |order, skip, take, counted| names(store.events(&even, order, skip, take, counted).unwrap());
+    let page =
+        |order, skip, take, counted| names(store.events(Some(&even), order, skip, take, counted).unwrap());
     assert_eq!(page(Order::NewestFirst, 1, 2, true), ("64".to_owned(), Some(5)));
     assert_eq!(page(Order::OldestFirst, 1, 2, false), ("24".to_owned(), None));
     assert_eq!(page(Order::OldestFirst, 4, 9, true), ("8".to_owned(), Some(5)));
     assert_eq!(page(Order::OldestFirst, 5, 9, true), (String::new(), Some(5)));
+    let any = |skip, counted| names(store.events(None, Order::NewestFirst, skip, 3, counted).unwrap());
+    assert_eq!(any(1, true), ("876".to_owned(), Some(10)));
+    assert_eq!(any(9, false), ("0".to_owned(), None));
     assert_eq!(store.events_from(8, 9).unwrap().len(), 2);
     assert_eq!(store.events_from(10, 9).unwrap().len(), 0);
     assert!(store.event(LogId { at: NOW, number: 9 }).unwrap().is_some());
@@ -160,7 +170,13 @@ fn a_letter_stays_until_it_is_sent_and_keeps_count_of_its_tries() {
     let [one] = store.letters().unwrap().try_into().unwrap();
     assert_eq!((one.attempts, one.fate), (1, given_up));
     assert_eq!(one.last_answer.as_deref(), Some("451 later"));
+    let (rings, mark) = (store.bell().rings(), store.outbox_mark().unwrap());
     assert!(!store.try_letter_again(two.number, NOW, Owed::nothing()).unwrap());
+    assert_eq!((store.bell().rings(), store.outbox_mark().unwrap()), (rings, mark), "nothing has happened");
     assert!(store.try_letter_again(one.number, NOW, Owed::nothing()).unwrap());
     assert_eq!(store.letter(one.number).unwrap().unwrap().fate, Fate::Due(NOW));
+    for is_there in [true, false] {
+        assert_eq!(store.drop_letter(one.number, event("dropped".to_owned()).into()).unwrap(), is_there);
+    }
+    assert_eq!(store.events_from(0, 9).unwrap().len(), 1, "it is told once");
 }

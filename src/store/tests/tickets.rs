@@ -88,7 +88,7 @@ fn of_all_who_use_a_ticket_at_the_same_time_one_succeeds() {
         assert_eq!(winners.len(), 1, "{winners:?}");
         assert_eq!(password(&store).unwrap().changed_at.millis(), NOW.millis() + winners[0]);
         let told = store.events(
-            &|logged| logged.event.r#type == EventType::PasswordChanged,
+            Some(&|logged| logged.event.r#type == EventType::PasswordChanged),
             Order::NewestFirst,
             0,
             9,

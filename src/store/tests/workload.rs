@@ -90,7 +90,7 @@ pub(super) fn holdings(store: &Store, rounds: &[Vec<Import>]) -> Holdings {
         users: connections.first().map_or_else(Vec::new, |first| scan(store, first)),
         jobs,
         failed,
-        events: store.events(&|_| true, Order::OldestFirst, 0, usize::MAX, false).unwrap().events,
+        events: store.events(None, Order::OldestFirst, 0, usize::MAX, false).unwrap().events,
         letters: store.letters().unwrap(),
     }
 }
