@@ -100,6 +100,23 @@ fn one_address_gets_ten_links_for_one_user_at_once() {
 }
 
 #[test]
+fn one_address_gets_only_so_many_links_whoever_they_are_for() {
+    let world = World::with("");
+    let is_taken = |number: &u32| {
+        let asked = json!({ "email": format!("{number}@made-up.test"), "connection": "staff" });
+        ask(&world, "10.0.0.1", &asked).status == 200
+    };
+    let taken = (0..200).take_while(is_taken).count();
+    assert!((100..200).contains(&taken), "{taken}");
+    let asked = json!({ "email": "ann@example.test", "connection": "staff" });
+    let refused = ask(&world, "10.0.0.1", &asked);
+    assert_eq!((refused.status, refused.header("x-ratelimit-limit")), (429, "100"));
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=6).contains(&wait), "{wait}");
+    assert_eq!(ask(&world, "10.0.0.2", &asked).status, 200);
+}
+
+#[test]
 fn the_page_tells_the_rules_and_every_one_that_is_broken() {
     let world = World::with("");
     let ticket = world.ticket("ann@example.test");
