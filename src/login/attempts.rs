@@ -1,8 +1,9 @@
 //! Who has guessed too often, and who asks for too many letters. Kept in memory, and only so much of it.
 //!
 //! Failures count for one name from one address, whether somebody has that name or not, and for one address;
-//! for IPv6 the address is its network, as one machine has all addresses of it. They are forgotten after a
-//! pause of `block_for`. An attempt counts from its beginning, or many at once would all be the first.
+//! for IPv6 the address is its network, as one machine has all addresses of it. They are forgotten `block_for`
+//! after the first of them, or a busy address would collect them for ever; a block lasts that long from the last.
+//! An attempt counts from its beginning, or many at once would all be the first.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -92,23 +93,39 @@ struct Count {
     failures: usize,
     /// Attempts that are not judged yet.
     pending: usize,
+    first: Timestamp,
     last: Timestamp,
 }
 
 impl Count {
     /// Leave for one more attempt; gives back how many failed before.
     fn begin(&mut self, most: usize, block_for: Duration, now: Timestamp) -> Result<usize, TooMany> {
-        let quiet = now.since(self.last);
-        if quiet >= block_for {
-            self.failures = 0;
-        }
+        self.forget_old(most, block_for, now);
         if self.failures >= most {
-            return Err(TooMany { retry_after: block_for.saturating_sub(quiet) });
+            return Err(TooMany { retry_after: block_for.saturating_sub(now.since(self.last)) });
         }
         if self.failures + self.pending >= most {
             return Err(TooMany { retry_after: BUSY });
         }
         Ok(self.failures + self.pending)
+    }
+
+    /// Notes a failure; tells whether it is the one that leads to a block.
+    fn fail(&mut self, most: usize, block_for: Duration, now: Timestamp) -> bool {
+        self.forget_old(most, block_for, now);
+        if self.failures == 0 {
+            self.first = now;
+        }
+        self.failures += 1;
+        self.last = now;
+        self.failures == most
+    }
+
+    fn forget_old(&mut self, most: usize, block_for: Duration, now: Timestamp) {
+        let counts_from = if self.failures < most { self.first } else { self.last };
+        if now.since(counts_from) >= block_for {
+            self.failures = 0;
+        }
     }
 }
 
@@ -129,13 +146,9 @@ impl Attempt {
     /// Notes a failure; tells whether it is the one that leads to a block.
     pub(super) fn failed(self, now: Timestamp) -> bool {
         let counts = &mut *self.counts.lock();
-        let Limits { failures, address_failures, .. } = counts.limits;
+        let Limits { failures, address_failures, block_for } = counts.limits;
         let note = |count: Option<&mut Count>, most: usize| {
-            count.is_some_and(|count| {
-                count.failures += 1;
-                count.last = now;
-                count.failures == most
-            })
+            count.is_some_and(|count| count.fail(most, block_for, now))
         };
         let of_name = note(counts.by_name.get(&self.who), failures);
         note(counts.by_address.get(&self.who.network), address_failures) || of_name
@@ -361,6 +374,38 @@ mod tests {
         assert_eq!(retry(attempts.begin(who("10.0.0.1", "i"), at(0))), 15 * 60);
         attempts.begin(who("10.0.0.2", "i"), at(0)).unwrap();
         attempts.begin(who("10.0.0.1", "i"), at(15 * 60)).unwrap();
+    }
+
+    #[test]
+    fn an_address_in_use_all_day_is_blocked_only_when_it_fails_often_in_a_while() {
+        let attempts = attempts();
+        let fail = |name: u64, second| {
+            let attempt = attempts.begin(who("10.0.0.1", &name.to_string()), at(second)).unwrap();
+            attempt.failed(at(second))
+        };
+        for round in 0..96 {
+            assert!(!fail(round, round * 5 * 60), "one failure in five minutes");
+        }
+        let start = 24 * 60 * 60;
+        let blocks: Vec<bool> = (0..8).map(|round| fail(round, start + round * 60)).collect();
+        assert_eq!(blocks, [false, false, false, false, false, false, false, true]);
+        let end = start + 7 * 60 + 15 * 60;
+        assert_eq!(retry(attempts.begin(who("10.0.0.1", "ann"), at(end - 1))), 1);
+        attempts.begin(who("10.0.0.1", "ann"), at(end)).unwrap();
+    }
+
+    #[test]
+    fn failures_for_a_name_are_forgotten_a_while_after_the_first() {
+        let attempts = attempts();
+        let begin = |second| attempts.begin(who("10.0.0.1", "ann"), at(second)).unwrap();
+        for second in [0, 600, 600, 899] {
+            begin(second).failed(at(second));
+        }
+        assert_eq!(begin(899).pause().as_millis(), 200);
+        assert_eq!(begin(900).pause(), Duration::ZERO);
+        let late = begin(899);
+        assert!(!late.failed(at(900)), "the fifth, but the first of the next while");
+        assert_eq!(begin(901).pause(), Duration::ZERO);
     }
 
     #[test]
