@@ -53,8 +53,8 @@ enum Found {
 }
 
 impl Logins {
-    /// The connection that the users of a client are in: the one of this name or realm, the default one, or
-    /// the only one there is. `None` if there is none or it is not enabled for the client.
+    /// The connection that the users of a client are in: the one known as this realm, the default one, or the
+    /// only one there is. `None` if there is none or it is not enabled for the client.
     pub fn connection_for(
         &self,
         client: &Client,
@@ -66,8 +66,8 @@ impl Logins {
         });
         let default = Some(&*self.rules.default_connection).filter(|name| !name.is_empty());
         Ok(match (realm, default) {
-            (Some(realm), _) => named(open, realm, true),
-            (None, Some(name)) => named(open, name, false),
+            (Some(realm), _) => open.into_iter().find(|one| one.known_as().iter().any(|name| name == realm)),
+            (None, Some(name)) => open.into_iter().find(|one| one.name == name),
             (None, None) if open.len() == 1 => open.pop(),
             (None, None) => None,
         })
@@ -139,13 +139,6 @@ impl Logins {
     fn reset_ticket(&self, user: &User, asked: &SignIn, now: Timestamp) -> ResetTicket {
         self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now)
     }
-}
-
-fn named(open: Vec<Connection>, name: &str, or_realm: bool) -> Option<Connection> {
-    let is_known_as = |one: &Connection| one.realms.iter().any(|realm| realm == name);
-    let by_name = open.iter().position(|one| one.name == name);
-    let found = by_name.or_else(|| open.iter().position(|one| or_realm && is_known_as(one)))?;
-    open.into_iter().nth(found)
 }
 
 impl SignIn {
