@@ -78,7 +78,7 @@ impl Logins {
         let Some(user) = user else {
             let event = told(EventType::PasswordChangeRequestFailed, "The user does not exist.");
             let event = Event { user_name: Some(email.chars().take(254).collect()), ..event };
-            return Ok(self.store.tell(event.into())?);
+            return Ok(self.store.tell_alone(event.into())?);
         };
         let event =
             told(EventType::PasswordChangeRequested, "A letter with a link was written").about_user(&user);

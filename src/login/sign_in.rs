@@ -102,13 +102,13 @@ impl Logins {
                 let is_told = self.rules.explain_password_change;
                 Ok(if is_told { Verdict::MustSetPassword } else { Verdict::Wrong })
             }
-            found => {
+            Found::Wrong(_) | Found::Nobody => {
+                self.store.tell_alone(owed)?;
+                Ok(Verdict::Wrong)
+            }
+            Found::Right(user) => {
                 self.store.tell(owed)?;
-                Ok(match found {
-                    Found::Right(user) if user.blocked => Verdict::Blocked,
-                    Found::Right(user) => Verdict::Welcome(Box::new(user)),
-                    _ => Verdict::Wrong,
-                })
+                Ok(if user.blocked { Verdict::Blocked } else { Verdict::Welcome(Box::new(user)) })
             }
         }
     }

@@ -67,6 +67,17 @@ impl Store {
         Ok(wanted.is_some())
     }
 
+    /// Writes down what is to be told in a commit of its own. It takes as long as one with a ticket, where
+    /// [`Self::tell`] would share the commit of others and show by its time that there was no ticket.
+    pub fn tell_alone(&self, owed: Owed) -> Result<()> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let mut change = Change::default();
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        Ok(())
+    }
+
     /// The ticket with this hash, if it is still good.
     pub fn ticket(&self, hash: TicketHash, now: Timestamp) -> Result<Option<ResetTicket>> {
         let core = self.core()?;
