@@ -129,6 +129,6 @@ async fn sign_in_user(state: &State, address: Option<IpAddr>, asked: SignIn) -> 
         Verdict::Welcome(user) => Ok(*user),
         Verdict::Blocked => Err(OauthError::UserBlocked),
         Verdict::Wrong => Err(OauthError::WrongPassword),
-        Verdict::MustSetPassword => Err(OauthError::PasswordChangeRequired),
+        Verdict::MustSetPassword { is_mailed } => Err(OauthError::PasswordChangeRequired { is_mailed }),
     }
 }

@@ -62,6 +62,7 @@ pub enum Redeemed {
 
 impl Logins {
     /// Sends the user with this address a link to set a password, if there is one. Whoever asks is not told.
+    /// Without mail there is no ticket, either: it would only end a link that somebody handed over.
     pub fn request_reset(
         &self,
         connection: &Connection,
@@ -80,9 +81,13 @@ impl Logins {
             let event = Event { user_name: Some(email.chars().take(254).collect()), ..event };
             return Ok(self.store.tell_alone(event.into())?);
         };
+        let Some(letter) = letter else {
+            let event = told(EventType::PasswordChangeRequestFailed, "No letters are sent from here");
+            return Ok(self.store.tell_alone(event.about_user(&user).into())?);
+        };
         let event =
             told(EventType::PasswordChangeRequested, "A letter with a link was written").about_user(&user);
-        let owed = Owed { events: vec![event], letters: letter.into_iter().collect() };
+        let owed = Owed { events: vec![event], letters: vec![letter] };
         let ticket_of = self.mailed_ticket(&user, connection, origin.client_id.clone(), now);
         self.store.issue_ticket(ticket.hash(), &ticket_of, owed)?;
         Ok(())

@@ -7,9 +7,10 @@ use super::password::{Password, Turn, verify};
 use super::tickets::TicketText;
 use super::{LoginError, Logins};
 use crate::domain::{
-    Client, Connection, Credential, Event, EventType, Letter, Origin, Owed, ResetTicket, Timestamp, User,
+    Client, Connection, Credential, Event, EventType, Letter, Origin, Owed, Timestamp, User,
 };
 use crate::notify::letters::reset_password;
+use crate::store::StoreError;
 
 /// Longest name that is written down as it was typed, in characters.
 const LONGEST_NAME: usize = 254;
@@ -41,7 +42,10 @@ pub enum Verdict {
     /// No such user, or a wrong password, or there is none yet.
     Wrong,
     /// There is no password yet; told only where that is set.
-    MustSetPassword,
+    MustSetPassword {
+        /// Whether a letter with a link to set one is on its way.
+        is_mailed: bool,
+    },
 }
 
 /// What is known of the one who wants to sign in.
@@ -74,7 +78,7 @@ impl Logins {
     }
 
     /// Looks at a name and a password. All that is to be told of it is one commit: the event, and for a user
-    /// who has no password yet a letter with a link to set one, unless there was one lately.
+    /// who has no password yet a letter with a link to set one, unless there was one lately or there is no mail.
     pub fn sign_in(
         &self,
         asked: &SignIn,
@@ -95,12 +99,10 @@ impl Logins {
         }
         match found {
             Found::WithoutPassword(user) => {
-                let leave = self.reset_ticket(&user, asked, now);
-                let pause = now.before(self.rules.reset_mail_pause);
                 owed.letters.extend(letter);
-                self.store.offer_ticket(ticket.hash(), &leave, pause, owed)?;
+                let is_mailed = self.offer(&user, asked, &ticket, owed, now)?;
                 let is_told = self.rules.explain_password_change;
-                Ok(if is_told { Verdict::MustSetPassword } else { Verdict::Wrong })
+                Ok(if is_told { Verdict::MustSetPassword { is_mailed } } else { Verdict::Wrong })
             }
             Found::Wrong(_) | Found::Nobody => {
                 self.store.tell_alone(owed)?;
@@ -136,8 +138,23 @@ impl Logins {
         self.desk.writes.then(|| reset_password(&self.desk, to, &link, lifetime, &key, now))
     }
 
-    fn reset_ticket(&self, user: &User, asked: &SignIn, now: Timestamp) -> ResetTicket {
-        self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now)
+    /// Offers a user a ticket, if a letter is owed that takes it there; one that nobody gets would only end the
+    /// link that somebody handed over. Tells whether the letter was written.
+    fn offer(
+        &self,
+        user: &User,
+        asked: &SignIn,
+        ticket: &TicketText,
+        owed: Owed,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if owed.letters.is_empty() {
+            self.store.tell_alone(owed)?;
+            return Ok(false);
+        }
+        let leave = self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now);
+        let pause = now.before(self.rules.reset_mail_pause);
+        self.store.offer_ticket(ticket.hash(), &leave, pause, owed)
     }
 }
 

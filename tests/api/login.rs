@@ -41,8 +41,8 @@ impl World {
     }
 
     /// The same without letters.
-    pub fn without_mail() -> Self {
-        Self::configured("", "off")
+    pub fn without_mail(login: &str) -> Self {
+        Self::configured(login, "off")
     }
 
     fn configured(login: &str, transport: &str) -> Self {
@@ -556,6 +556,9 @@ fn closed_networks_can_tell_users_to_set_a_password() {
     let world = World::with("explain_password_change = true\nmax_failures = 3");
     let description = "Password change required. A mail with a link to set a password was sent.";
     assert_oauth(&world.sign_in("ann@example.test", "x"), 403, "invalid_grant", description);
+    let again = world.sign_in("ann@example.test", "x");
+    assert_oauth(&again, 403, "invalid_grant", "Password change required.");
+    assert_eq!(world.letters().len(), 1);
     assert_wrong(&world.sign_in("nobody@example.test", "x"));
     world.set_password("ann@example.test");
     assert_wrong(&world.sign_in("ann@example.test", "x"));
