@@ -6,6 +6,7 @@ use url::Url;
 
 use super::password::{Password, Turn, hash};
 use super::policy::Policy;
+use super::sign_in::LONGEST_NAME;
 use super::tickets::TicketText;
 use super::{LoginError, Logins};
 use crate::domain::{Connection, Credential, Event, EventType, Origin, Owed, ResetTicket, Timestamp, User};
@@ -78,7 +79,7 @@ impl Logins {
             |kind, description| Event::new(now, kind, description).about(connection).by(origin.clone());
         let Some(user) = user else {
             let event = told(EventType::PasswordChangeRequestFailed, "The user does not exist.");
-            let event = Event { user_name: Some(email.chars().take(254).collect()), ..event };
+            let event = Event { user_name: Some(email.chars().take(LONGEST_NAME).collect()), ..event };
             return Ok(self.store.tell_alone(event.into())?);
         };
         let Some(letter) = letter else {

@@ -13,7 +13,7 @@ use crate::notify::letters::reset_password;
 use crate::store::StoreError;
 
 /// Longest name that is written down as it was typed, in characters.
-const LONGEST_NAME: usize = 254;
+pub(super) const LONGEST_NAME: usize = 254;
 
 /// Somebody who wants to sign in.
 #[derive(Debug)]

@@ -87,13 +87,7 @@ impl Store {
 
     /// A user's newest ticket, good or expired.
     pub fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
-        let core = self.core()?;
-        let tree = core.database.tree();
-        let key: [&[u8]; 2] = [&connection.number.to_be_bytes(), user.as_bytes()];
-        match NEWEST_RESETS.get(tree, &key)? {
-            Some(hash) => RESETS.get(tree, &[&hash]),
-            None => Ok(None),
-        }
+        newest(&*self.core()?, connection.number, user)
     }
 
     /// Sets a user's password by a ticket, which is gone then. `false` if the ticket is not good (any
@@ -130,15 +124,21 @@ fn put_ticket(
     NEWEST_RESETS.put(change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)
 }
 
+fn newest(core: &Core, number: u32, user: UserId) -> Result<Option<ResetTicket>> {
+    let tree = core.database.tree();
+    match NEWEST_RESETS.get(tree, &[&number.to_be_bytes(), user.as_bytes()])? {
+        Some(hash) => RESETS.get(tree, &[&hash]),
+        None => Ok(None),
+    }
+}
+
 /// Whether a user needs no ticket: there is one made after `pause`, or a password.
 fn is_served(core: &Core, number: u32, user: UserId, pause: Timestamp) -> Result<bool> {
-    let tree = core.database.tree();
+    if newest(core, number, user)?.is_some_and(|ticket| pause < ticket.created_at) {
+        return Ok(true);
+    }
     let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
-    let newest = match NEWEST_RESETS.get(tree, &key)? {
-        Some(hash) => RESETS.get(tree, &[&hash])?,
-        None => None,
-    };
-    Ok(newest.is_some_and(|ticket| pause < ticket.created_at) || CREDENTIALS.get(tree, &key)?.is_some())
+    Ok(CREDENTIALS.get(core.database.tree(), &key)?.is_some())
 }
 
 /// Adds the end of a user's newest ticket to `change`.
