@@ -171,7 +171,10 @@ pub(super) enum OauthError {
     /// Wrong password, unknown user, or a user without a password.
     WrongPassword,
     /// A user without a password, where that may be told.
-    PasswordChangeRequired,
+    PasswordChangeRequired {
+        /// Whether a letter with a link is on its way.
+        is_mailed: bool,
+    },
     /// A user who may not sign in, and knows the password.
     UserBlocked,
     /// Too many failures from there; when to come back.
@@ -228,11 +231,14 @@ impl OauthError {
     fn sign_in_row(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
-            Self::PasswordChangeRequired => (
+            Self::PasswordChangeRequired { is_mailed: true } => (
                 S::FORBIDDEN,
                 "invalid_grant",
                 "Password change required. A mail with a link to set a password was sent.",
             ),
+            Self::PasswordChangeRequired { is_mailed: false } => {
+                (S::FORBIDDEN, "invalid_grant", "Password change required.")
+            }
             Self::UserBlocked => (S::FORBIDDEN, "unauthorized", "user is blocked"),
             Self::TooManyAttempts(_) => (
                 S::TOO_MANY_REQUESTS,

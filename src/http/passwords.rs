@@ -100,7 +100,7 @@ fn seconds(time: Duration) -> String {
 pub(super) enum LegacyError {
     /// The request makes no sense.
     Invalid(&'static str),
-    /// Too many requests for one address from one place.
+    /// Too many requests from one place, for one user or for all.
     TooMany(Pace),
     /// Anything else.
     Other(ApiError),

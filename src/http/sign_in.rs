@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::oauth::{OauthError, TokenRequest, named_client, respond};
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin, User};
-use crate::login::{Password, SignIn, Verdict};
-use crate::tokens::OpenIdScope;
+use crate::login::{Logins, Password, SignIn, Verdict};
+use crate::tokens::{OpenIdScope, UserTokens};
 
 /// The grant for users of the default connection.
 pub(super) const PASSWORD: &str = "password";
@@ -58,11 +58,13 @@ pub(super) async fn token(
     };
     let sign_in =
         SignIn { connection, name, password, origin, audience: audience.clone(), scope: scope.clone() };
-    let user = sign_in_user(state, caller::address(request, state), sign_in).await?;
-    let tokens = &state.tokens;
-    let minted = tokens.mint_for_user(&user, &client.id, &audience, &scopes, now());
-    let minted = minted.map_err(ApiError::internal)?;
-    let expires_in = tokens.lifetime().as_secs();
+    let tokens = state.tokens.clone();
+    let mint = move |user: &User| {
+        let minted = tokens.mint_for_user(user, &client.id, &audience, &scopes, now());
+        minted.map_err(ApiError::internal)
+    };
+    let minted = sign_in_user(state, caller::address(request, state), sign_in, mint).await?;
+    let expires_in = state.tokens.lifetime().as_secs();
     let answer =
         Answer { access_token: minted.access, id_token: minted.id, scope, expires_in, token_type: "Bearer" };
     Ok(respond(StatusCode::OK, &answer))
@@ -119,16 +121,24 @@ fn scopes(asked: Option<&str>) -> Vec<OpenIdScope> {
     OpenIdScope::ALL.into_iter().filter(|scope| asked.contains(&scope.name())).collect()
 }
 
-async fn sign_in_user(state: &State, address: Option<IpAddr>, asked: SignIn) -> Result<User, OauthError> {
+/// Signs a user in and makes the tokens, both on a thread that may be kept busy.
+async fn sign_in_user(
+    state: &State,
+    address: Option<IpAddr>,
+    asked: SignIn,
+    mint: impl FnOnce(&User) -> Result<UserTokens, ApiError> + Send + 'static,
+) -> Result<UserTokens, OauthError> {
     let attempt = state.logins.attempt(address, &asked.connection, &asked.name, now());
     let attempt = attempt.map_err(|refused| OauthError::TooManyAttempts(refused.retry_after))?;
     sleep(attempt.pause()).await;
     let turn = state.logins.turn().await.ok_or(ApiError::Busy)?;
-    let verdict = state.logins(move |logins| logins.sign_in(&asked, attempt, &turn, now())).await?;
-    match verdict {
-        Verdict::Welcome(user) => Ok(*user),
-        Verdict::Blocked => Err(OauthError::UserBlocked),
-        Verdict::Wrong => Err(OauthError::WrongPassword),
-        Verdict::MustSetPassword => Err(OauthError::PasswordChangeRequired),
-    }
+    let work = move |logins: &Logins| {
+        Ok(match logins.sign_in(&asked, attempt, &turn, now())? {
+            Verdict::Welcome(user) => mint(&user).map_err(OauthError::from),
+            Verdict::Blocked => Err(OauthError::UserBlocked),
+            Verdict::Wrong => Err(OauthError::WrongPassword),
+            Verdict::MustSetPassword { is_mailed } => Err(OauthError::PasswordChangeRequired { is_mailed }),
+        })
+    };
+    state.logins(work).await?
 }

@@ -1,8 +1,9 @@
 //! Who has guessed too often, and who asks for too many letters. Kept in memory, and only so much of it.
 //!
 //! Failures count for one name from one address, whether somebody has that name or not, and for one address;
-//! for IPv6 the address is its network, as one machine has all addresses of it. They are forgotten after a
-//! pause of `block_for`. An attempt counts from its beginning, or many at once would all be the first.
+//! for IPv6 the address is its network, as one machine has all addresses of it. They are forgotten `block_for`
+//! after the first of them, or a busy address would collect them for ever; a block lasts that long from the last.
+//! An attempt counts from its beginning, or many at once would all be the first.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -26,10 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
 /// When to come back if others from the same address are just being judged.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Letters one address may ask for one user at once.
-const BURST: u32 = 10;
-/// Time until it may ask for one more.
-const REFILL: Duration = Duration::from_mins(1);
+/// How fast one address may ask for letters to one user, who need not exist.
+const FOR_ONE_USER: Rate = Rate { burst: 10, refill: Duration::from_mins(1) };
+/// How fast it may ask for letters to all users: made-up ones cost no letter, but fill the tenant log.
+const FOR_ALL_USERS: Rate = Rate { burst: 100, refill: Duration::from_secs(6) };
 
 /// Hash of a connection and a name in it.
 type Name = [u8; 32];
@@ -92,23 +93,39 @@ struct Count {
     failures: usize,
     /// Attempts that are not judged yet.
     pending: usize,
+    first: Timestamp,
     last: Timestamp,
 }
 
 impl Count {
     /// Leave for one more attempt; gives back how many failed before.
     fn begin(&mut self, most: usize, block_for: Duration, now: Timestamp) -> Result<usize, TooMany> {
-        let quiet = now.since(self.last);
-        if quiet >= block_for {
-            self.failures = 0;
-        }
+        self.forget_old(most, block_for, now);
         if self.failures >= most {
-            return Err(TooMany { retry_after: block_for.saturating_sub(quiet) });
+            return Err(TooMany { retry_after: block_for.saturating_sub(now.since(self.last)) });
         }
         if self.failures + self.pending >= most {
             return Err(TooMany { retry_after: BUSY });
         }
         Ok(self.failures + self.pending)
+    }
+
+    /// Notes a failure; tells whether it is the one that leads to a block.
+    fn fail(&mut self, most: usize, block_for: Duration, now: Timestamp) -> bool {
+        self.forget_old(most, block_for, now);
+        if self.failures == 0 {
+            self.first = now;
+        }
+        self.failures += 1;
+        self.last = now;
+        self.failures == most
+    }
+
+    fn forget_old(&mut self, most: usize, block_for: Duration, now: Timestamp) {
+        let counts_from = if self.failures < most { self.first } else { self.last };
+        if now.since(counts_from) >= block_for {
+            self.failures = 0;
+        }
     }
 }
 
@@ -129,13 +146,9 @@ impl Attempt {
     /// Notes a failure; tells whether it is the one that leads to a block.
     pub(super) fn failed(self, now: Timestamp) -> bool {
         let counts = &mut *self.counts.lock();
-        let Limits { failures, address_failures, .. } = counts.limits;
+        let Limits { failures, address_failures, block_for } = counts.limits;
         let note = |count: Option<&mut Count>, most: usize| {
-            count.is_some_and(|count| {
-                count.failures += 1;
-                count.last = now;
-                count.failures == most
-            })
+            count.is_some_and(|count| count.fail(most, block_for, now))
         };
         let of_name = note(counts.by_name.get(&self.who), failures);
         note(counts.by_address.get(&self.who.network), address_failures) || of_name
@@ -239,11 +252,18 @@ impl<K: Eq + Hash, V> Remembered<K, V> {
     }
 }
 
-/// How fast letters are asked for.
+/// So many at once, and then one more each time.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    burst: u32,
+    refill: Duration,
+}
+
+/// How fast letters are asked for; each time is when somebody will have the whole burst again.
 #[derive(Debug)]
 pub(super) struct Paces {
-    /// When each will have its whole burst again.
-    full_at: Mutex<Remembered<Who, Timestamp>>,
+    by_name: Mutex<Remembered<Who, Timestamp>>,
+    by_address: Mutex<Remembered<Option<IpAddr>, Timestamp>>,
 }
 
 /// What one may still ask for.
@@ -261,22 +281,34 @@ pub struct Pace {
 
 impl Default for Paces {
     fn default() -> Self {
-        Self { full_at: Mutex::new(Remembered::new(REMEMBERED)) }
+        let (by_name, by_address) = (Remembered::new(REMEMBERED), Remembered::new(REMEMBERED));
+        Self { by_name: Mutex::new(by_name), by_address: Mutex::new(by_address) }
     }
 }
 
 impl Paces {
-    /// One request more.
+    /// One request more. An address that asks for too many users leaves no trace of further ones, or it could
+    /// push others out of memory.
     pub(super) fn step(&self, who: Who, now: Timestamp) -> Pace {
-        let mut all = self.full_at.lock();
-        let full_at = all.get(&who).copied().unwrap_or_default().max(now);
-        let after = full_at.after(REFILL);
-        let over = after.since(now).checked_sub(REFILL * BURST).filter(|over| !over.is_zero());
+        let for_all = self.by_address.lock().step(who.network, FOR_ALL_USERS, now);
+        if for_all.retry_after.is_some() {
+            return for_all;
+        }
+        self.by_name.lock().step(who, FOR_ONE_USER, now)
+    }
+}
+
+impl<K: Eq + Hash> Remembered<K, Timestamp> {
+    fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Pace {
+        let Rate { burst, refill } = rate;
+        let full_at = self.get(&key).copied().unwrap_or_default().max(now);
+        let after = full_at.after(refill);
+        let over = after.since(now).checked_sub(refill * burst).filter(|over| !over.is_zero());
         let full_at = if over.is_none() { after } else { full_at };
-        all.put(who, full_at, now);
-        let used = full_at.since(now).as_millis().div_ceil(REFILL.as_millis());
-        let remaining = BURST.saturating_sub(u32::try_from(used).unwrap_or(BURST));
-        Pace { retry_after: over, limit: BURST, remaining, reset: full_at }
+        self.put(key, full_at, now);
+        let used = full_at.since(now).as_millis().div_ceil(refill.as_millis());
+        let remaining = burst.saturating_sub(u32::try_from(used).unwrap_or(burst));
+        Pace { retry_after: over, limit: burst, remaining, reset: full_at }
     }
 }
 
@@ -342,6 +374,38 @@ mod tests {
         assert_eq!(retry(attempts.begin(who("10.0.0.1", "i"), at(0))), 15 * 60);
         attempts.begin(who("10.0.0.2", "i"), at(0)).unwrap();
         attempts.begin(who("10.0.0.1", "i"), at(15 * 60)).unwrap();
+    }
+
+    #[test]
+    fn an_address_in_use_all_day_is_blocked_only_when_it_fails_often_in_a_while() {
+        let attempts = attempts();
+        let fail = |name: u64, second| {
+            let attempt = attempts.begin(who("10.0.0.1", &name.to_string()), at(second)).unwrap();
+            attempt.failed(at(second))
+        };
+        for round in 0..96 {
+            assert!(!fail(round, round * 5 * 60), "one failure in five minutes");
+        }
+        let start = 24 * 60 * 60;
+        let blocks: Vec<bool> = (0..8).map(|round| fail(round, start + round * 60)).collect();
+        assert_eq!(blocks, [false, false, false, false, false, false, false, true]);
+        let end = start + 7 * 60 + 15 * 60;
+        assert_eq!(retry(attempts.begin(who("10.0.0.1", "ann"), at(end - 1))), 1);
+        attempts.begin(who("10.0.0.1", "ann"), at(end)).unwrap();
+    }
+
+    #[test]
+    fn failures_for_a_name_are_forgotten_a_while_after_the_first() {
+        let attempts = attempts();
+        let begin = |second| attempts.begin(who("10.0.0.1", "ann"), at(second)).unwrap();
+        for second in [0, 600, 600, 899] {
+            begin(second).failed(at(second));
+        }
+        assert_eq!(begin(899).pause().as_millis(), 200);
+        assert_eq!(begin(900).pause(), Duration::ZERO);
+        let late = begin(899);
+        assert!(!late.failed(at(900)), "the fifth, but the first of the next while");
+        assert_eq!(begin(901).pause(), Duration::ZERO);
     }
 
     #[test]
@@ -439,5 +503,23 @@ mod tests {
         assert_eq!(paces.step(who("10.0.0.1", "bob@x.test"), at(0)).retry_after, None);
         let pace = step(10_000);
         assert_eq!((pace.retry_after, pace.remaining, pace.limit), (None, 9, 10));
+    }
+
+    #[test]
+    fn letters_to_a_hundred_users_at_once_and_then_ten_a_minute() {
+        let paces = Paces::default();
+        let step = |number: u32, second| paces.step(who("10.0.0.1", &format!("{number}@x.test")), at(second));
+        for number in 0..100 {
+            assert_eq!(step(number, 0).retry_after, None);
+        }
+        let pace = step(100, 0);
+        assert_eq!((pace.retry_after, pace.limit, pace.remaining), (Some(Duration::from_secs(6)), 100, 0));
+        assert_eq!(pace.reset, at(600));
+        assert_eq!(step(100, 5).retry_after, Some(Duration::from_secs(1)));
+        assert_eq!(step(100, 6).remaining, 9, "what was refused does not count for the user");
+        assert_eq!(step(101, 6).retry_after, Some(Duration::from_secs(6)));
+        assert_eq!(paces.step(who("10.0.0.2", "ann@x.test"), at(6)).retry_after, None);
+        let allowed = (0..100).filter(|number| step(*number, 66).retry_after.is_none());
+        assert_eq!(allowed.count(), 10);
     }
 }

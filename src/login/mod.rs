@@ -10,7 +10,8 @@
 //! | `reset` | how a password is set |
 //!
 //! **Invariants:** a wrong password, a user nobody knows and a user who never set a password cost the same:
-//! one hash, one commit. No password is kept, and no ticket; hashes of them are. A change of a password, the
+//! one hash, one commit of its own. No password is kept, and no ticket but in a letter that waits; hashes of
+//! them are. A change of a password, the
 //! end of its ticket and the event of it are one commit. Time comes as an argument.
 //!
 //! Deliberately absent: HTTP, sessions, and failed attempts that outlive the process.

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::password::{Password, Turn, hash};
 use super::policy::Policy;
+use super::sign_in::LONGEST_NAME;
 use super::tickets::TicketText;
 use super::{LoginError, Logins};
 use crate::domain::{Connection, Credential, Event, EventType, Origin, Owed, ResetTicket, Timestamp, User};
@@ -62,6 +63,7 @@ pub enum Redeemed {
 
 impl Logins {
     /// Sends the user with this address a link to set a password, if there is one. Whoever asks is not told.
+    /// Without mail there is no ticket, either: it would only end a link that somebody handed over.
     pub fn request_reset(
         &self,
         connection: &Connection,
@@ -77,12 +79,16 @@ impl Logins {
             |kind, description| Event::new(now, kind, description).about(connection).by(origin.clone());
         let Some(user) = user else {
             let event = told(EventType::PasswordChangeRequestFailed, "The user does not exist.");
-            let event = Event { user_name: Some(email.chars().take(254).collect()), ..event };
-            return Ok(self.store.tell(event.into())?);
+            let event = Event { user_name: Some(email.chars().take(LONGEST_NAME).collect()), ..event };
+            return Ok(self.store.tell_alone(event.into())?);
+        };
+        let Some(letter) = letter else {
+            let event = told(EventType::PasswordChangeRequestFailed, "No letters are sent from here");
+            return Ok(self.store.tell_alone(event.about_user(&user).into())?);
         };
         let event =
             told(EventType::PasswordChangeRequested, "A letter with a link was written").about_user(&user);
-        let owed = Owed { events: vec![event], letters: letter.into_iter().collect() };
+        let owed = Owed { events: vec![event], letters: vec![letter] };
         let ticket_of = self.mailed_ticket(&user, connection, origin.client_id.clone(), now);
         self.store.issue_ticket(ticket.hash(), &ticket_of, owed)?;
         Ok(())

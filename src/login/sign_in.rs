@@ -7,12 +7,13 @@ use super::password::{Password, Turn, verify};
 use super::tickets::TicketText;
 use super::{LoginError, Logins};
 use crate::domain::{
-    Client, Connection, Credential, Event, EventType, Letter, Origin, Owed, ResetTicket, Timestamp, User,
+    Client, Connection, Credential, Event, EventType, Letter, Origin, Owed, Timestamp, User,
 };
 use crate::notify::letters::reset_password;
+use crate::store::StoreError;
 
 /// Longest name that is written down as it was typed, in characters.
-const LONGEST_NAME: usize = 254;
+pub(super) const LONGEST_NAME: usize = 254;
 
 /// Somebody who wants to sign in.
 #[derive(Debug)]
@@ -41,7 +42,10 @@ pub enum Verdict {
     /// No such user, or a wrong password, or there is none yet.
     Wrong,
     /// There is no password yet; told only where that is set.
-    MustSetPassword,
+    MustSetPassword {
+        /// Whether a letter with a link to set one is on its way.
+        is_mailed: bool,
+    },
 }
 
 /// What is known of the one who wants to sign in.
@@ -53,8 +57,8 @@ enum Found {
 }
 
 impl Logins {
-    /// The connection that the users of a client are in: the one of this name or realm, the default one, or
-    /// the only one there is. `None` if there is none or it is not enabled for the client.
+    /// The connection that the users of a client are in: the one known as this realm, the default one, or the
+    /// only one there is. `None` if there is none or it is not enabled for the client.
     pub fn connection_for(
         &self,
         client: &Client,
@@ -66,15 +70,15 @@ impl Logins {
         });
         let default = Some(&*self.rules.default_connection).filter(|name| !name.is_empty());
         Ok(match (realm, default) {
-            (Some(realm), _) => named(open, realm, true),
-            (None, Some(name)) => named(open, name, false),
+            (Some(realm), _) => open.into_iter().find(|one| one.known_as().iter().any(|name| name == realm)),
+            (None, Some(name)) => open.into_iter().find(|one| one.name == name),
             (None, None) if open.len() == 1 => open.pop(),
             (None, None) => None,
         })
     }
 
     /// Looks at a name and a password. All that is to be told of it is one commit: the event, and for a user
-    /// who has no password yet a letter with a link to set one, unless there was one lately.
+    /// who has no password yet a letter with a link to set one, unless there was one lately or there is no mail.
     pub fn sign_in(
         &self,
         asked: &SignIn,
@@ -95,20 +99,18 @@ impl Logins {
         }
         match found {
             Found::WithoutPassword(user) => {
-                let leave = self.reset_ticket(&user, asked, now);
-                let pause = now.before(self.rules.reset_mail_pause);
                 owed.letters.extend(letter);
-                self.store.offer_ticket(ticket.hash(), &leave, pause, owed)?;
+                let is_mailed = self.offer(&user, asked, &ticket, owed, now)?;
                 let is_told = self.rules.explain_password_change;
-                Ok(if is_told { Verdict::MustSetPassword } else { Verdict::Wrong })
+                Ok(if is_told { Verdict::MustSetPassword { is_mailed } } else { Verdict::Wrong })
             }
-            found => {
+            Found::Wrong(_) | Found::Nobody => {
+                self.store.tell_alone(owed)?;
+                Ok(Verdict::Wrong)
+            }
+            Found::Right(user) => {
                 self.store.tell(owed)?;
-                Ok(match found {
-                    Found::Right(user) if user.blocked => Verdict::Blocked,
-                    Found::Right(user) => Verdict::Welcome(Box::new(user)),
-                    _ => Verdict::Wrong,
-                })
+                Ok(if user.blocked { Verdict::Blocked } else { Verdict::Welcome(Box::new(user)) })
             }
         }
     }
@@ -136,16 +138,24 @@ impl Logins {
         self.desk.writes.then(|| reset_password(&self.desk, to, &link, lifetime, &key, now))
     }
 
-    fn reset_ticket(&self, user: &User, asked: &SignIn, now: Timestamp) -> ResetTicket {
-        self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now)
+    /// Offers a user a ticket, if a letter is owed that takes it there; one that nobody gets would only end the
+    /// link that somebody handed over. Tells whether the letter was written.
+    fn offer(
+        &self,
+        user: &User,
+        asked: &SignIn,
+        ticket: &TicketText,
+        owed: Owed,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if owed.letters.is_empty() {
+            self.store.tell_alone(owed)?;
+            return Ok(false);
+        }
+        let leave = self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now);
+        let pause = now.before(self.rules.reset_mail_pause);
+        self.store.offer_ticket(ticket.hash(), &leave, pause, owed)
     }
-}
-
-fn named(open: Vec<Connection>, name: &str, or_realm: bool) -> Option<Connection> {
-    let is_known_as = |one: &Connection| one.realms.iter().any(|realm| realm == name);
-    let by_name = open.iter().position(|one| one.name == name);
-    let found = by_name.or_else(|| open.iter().position(|one| or_realm && is_known_as(one)))?;
-    open.into_iter().nth(found)
 }
 
 impl SignIn {

@@ -1,6 +1,7 @@
 //! Tickets: a random text that stands for leave to set one user's password, once.
 //!
-//! **Invariant:** the text goes into a link and nowhere else; the store keeps its hash.
+//! **Invariant:** the text goes into a link and nowhere else; the store keeps its hash. But a link in a letter
+//! stays in the outbox until that is sent or removed, and for ever in the `.eml` files of `transport = "file"`.
 
 use std::fmt;
 

@@ -67,6 +67,17 @@ impl Store {
         Ok(wanted.is_some())
     }
 
+    /// Writes down what is to be told in a commit of its own. It takes as long as one with a ticket, where
+    /// [`Self::tell`] would share the commit of others and show by its time that there was no ticket.
+    pub fn tell_alone(&self, owed: Owed) -> Result<()> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let mut change = Change::default();
+        change.owe(owed);
+        core.commit(&mut writer, change)?.done();
+        Ok(())
+    }
+
     /// The ticket with this hash, if it is still good.
     pub fn ticket(&self, hash: TicketHash, now: Timestamp) -> Result<Option<ResetTicket>> {
         let core = self.core()?;
@@ -76,13 +87,7 @@ impl Store {
 
     /// A user's newest ticket, good or expired.
     pub fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
-        let core = self.core()?;
-        let tree = core.database.tree();
-        let key: [&[u8]; 2] = [&connection.number.to_be_bytes(), user.as_bytes()];
-        match NEWEST_RESETS.get(tree, &key)? {
-            Some(hash) => RESETS.get(tree, &[&hash]),
-            None => Ok(None),
-        }
+        newest(&*self.core()?, connection.number, user)
     }
 
     /// Sets a user's password by a ticket, which is gone then. `false` if the ticket is not good (any
@@ -119,15 +124,21 @@ fn put_ticket(
     NEWEST_RESETS.put(change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)
 }
 
+fn newest(core: &Core, number: u32, user: UserId) -> Result<Option<ResetTicket>> {
+    let tree = core.database.tree();
+    match NEWEST_RESETS.get(tree, &[&number.to_be_bytes(), user.as_bytes()])? {
+        Some(hash) => RESETS.get(tree, &[&hash]),
+        None => Ok(None),
+    }
+}
+
 /// Whether a user needs no ticket: there is one made after `pause`, or a password.
 fn is_served(core: &Core, number: u32, user: UserId, pause: Timestamp) -> Result<bool> {
-    let tree = core.database.tree();
+    if newest(core, number, user)?.is_some_and(|ticket| pause < ticket.created_at) {
+        return Ok(true);
+    }
     let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
-    let newest = match NEWEST_RESETS.get(tree, &key)? {
-        Some(hash) => RESETS.get(tree, &[&hash])?,
-        None => None,
-    };
-    Ok(newest.is_some_and(|ticket| pause < ticket.created_at) || CREDENTIALS.get(tree, &key)?.is_some())
+    Ok(CREDENTIALS.get(core.database.tree(), &key)?.is_some())
 }
 
 /// Adds the end of a user's newest ticket to `change`.

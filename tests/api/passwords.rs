@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, PATIENCE, escape};
-use crate::login::{CONNECTION, PASSWORD, World, ticket_in};
+use crate::login::{CONNECTION, PASSWORD, World, assert_oauth, ticket_in};
 
 const SENT: &str = "We've just sent you an email to reset your password.";
 const TICKETS: &str = "/api/v2/tickets/password-change";
@@ -97,6 +97,23 @@ fn one_address_gets_ten_links_for_one_user_at_once() {
     assert_eq!(refused.header("x-ratelimit-remaining"), "0");
     assert_eq!(ask(&world, "10.0.0.2", &asked("ann@example.test")).status, 200);
     assert_eq!(ask(&world, "10.0.0.1", &asked("bob@example.test")).status, 200);
+}
+
+#[test]
+fn one_address_gets_only_so_many_links_whoever_they_are_for() {
+    let world = World::with("");
+    let is_taken = |number: &u32| {
+        let asked = json!({ "email": format!("{number}@made-up.test"), "connection": "staff" });
+        ask(&world, "10.0.0.1", &asked).status == 200
+    };
+    let taken = (0..200).take_while(is_taken).count();
+    assert!((100..200).contains(&taken), "{taken}");
+    let asked = json!({ "email": "ann@example.test", "connection": "staff" });
+    let refused = ask(&world, "10.0.0.1", &asked);
+    assert_eq!((refused.status, refused.header("x-ratelimit-limit")), (429, "100"));
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=6).contains(&wait), "{wait}");
+    assert_eq!(ask(&world, "10.0.0.2", &asked).status, 200);
 }
 
 #[test]
@@ -354,12 +371,18 @@ fn a_ticket_that_makes_no_sense_is_refused() {
 
 #[test]
 fn no_letters_are_written_where_there_is_no_mail() {
-    let world = World::without_mail();
-    assert_eq!(
-        ask(&world, "10.0.0.1", &json!({ "email": "ann@example.test", "connection": "staff" })).status,
-        200
-    );
-    assert_eq!(world.sign_in("bob@example.test", PASSWORD).status, 403);
+    let world = World::without_mail("explain_password_change = true\nreset_mail_pause = \"0s\"");
+    let links = ["ann@example.test", "bob@example.test"].map(|email| world.ticket(email));
+    let answer = ask(&world, "10.0.0.1", &json!({ "email": "ann@example.test", "connection": "staff" }));
+    assert_eq!((answer.status, &*answer.text), (200, SENT), "nobody learns who is a user");
+    let refused = world.sign_in("bob@example.test", PASSWORD);
+    assert_oauth(&refused, 403, "invalid_grant", "Password change required.");
+    let events = world.events(&["scpr", "fcpr"]);
+    assert_eq!((&events[0]["type"], &events[0]["user_name"]), (&json!("fcpr"), &json!("ann@example.test")));
+    assert_eq!(events[0]["description"], "No letters are sent from here");
     assert_eq!(world.letters().len(), 0);
     assert!(!world.data().join("mail").exists());
+    for link in links {
+        assert_eq!(page(&world, &link).status, 200, "a link that an administrator hands over stays good");
+    }
 }

@@ -113,6 +113,24 @@ fn of_tickets_issued_at_the_same_time_one_is_left() {
 }
 
 #[test]
+fn what_is_told_alone_shares_no_commit_with_others_who_wait() {
+    let store = store_with_ann();
+    let core = store.core().unwrap();
+    let before = commits(&store);
+    let writer = core.writer.lock();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let event = Event::new(NOW, EventType::WrongPassword, number.to_string());
+            let store = &store;
+            scope.spawn(move || store.tell_alone(event.into()).unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        drop(writer);
+    });
+    assert_eq!(commits(&store), before + 4);
+}
+
+#[test]
 fn a_ticket_is_good_until_the_moment_it_expires() {
     let store = store_with_ann();
     let ticket = issue(&store, 1, ann(), true);
