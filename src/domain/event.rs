@@ -51,7 +51,6 @@ event_types! {
     LoginBlocked => "limit_wc", "auth.login.fail", "Blocked Account";
     ClientLogin => "seccft", "auth.token_exchange.success", "Success Exchange (Client Credentials)";
     ClientLoginFailed => "feccft", "auth.token_exchange.fail", "Failed Exchange (Client Credentials)";
-    PasswordLogin => "sepft", "auth.token_exchange.success", "Success Exchange (Password)";
     PasswordChanged => "scp", "user.success", "Success Change Password";
     PasswordChangeFailed => "fcp", "user.fail", "Failed Change Password";
     PasswordChangeRequested => "scpr", "user.success", "Success Change Password Request";

@@ -86,7 +86,8 @@ impl Store {
     }
 
     /// A user's newest ticket, good or expired.
-    pub fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
+    #[cfg(test)]
+    pub(super) fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
         newest(&*self.core()?, connection.number, user)
     }
 
