@@ -222,7 +222,7 @@ impl<'a> From<&'a Connection> for ConnectionView<'a> {
     }
 }
 
-/// A user. There is no `picture`: its address would tell a third party a hash of the e-mail's.
+/// A user. Nobody gets a `picture` made up: its address would tell a third party a hash of the e-mail's.
 #[derive(Serialize)]
 pub(super) struct UserView<'a> {
     email: &'a str,
@@ -235,6 +235,24 @@ pub(super) struct UserView<'a> {
     user_id: String,
     name: &'a str,
     nickname: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    family_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_login: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_ip: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logins_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_password_reset: Option<Timestamp>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,11 +283,20 @@ impl<'a> UserView<'a> {
                 provider: &connection.strategy,
                 connection: &connection.name,
                 is_social: false,
-                user_id: user.id.hex(),
+                user_id: user.id.bare().into_owned(),
             }],
             user_id: user.id.to_string(),
-            name: &user.email,
-            nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
+            name: user.name(),
+            nickname: user.nickname(),
+            given_name: user.profile.given_name.as_deref(),
+            family_name: user.profile.family_name.as_deref(),
+            picture: user.profile.picture.as_deref(),
+            phone_number: user.profile.phone_number.as_deref(),
+            phone_verified: user.profile.phone_verified,
+            last_login: user.activity.last_login,
+            last_ip: user.activity.last_ip.as_deref(),
+            logins_count: Some(user.activity.logins_count).filter(|count| *count > 0),
+            last_password_reset: user.activity.last_password_reset,
             blocked: user.blocked,
             app_metadata: raw(user.app_metadata.as_deref())?,
             user_metadata: raw(user.user_metadata.as_deref())?,
@@ -287,7 +314,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{IdSeries, Progress, UserId};
+    use crate::domain::{Activity, IdSeries, Profile, Progress, UserId};
 
     fn connection() -> Connection {
         let id = "con_8dQ2xYz0aBcD1eFg".parse().unwrap();
@@ -352,6 +379,8 @@ mod tests {
             created_at: at,
             updated_at: at,
             blocked: false,
+            profile: Profile::default(),
+            activity: Activity::default(),
             app_metadata: Some(r#"{"z":1.000,"a":12345678901234567890123}"#.to_owned()),
             user_metadata: None,
         };

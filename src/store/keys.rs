@@ -15,7 +15,7 @@
 //! | `q` | ticket (u64) | nothing: the job is unfinished |
 //! | `x` | ticket (u64), first row (u64) | a page of failed rows, see `failures` |
 //! | `t` | ticket (u64), user name | row that gave a name to a user who keeps another, see `apply` |
-//! | `p` | connection (u32), user id | [`Credential`] |
+//! | `p` | connection (u32), user id, see [`of_user`] | [`Credential`] |
 //! | `r` | hash of a reset ticket | [`ResetTicket`], JSON |
 //! | `n` | connection (u32), user id | hash of the user's newest reset ticket |
 //! | `e` | number (u64) | [`Logged`], an event of the tenant log, JSON |
@@ -38,7 +38,7 @@ use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
 use crate::domain::{
     Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, ResetTicket, StreamProgress,
-    Ticket,
+    Ticket, UserIdRef,
 };
 
 /// One family of keys; all its values are `V`.
@@ -187,6 +187,15 @@ impl Keyspace<Bytes> {
     pub(super) fn put_bytes(&self, change: &mut Change, parts: &[&[u8]], value: Vec<u8>) {
         change.put(self.key(parts), value);
     }
+}
+
+/// The parts of a key that name a user of a connection.
+pub(super) fn of_user(connection: u32, id: UserIdRef) -> Vec<u8> {
+    let (kind, text): (u8, &[u8]) = match &id {
+        UserIdRef::Made(bytes) => (0, bytes),
+        UserIdRef::Given(text) => (1, text.as_bytes()),
+    };
+    [&connection.to_be_bytes()[..], &[kind], text].concat()
 }
 
 /// The last eight bytes of a key, as the number they are.

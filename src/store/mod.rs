@@ -57,9 +57,9 @@ pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
-pub use users::UserChange;
+pub use users::{Refused, Taken};
 
-use crate::domain::{Candidate, Timestamp, UserId};
+use crate::domain::{Candidate, Job, Timestamp};
 use commit::Core;
 use directory::KeyHasher;
 use open::DirectoryLock;
@@ -106,8 +106,8 @@ impl Store {
         &self.bell
     }
 
-    /// Makes a row ready for [`Store::apply`]: the work that needs no lock.
-    pub fn draft(&self, candidate: &Candidate, id: UserId, now: Timestamp) -> Result<Draft> {
-        Draft::new(&self.hasher, candidate, id, now)
+    /// Makes the row `index` of a job ready for [`Store::apply`]: the work that needs no lock.
+    pub fn draft(&self, candidate: &Candidate, job: &Job, index: u64, now: Timestamp) -> Result<Draft> {
+        Draft::new(&self.hasher, candidate, &job.ids.id(index), Some((job.ticket, index)), now)
     }
 }

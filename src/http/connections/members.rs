@@ -116,7 +116,7 @@ pub(in crate::http) async fn delete_user(
         let Some(user) = store.user_in(&connection, email.as_str())? else {
             return Ok(false);
         };
-        store.delete_user(&connection.id, user.id, deletion(&granted.caller, &connection, &user))
+        store.delete_user(&connection.id, &user.id, deletion(&granted.caller, &connection, &user))
     });
     deleted.await?;
     Ok(no_content())
