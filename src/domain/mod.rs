@@ -18,6 +18,7 @@ pub(crate) mod testing;
 mod time;
 mod user;
 mod user_id;
+mod user_ref;
 
 pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
 pub use connection::{
@@ -35,3 +36,4 @@ pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress
 pub use time::Timestamp;
 pub use user::{Activity, Candidate, Profile, User, Username, UsernameFault};
 pub use user_id::{UserId, UserIdFault, UserIdRef};
+pub use user_ref::{UserKey, UserRef};
