@@ -18,13 +18,13 @@ pub(in crate::http) struct ClientView;
 
 impl PartialSchema for NewClient {
     fn schema() -> RefOr<Schema> {
-        settings().required("name").additional_properties(closed()).into()
+        settings().required("name").additional_properties(Some(closed())).into()
     }
 }
 
 impl PartialSchema for ClientChange {
     fn schema() -> RefOr<Schema> {
-        settings().additional_properties(closed()).into()
+        settings().additional_properties(Some(closed())).into()
     }
 }
 
@@ -84,6 +84,6 @@ fn of_type(kind: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(kind))
 }
 
-fn closed() -> Option<AdditionalProperties<Schema>> {
-    Some(AdditionalProperties::FreeForm(false))
+fn closed() -> AdditionalProperties<Schema> {
+    AdditionalProperties::FreeForm(false)
 }

@@ -161,6 +161,7 @@ pub(in crate::http) enum Wanted {
 /// Where events go.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names the API gives them")]
 pub(in crate::http) struct Sink {
     /// An https:// URL; http:// and private addresses only where a setting allows them.
     #[schema(format = "uri", max_length = 2048)]
@@ -179,6 +180,7 @@ pub(in crate::http) struct Sink {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[expect(clippy::enum_variant_names, reason = "the names the API gives them")]
 pub(in crate::http) enum Format {
     JsonLines,
     JsonArray,
