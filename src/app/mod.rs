@@ -141,6 +141,8 @@ impl App {
             max_file_size: settings.import.max_file_size.bytes(),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            search_timeout: settings.search.timeout,
+            max_searches: settings.search.max_concurrent.get(),
             tenant: settings.tenant.name.as_str().to_owned(),
         };
         Ok(Self { address, listener, parts, mailer, upkeep, page_code: None, new_client })

@@ -12,6 +12,7 @@ mod layers;
 mod login;
 mod mail;
 mod retention;
+mod search;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use declared::{DeclaredClient, DeclaredConnection};
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use retention::Retention;
+pub use search::Search;
 pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
@@ -70,6 +72,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// Sign-in and passwords.
     pub login: Login,
+    /// What searches for users may take.
+    pub search: Search,
     /// How long things are kept.
     pub retention: Retention,
     /// The log.
@@ -278,7 +282,13 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [self.mail.fault(), self.webhooks.fault(), self.login.fault(), self.retention.fault()];
+        let faults = [
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.search.fault(),
+            self.retention.fault(),
+        ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

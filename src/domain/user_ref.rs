@@ -1,7 +1,7 @@
 //! A user that somebody else holds, so that millions can be looked at without a copy of any; and what one
 //! user can be found by.
 
-use super::{Profile, Timestamp, User, UserId, UserIdRef};
+use super::{Activity, Profile, Timestamp, User, UserId, UserIdRef};
 
 /// What one user of a connection is found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,28 @@ impl<'a> UserRef<'a> {
     pub fn nickname(&self) -> &'a str {
         let local = || self.email.rsplit_once('@').map_or(self.email, |(local, _)| local);
         self.profile.nickname.unwrap_or_else(local)
+    }
+
+    /// The user as one's own.
+    pub fn to_user(&self) -> User {
+        User {
+            id: self.id.to_owned(),
+            email: self.email.to_owned(),
+            email_verified: self.email_verified,
+            username: self.username.map(str::to_owned),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            blocked: self.blocked,
+            profile: self.profile.map(|text| (*text).to_owned()),
+            activity: Activity {
+                last_login: self.last_login,
+                last_ip: self.last_ip.map(str::to_owned),
+                logins_count: self.logins_count,
+                last_password_reset: self.last_password_reset,
+            },
+            app_metadata: self.app_metadata.map(str::to_owned),
+            user_metadata: self.user_metadata.map(str::to_owned),
+        }
     }
 }
 

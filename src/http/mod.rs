@@ -10,6 +10,7 @@
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `user_search` | `GET /api/v2/users` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -56,6 +57,7 @@ mod routes;
 mod sign_in;
 mod tickets;
 mod upload;
+mod user_search;
 mod users;
 mod views;
 
@@ -89,6 +91,7 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    searches: user_search::Searches,
 }
 
 impl Deref for State {
@@ -118,6 +121,10 @@ pub struct Parts {
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// How long a search for users may take.
+    pub search_timeout: Duration,
+    /// How many searches may look at everybody at the same time.
+    pub max_searches: usize,
 }
 
 impl State {
@@ -126,7 +133,8 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
+        let searches = user_search::Searches::new(parts.max_searches, parts.search_timeout);
+        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code, searches }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 use super::error::{ApiError, Place};
 use super::{
     State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, openapi, outbox,
-    page, page_sign_in, passwords, reset_page, tickets, users,
+    page, page_sign_in, passwords, reset_page, tickets, user_search, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -43,6 +43,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret))
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
         .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
+        .service(at("/api/v2/users").get(user_search::list))
         .service(at("/api/v2/users-by-email").get(users::by_email))
         .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
         .service(at("/api/v2/tickets/password-change").post(tickets::create))

@@ -44,7 +44,7 @@ enum Left<'p> {
     Parts,
 }
 
-impl<'p> Left<'p> {
+impl Left<'_> {
     /// What is left behind a member of this name, if the path leads there.
     fn behind(self, name: &str) -> Option<Self> {
         let Self::Path(path) = self else {

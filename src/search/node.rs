@@ -16,7 +16,7 @@ pub(super) enum Node {
     /// Not this.
     Not(Box<Node>),
     /// A field and what is asked of it.
-    Leaf(Leaf),
+    Leaf(Box<Leaf>),
 }
 
 /// A field and what is asked of it.
@@ -59,6 +59,11 @@ impl Node {
         }
     }
 
+    /// Those of whose field this can be said.
+    pub(super) fn leaf(field: Field, test: Test) -> Self {
+        Self::Leaf(Box::new(Leaf { field, test }))
+    }
+
     /// Those who are not.
     pub(super) fn not(node: Self) -> Self {
         Self::Not(Box::new(node))
@@ -69,7 +74,7 @@ impl Node {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(user, connection)),
             Self::Any(nodes) => nodes.iter().any(|node| node.holds(user, connection)),
             Self::Not(node) => !node.holds(user, connection),
-            Self::Leaf(Leaf { field, test }) => field.any(user, connection, &mut |value| test.accepts(value)),
+            Self::Leaf(leaf) => leaf.field.any(user, connection, &mut |value| leaf.test.accepts(value)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::field::Field;
-use super::node::{Leaf, Node};
+use super::node::Node;
 use super::value::{Bound, Pattern, Range, Term, Test};
 use super::{Query, QueryFault};
 
@@ -179,7 +179,7 @@ impl Parser {
             }
             Ok([name]) if name == "_exists_" => self.value(&About::Existence),
             Ok([name]) => self.value(&About::Field(Field::parse(&name))),
-            Err(stars) if is_star(&stars) => match self.value(&About::Anything)? {
+            Err(pieces) if is_star(&pieces) => match self.value(&About::Anything)? {
                 Node::All(everybody) if everybody.is_empty() => Ok(Node::All(everybody)),
                 _ => {
                     Err(self.fault("only * can be asked of *; leave the field away to search in all of them"))
@@ -231,21 +231,19 @@ impl Parser {
                 self.fault(&format!("a query has at most {} terms, ask in several", Query::MAX_TERMS))
             );
         }
-        let leaf = match (about, test) {
+        let (field, test) = match (about, test) {
             (About::Anything, Test::Exists) => return Ok(self.go_on(at, Node::All(Vec::new()))),
             (About::Anything, Test::Within(_)) => {
                 return Err(self.fault("a range needs a field, as in logins_count:[1 TO 9]"));
             }
-            (About::Anything, test) => Leaf { field: Field::Anywhere, test },
-            (About::Existence, Test::Is(term)) => {
-                Leaf { field: Field::parse(&term.text), test: Test::Exists }
-            }
+            (About::Anything, test) => (Field::Anywhere, test),
+            (About::Existence, Test::Is(term)) => (Field::parse(&term.text), Test::Exists),
             (About::Existence, _) => return Err(self.fault("_exists_ takes the name of a field")),
-            (About::Field(field), test) => Leaf { field: field.clone(), test },
+            (About::Field(field), test) => (field.clone(), test),
         };
-        match leaf.field.fault(&leaf.test) {
+        match field.fault(&test) {
             Some(why) => Err(self.fault(why)),
-            None => Ok(self.go_on(at, Node::Leaf(leaf))),
+            None => Ok(self.go_on(at, Node::leaf(field, test))),
         }
     }
 

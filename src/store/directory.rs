@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
@@ -121,13 +122,16 @@ impl Places {
 /// One big table would stall everybody while it doubles.
 const SHARDS: usize = 64;
 
-/// The keys of one connection.
+/// The keys of one connection, and how many users they are of.
 #[derive(Debug)]
-pub(super) struct Shards([RwLock<Places>; SHARDS]);
+pub(super) struct Shards {
+    shards: [RwLock<Places>; SHARDS],
+    users: AtomicU64,
+}
 
 impl Default for Shards {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| RwLock::default()))
+        Self { shards: std::array::from_fn(|_| RwLock::default()), users: AtomicU64::default() }
     }
 }
 
@@ -153,22 +157,33 @@ impl Shards {
         before
     }
 
+    /// How many users there are.
+    pub(super) fn users(&self) -> u64 {
+        self.users.load(Ordering::Relaxed)
+    }
+
+    /// Counts users who came or, below zero, went.
+    pub(super) fn count(&self, change: i64) {
+        // What wraps around is an addition below zero.
+        self.users.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+    }
+
     /// Makes room for this many more keys, spread evenly.
     pub(super) fn reserve(&self, keys: usize) {
-        self.0.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
+        self.shards.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
     }
 
     /// Everything in it, sorted.
     pub(super) fn sorted(&self) -> Vec<(u64, Place)> {
         let mut all: Vec<_> =
-            self.0.iter().flat_map(|shard| shard.read().iter().collect::<Vec<_>>()).collect();
+            self.shards.iter().flat_map(|shard| shard.read().iter().collect::<Vec<_>>()).collect();
         all.sort_unstable();
         all
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Places> {
         // The table inside a shard uses the low bits and the top seven; these are others.
-        &self.0[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
+        &self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
     }
 }
 

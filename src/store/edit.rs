@@ -27,6 +27,8 @@ pub(super) struct Edit<'a> {
     tail: u32,
     added: Places,
     removed: Vec<(u64, Place)>,
+    /// How many more users there are, less those who went.
+    more: i64,
     /// Bytes of records in changed blocks, about.
     bytes: usize,
 }
@@ -45,6 +47,7 @@ impl<'a> Edit<'a> {
             tail,
             added,
             removed: Vec::new(),
+            more: 0,
             bytes: 0,
         }
     }
@@ -82,6 +85,7 @@ impl<'a> Edit<'a> {
     /// Adds a user whose keys nobody else has.
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
         let hashes = [Some(draft.email), draft.username, Some(draft.id)];
+        self.more += 1;
         self.append(&draft.record, hashes.into_iter().flatten())
     }
 
@@ -128,13 +132,18 @@ impl<'a> Edit<'a> {
             }
             return Ok(());
         }
-        self.delete(place)?;
+        self.take_out(place)?;
         let hashes: Vec<u64> = new.each().map(|key| self.core.hasher.hash(key)).collect();
         self.append(record, hashes.into_iter())
     }
 
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
+        self.more -= 1;
+        self.take_out(place)
+    }
+
+    fn take_out(&mut self, place: Place) -> Result<()> {
         let record = self.record(place)?;
         let keys = Keys::decode(&record)?;
         let hashes = keys.each().map(|key| (self.core.hasher.hash(key), place));
@@ -172,6 +181,7 @@ impl<'a> Edit<'a> {
     pub(super) fn publish(self) -> u32 {
         self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
         self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
+        self.shards.count(self.more);
         self.tail
     }
 }

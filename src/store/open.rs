@@ -99,6 +99,14 @@ impl Store {
             }
             let (live, disk) =
                 (core.directory.connection(connection.number), again.connection(connection.number));
+            if live.users() != disk.users() {
+                findings.push(format!(
+                    "connection {} is said to have {} users and has {}",
+                    connection.name,
+                    live.users(),
+                    disk.users()
+                ));
+            }
             if live.sorted() != disk.sorted() {
                 findings.push(format!(
                     "the keys of connection {} in memory are not those on disk",
@@ -228,6 +236,7 @@ impl Rebuild<'_> {
                     StoreError::Corrupt(format!("there is a block with the number {number}"))
                 })?;
                 self.add(&Keys::decode(record)?, place)?;
+                self.shards.count(1);
             }
         }
         Ok(())

@@ -28,6 +28,7 @@ mod passwords;
 mod receiver;
 mod retention;
 mod rows;
+mod search;
 mod smtp;
 mod story;
 mod users;

@@ -21,6 +21,7 @@ mod deletion;
 mod duplicates;
 mod faults;
 mod kills;
+mod listing;
 mod model;
 mod open;
 mod power;
