@@ -24,16 +24,20 @@ fn file(users: usize) -> String {
 }
 
 const PEOPLE: &str = r#"[
-    {"email": "ann@example.test", "email_verified": true, "username": "ann.k", "blocked": true,
+    {"email": "ann@example.test", "email_verified": true, "username": "ann.k",
      "app_metadata": {"plan": "Gold", "roles": ["admin", "writer"], "seats": 15, "empty": {}},
      "user_metadata": {"addresses": [{"city": "Paris"}], "age": 41}},
     {"email": "bob@example.test", "email_verified": false, "app_metadata": {"plan": "Silver", "seats": 3}},
-    {"email": "cy@other.test", "username": "cy"}
+    {"email": "cy@other.test", "email_verified": false, "username": "cy"}
 ]"#;
 
 fn people() -> Server {
     let server = Server::ephemeral();
-    assert_eq!(server.import(PEOPLE, false)["summary"]["inserted"], 3);
+    let job = server.import(PEOPLE, false);
+    assert_eq!(server.errors(&job), json!([]));
+    let ann = server.user("ann@example.test")["user_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v2/users/{}", escape(&ann));
+    assert_eq!(server.send("PATCH", &path, &json!({ "blocked": true })).status, 200);
     server
 }
 
@@ -102,7 +106,7 @@ fn every_documented_form_of_query_finds_users() {
     }
     let id = server.user("ann@example.test")["user_id"].as_str().unwrap().to_owned();
     check(&server, &format!("user_id:\"{id}\""), "ann");
-    check(&server, &format!("user_id:{}*", &id[..20]), if id.len() > 20 { "ann bob cy" } else { "" });
+    check(&server, &format!("user_id:{}*", &id[..20]), "ann bob cy");
     check(&server, &format!("identities.user_id:{}", &id["auth0|".len()..]), "ann");
 }
 
@@ -196,10 +200,11 @@ fn users_come_in_the_order_asked_for() {
 fn a_search_in_one_connection_shows_no_other() {
     let server = Server::with_two_connections();
     for (connection, host) in [("con_0000000000000001", "one"), ("con_0000000000000002", "two")] {
-        let file =
-            json!([{ "email": format!("a@{host}.test") }, { "email": "both@example.test" }]).to_string();
+        let row = |email: &str| json!({ "email": email, "email_verified": true });
+        let file = json!([row(&format!("a@{host}.test")), row("both@example.test")]).to_string();
         let job = server.upload(&Form::import(connection, &file, false)).json();
-        server.wait(job["id"].as_str().unwrap());
+        let job = server.wait(job["id"].as_str().unwrap());
+        assert_eq!(server.errors(&job), json!([]));
     }
     let found = |query: &str| {
         let answer = server.get(&format!("/api/v2/users?include_totals=true&q={}", escape(query))).json();
@@ -335,10 +340,19 @@ fn a_search_that_takes_too_long_is_refused_and_what_needs_no_search_is_not() {
     assert_eq!(server.user("u49999@example.test")["app_metadata"]["rank"], 49_999);
 }
 
+/// Tells others that it is over, however that comes about.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn others_are_answered_while_everybody_is_looked_at() {
     let settings = [
-        ("INTAKE_SEARCH_TIMEOUT", "20ms"),
+        ("INTAKE_SEARCH_TIMEOUT", "50ms"),
         ("INTAKE_SEARCH_MAX_CONCURRENT", "1"),
         ("INTAKE_IMPORT_MAX_FILE_SIZE", "10MB"),
     ];
@@ -346,7 +360,8 @@ fn others_are_answered_while_everybody_is_looked_at() {
     server.import(&file(50_000), false);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let searchers: Vec<_> = (0..24)
+        let over = Over(&done);
+        let searchers: Vec<_> = (0..6)
             .map(|_| {
                 scope.spawn(|| {
                     let mut refused = 0;
@@ -359,15 +374,15 @@ fn others_are_answered_while_everybody_is_looked_at() {
                 })
             })
             .collect();
-        for at in 0..50 {
+        for at in 0..10 {
             assert_eq!(server.user(&format!("u{at:04}@example.test"))["app_metadata"]["rank"], at);
-            let job =
-                server.import(&json!([{ "email": format!("new{at}@example.test") }]).to_string(), false);
+            let job = server
+                .import(&format!(r#"[{{"email":"new{at}@example.test","email_verified":true}}]"#), false);
             assert_eq!(job["summary"]["inserted"], 1);
         }
-        done.store(true, Ordering::Relaxed);
+        drop(over);
         let refused: usize = searchers.into_iter().map(|searcher| searcher.join().unwrap()).sum();
         assert!(refused > 0, "they did not have to wait for one another");
     });
-    assert_eq!(server.get("/api/v2/users?include_totals=true&per_page=1").json()["total"], 50_050);
+    assert_eq!(server.get("/api/v2/users?include_totals=true&per_page=1").json()["total"], 50_010);
 }
