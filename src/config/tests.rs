@@ -26,8 +26,9 @@ fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
 fn defaults_are_what_the_manual_says() {
     let settings = load("", &[]).unwrap();
     assert_eq!(settings.server.bind.to_string(), "127.0.0.1:3000");
-    let address = settings.server.bind;
-    assert_eq!(settings.server.public_url.or_bound(address), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.expected_url(), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.tls.bind.to_string(), "127.0.0.1:3443");
+    assert!(!settings.server.tls.is_on());
     assert_eq!(settings.tenant.name.as_str(), "intake");
     assert!(settings.tenant.owners.is_empty());
     assert_eq!(settings.storage.path, Path::new("intake-data"));
@@ -167,7 +168,7 @@ fn a_file_wins_over_the_defaults_and_the_environment_over_the_file() {
     assert_eq!(settings.tenant.name.as_str(), "acme");
     let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
     assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
-    let url = settings.server.public_url.or_bound(settings.server.bind);
+    let url = settings.server.expected_url();
     assert_eq!(url, "https://users.acme.test");
 }
 
