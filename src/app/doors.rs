@@ -66,7 +66,8 @@ fn urls(scheme: &str, usual_port: u16, bound: SocketAddr) -> Vec<String> {
     let port = bound.port();
     let mut places = vec![bound.to_string()];
     if bound.ip().is_loopback() || bound.ip().is_unspecified() {
-        places.extend(["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}")));
+        let names = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
+        places.extend(names.into_iter().filter(|name| *name != bound.to_string()));
     }
     let mut urls: Vec<_> = places.iter().map(|place| format!("{scheme}://{place}")).collect();
     if port == usual_port {
@@ -76,4 +77,28 @@ fn urls(scheme: &str, usual_port: u16, bound: SocketAddr) -> Vec<String> {
         urls.extend(short);
     }
     urls
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_known_by_the_names_that_lead_to_it_and_by_no_other() {
+        let urls = |scheme, usual, bound: &str| urls(scheme, usual, bound.parse().unwrap()).join(" ");
+        assert_eq!(
+            urls("https", 443, "127.0.0.1:3443"),
+            "https://127.0.0.1:3443 https://localhost:3443 https://[::1]:3443"
+        );
+        assert_eq!(
+            urls("http", 80, "0.0.0.0:3000"),
+            "http://0.0.0.0:3000 http://localhost:3000 http://127.0.0.1:3000 http://[::1]:3000"
+        );
+        assert_eq!(urls("http", 80, "192.0.2.7:443"), "http://192.0.2.7:443");
+        assert_eq!(
+            urls("https", 443, "[2001:db8::7]:443"),
+            "https://[2001:db8::7]:443 https://[2001:db8::7]"
+        );
+    }
 }

@@ -57,6 +57,22 @@ fn defaults_are_what_the_manual_says() {
 }
 
 #[test]
+fn https_is_there_when_it_has_a_certificate_and_is_then_the_public_url() {
+    let file = "[server.tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"";
+    let server = load(file, &[("INTAKE_SERVER_TLS_BIND", "127.0.0.1:8443")]).unwrap().server;
+    assert_eq!(server.tls.bind().map(|bind| bind.to_string()), Some("127.0.0.1:8443".to_owned()));
+    assert_eq!(server.expected_url(), "https://127.0.0.1:8443");
+    let variables = [("INTAKE_SERVER_TLS_CERTIFICATE", "a.pem"), ("INTAKE_SERVER_TLS_KEY", "b.pem")];
+    let server = load("server.public_url = \"http://a.test\"", &variables).unwrap().server;
+    assert_eq!((server.tls.key.as_path(), &*server.expected_url()), (Path::new("b.pem"), "http://a.test"));
+    let half = "\"server.tls.key\" (given by settings.toml): may not be empty when there is a certificate";
+    assert!(refusal("[server.tls]\ncertificate = \"a.pem\"", &[]).contains(half));
+    let half = "\"server.tls.certificate\" (given by settings.toml): may not be empty when there is a key";
+    assert!(refusal("[server.tls]\nkey = \"b.pem\"", &[]).contains(half));
+    assert!(refusal("[server.tls]\ncert = \"b.pem\"", &[]).contains("no setting \"server.tls.cert\""));
+}
+
+#[test]
 fn things_can_be_kept_from_a_second_to_a_century() {
     let keep = |age: &str, check: &str| {
         let ages = ["jobs", "logs", "unsent_logs", "letters"].map(|name| format!("{name} = \"{age}\"\n"));

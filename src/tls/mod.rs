@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::{fmt, fs, io};
 
 use parking_lot::RwLock;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -120,7 +120,7 @@ impl fmt::Debug for Pair {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsFault> {

@@ -126,6 +126,7 @@ impl Tokens {
     }
 
     /// The same for a server that clients may also name by these URLs (no slash at their ends).
+    #[must_use]
     pub fn known_as(self, urls: Vec<String>) -> Self {
         Self { aliases: urls.into(), ..self }
     }
