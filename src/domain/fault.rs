@@ -19,6 +19,8 @@ pub enum Code {
     ObjectAdditionalProperties,
     /// A property that may not be given.
     NotPassed,
+    /// A text does not have the form it must have.
+    Pattern,
     /// A text is too short.
     MinLength,
     /// A text is too long.
@@ -31,22 +33,26 @@ pub enum Code {
     DuplicatedUser,
     /// The user name belongs to somebody else.
     ConflictUsername,
+    /// The id belongs to somebody else.
+    Conflict,
 }
 
 impl Code {
     /// Every kind, in the order of their declaration. The store counts rows in this order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ObjectRequired,
         Self::InvalidType,
         Self::InvalidFormat,
         Self::ObjectAdditionalProperties,
         Self::NotPassed,
+        Self::Pattern,
         Self::MinLength,
         Self::MaxLength,
         Self::DuplicatedProperty,
         Self::ProfileSizeExceeded,
         Self::DuplicatedUser,
         Self::ConflictUsername,
+        Self::Conflict,
     ];
 
     /// What it means, for people who have not read the manual.
@@ -57,12 +63,14 @@ impl Code {
             Self::InvalidFormat => "a text is not what it should be, for example no e-mail address",
             Self::ObjectAdditionalProperties => "there is a property that users do not have",
             Self::NotPassed => "there is a property that may not be given",
+            Self::Pattern => "a text does not have the form it must have, for example a phone number",
             Self::MinLength => "a text is too short",
             Self::MaxLength => "a text is too long",
             Self::DuplicatedProperty => "a property is named twice",
             Self::ProfileSizeExceeded => "the user's metadata, or the row as a whole, is too large",
             Self::DuplicatedUser => "the user exists already, or an earlier row of the file gave it",
             Self::ConflictUsername => "the user name belongs to somebody else",
+            Self::Conflict => "the user_id belongs to somebody else",
         }
     }
 }
@@ -101,7 +109,7 @@ impl Fault {
         Self { path: Some(path), ..Self::of_row(code, message) }
     }
 
-    /// A second row for one user: row `first` gave the same `key` (`email` or `username`).
+    /// A second row for one user: row `first` gave the same `key` (`email`, `username` or `user_id`).
     pub fn given_before(key: &str, first: u64) -> Self {
         let message = format!("A user with this {key} was already provided.");
         Self { duplicate_of: Some(first), ..Self::of_row(Code::DuplicatedUser, message) }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Timestamp;
+use super::{Timestamp, UserId, UserIdRef};
 
 /// A text that is not an id of the wanted kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -94,64 +94,6 @@ short_id!(
     "lst_"
 );
 
-/// The id of a user; `auth0|` + 24 hex digits to the outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct UserId([u8; 12]);
-
-impl UserId {
-    /// What stands before the digits in `user_id`.
-    pub const PREFIX: &'static str = "auth0|";
-    /// What a `user_id` looks like, as a regular expression.
-    pub const PATTERN: &'static str = r"^auth0\|[0-9a-f]{24}$";
-
-    /// From its twelve bytes.
-    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its twelve bytes.
-    pub const fn as_bytes(&self) -> &[u8; 12] {
-        &self.0
-    }
-
-    /// The 24 hex digits, without the prefix.
-    pub fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(24), |mut text, byte| {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-            text
-        })
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, self.hex())
-    }
-}
-
-impl FromStr for UserId {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let fault = InvalidId(Self::PATTERN);
-        let digits = text.strip_prefix(Self::PREFIX).ok_or(fault)?.as_bytes();
-        if digits.len() != 24 {
-            return Err(fault);
-        }
-        let mut bytes = [0; 12];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let value = |digit: u8| match digit {
-                b'0'..=b'9' => Ok(digit - b'0'),
-                b'a'..=b'f' => Ok(digit - b'a' + 10),
-                _ => Err(fault),
-            };
-            *byte = value(pair[0])? << 4 | value(pair[1])?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
 /// The ids of one job's users: four bytes of time, then random bits plus the row's number.
 ///
 /// A row gets the same id however often its job is cut short and resumed, and an id tells which
@@ -177,12 +119,13 @@ impl IdSeries {
         let mut bytes = [0; 12];
         bytes[..4].copy_from_slice(&self.seconds.to_be_bytes());
         bytes[4..].copy_from_slice(&self.base.wrapping_add(row).to_be_bytes());
-        UserId(bytes)
+        UserId::from_bytes(bytes)
     }
 
     /// Which of the job's first `rows` rows the id was made for, if any.
-    pub fn row_of(&self, id: UserId, rows: u64) -> Option<u64> {
-        let (seconds, rest) = id.0.split_first_chunk::<4>()?;
+    pub fn row_of(&self, id: UserIdRef, rows: u64) -> Option<u64> {
+        let UserIdRef::Made(bytes) = id else { return None };
+        let (seconds, rest) = bytes.split_first_chunk::<4>()?;
         let number = u64::from_be_bytes(rest.try_into().ok()?).wrapping_sub(self.base);
         (*seconds == self.seconds.to_be_bytes() && number < rows).then_some(number)
     }

@@ -13,10 +13,12 @@ mod job;
 mod letter;
 mod login;
 mod stream;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
 mod user;
+mod user_id;
 
 pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
 pub use connection::{
@@ -26,10 +28,12 @@ pub use connection::{
 pub use email::{Email, EmailFault};
 pub use event::{Event, EventType, LogId, Logged, Origin, UnknownEventType};
 pub use fault::{Code, FailedRow, Fault, FileFault};
-pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId, UserId};
+pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, ResetTicket};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
+pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;
-pub use user::{Candidate, User, Username, UsernameFault};
+pub use user::{Activity, Candidate, Profile, User, Username, UsernameFault};
+pub use user_id::{UserId, UserIdFault, UserIdRef};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Email, Timestamp, UserId};
@@ -43,6 +44,81 @@ impl Username {
     }
 }
 
+/// What people know a user by, besides the keys. `T` is a text, borrowed or owned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile<T> {
+    /// Full name.
+    pub name: Option<T>,
+    /// Short name.
+    pub nickname: Option<T>,
+    /// First name.
+    pub given_name: Option<T>,
+    /// Last name.
+    pub family_name: Option<T>,
+    /// URL of a picture.
+    pub picture: Option<T>,
+    /// E.164: `+` and digits.
+    pub phone_number: Option<T>,
+    /// Whether the number is known to be the user's.
+    pub phone_verified: Option<bool>,
+}
+
+impl<T> Default for Profile<T> {
+    fn default() -> Self {
+        Self {
+            name: None,
+            nickname: None,
+            given_name: None,
+            family_name: None,
+            picture: None,
+            phone_number: None,
+            phone_verified: None,
+        }
+    }
+}
+
+impl<T> Profile<T> {
+    /// The same with other texts.
+    pub fn map<'a, U>(&'a self, text: impl Fn(&'a T) -> U) -> Profile<U> {
+        Profile {
+            name: self.name.as_ref().map(&text),
+            nickname: self.nickname.as_ref().map(&text),
+            given_name: self.given_name.as_ref().map(&text),
+            family_name: self.family_name.as_ref().map(&text),
+            picture: self.picture.as_ref().map(&text),
+            phone_number: self.phone_number.as_ref().map(&text),
+            phone_verified: self.phone_verified,
+        }
+    }
+
+    /// This profile where it says something, and `other` where it does not.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            name: self.name.or(other.name),
+            nickname: self.nickname.or(other.nickname),
+            given_name: self.given_name.or(other.given_name),
+            family_name: self.family_name.or(other.family_name),
+            picture: self.picture.or(other.picture),
+            phone_number: self.phone_number.or(other.phone_number),
+            phone_verified: self.phone_verified.or(other.phone_verified),
+        }
+    }
+}
+
+/// What a user has done here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// When the user signed in last.
+    pub last_login: Option<Timestamp>,
+    /// The address that was from.
+    pub last_ip: Option<String>,
+    /// How often the user has signed in.
+    pub logins_count: u64,
+    /// When the password was set last.
+    pub last_password_reset: Option<Timestamp>,
+}
+
 /// A row that has passed every rule that needs no look at other users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate<'a> {
@@ -52,6 +128,12 @@ pub struct Candidate<'a> {
     pub email_verified: bool,
     /// Second key, if the row has one.
     pub username: Option<Username>,
+    /// The id the user has had elsewhere.
+    pub id: Option<UserId>,
+    /// Whether the user may not sign in.
+    pub blocked: bool,
+    /// Names and the like.
+    pub profile: Profile<Cow<'a, str>>,
     /// JSON text of an object, without blanks between its tokens.
     pub app_metadata: Option<Cow<'a, str>>,
     /// JSON text of an object, without blanks between its tokens.
@@ -75,8 +157,25 @@ pub struct User {
     pub updated_at: Timestamp,
     /// Whether it may not sign in.
     pub blocked: bool,
+    /// Names and the like.
+    pub profile: Profile<String>,
+    /// What it has done here.
+    pub activity: Activity,
     /// JSON text of an object.
     pub app_metadata: Option<String>,
     /// JSON text of an object.
     pub user_metadata: Option<String>,
+}
+
+impl User {
+    /// Full name; the address where there is none.
+    pub fn name(&self) -> &str {
+        self.profile.name.as_deref().unwrap_or(&self.email)
+    }
+
+    /// Short name; the part of the address before the `@` where there is none.
+    pub fn nickname(&self) -> &str {
+        let local = || self.email.rsplit_once('@').map_or(&*self.email, |(local, _)| local);
+        self.profile.nickname.as_deref().unwrap_or_else(local)
+    }
 }

@@ -101,7 +101,7 @@ async fn find(state: &State, whose: Whose) -> Result<(User, Connection), ApiErro
     match whose {
         Whose::User(id) => {
             let id: UserId = id.parse().map_err(|_| ApiError::NoSuchUser)?;
-            state.store(move |store| store.user(id)).await?.ok_or(ApiError::NoSuchUser)
+            state.store(move |store| store.user(&id)).await?.ok_or(ApiError::NoSuchUser)
         }
         Whose::Address(id, email) => {
             let wanted = id.clone();

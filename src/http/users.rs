@@ -11,7 +11,7 @@ use super::payload::{self, Object};
 use super::views::UserView;
 use super::{State, json, now};
 use crate::domain::UserId;
-use crate::store::UserChange;
+use crate::store::Refused;
 
 /// The users with an address, one per connection at most; an empty array if there are none.
 /// Addresses are kept in lower case and compared as they are given.
@@ -45,7 +45,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::of(&Params::of(&request)?)?;
     let id: UserId = id.parse().map_err(|_| ApiError::NoSuchUser)?;
-    let found = state.store(move |store| store.user(id)).await?;
+    let found = state.store(move |store| store.user(&id)).await?;
     let (user, connection) = found.ok_or(ApiError::NoSuchUser)?;
     json(StatusCode::OK, &fields.select(&UserView::of(&user, &connection)?)?)
 }
@@ -60,15 +60,31 @@ pub(super) async fn change(
     let user_change = read_change(payload::read_object(payload).await?)?;
     let id: UserId = id.parse().map_err(|_| ApiError::NoSuchUser)?;
     let changed = state.store(move |store| {
-        let Some((user, connection)) = store.user(id)? else {
-            return Ok(None);
+        let Some((_, connection)) = store.user(&id)? else {
+            return Ok(Err(Refused::NoUser));
         };
-        let event = granted.caller.success(StatusCode::OK).about(&connection).about_user(&user);
-        let is_changed = store.update_user(&connection.id, id, user_change, now(), event.into())?;
-        if is_changed { store.user(id) } else { Ok(None) }
+        let event = granted.caller.success(StatusCode::OK).about(&connection);
+        let changed = store.change_user(
+            &connection.id,
+            &id,
+            |user| {
+                user.blocked = user_change.blocked.unwrap_or(user.blocked);
+                user.email_verified = user_change.email_verified.unwrap_or(user.email_verified);
+                user.updated_at = now();
+                Ok(None)
+            },
+            |user| event.about_user(user).into(),
+        )?;
+        Ok(changed.map(|user| (user, connection)))
     });
-    let (user, connection) = changed.await?.ok_or(ApiError::NoSuchUser)?;
+    let (user, connection) = changed.await?.map_err(|_: Refused| ApiError::NoSuchUser)?;
     json(StatusCode::OK, &UserView::of(&user, &connection)?)
+}
+
+/// What is to be different about a user; `None` stays as it is.
+struct UserChange {
+    email_verified: Option<bool>,
+    blocked: Option<bool>,
 }
 
 fn read_change(mut body: Object) -> Result<UserChange, ApiError> {

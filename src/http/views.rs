@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::domain::{
@@ -11,13 +12,17 @@ use crate::domain::{
 use crate::jobs::Engine;
 
 /// A job.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(super) struct JobView<'a> {
     r#type: &'static str,
     status: &'static str,
+    #[schema(value_type = String)]
     connection_id: &'a ConnectionId,
     connection: &'a str,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    #[schema(value_type = String)]
     id: &'a JobId,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<&'a str>,
@@ -43,16 +48,17 @@ pub(super) enum Detail {
 }
 
 /// What was asked for, and how far it is, in rows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MoreView {
     upsert: bool,
     file_size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
     progress: ProgressView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ProgressView {
     rows_done: u64,
     /// Unknown of a file that is none of users.
@@ -127,7 +133,8 @@ pub(super) fn status(job: &Job) -> &'static str {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Summary)]
 struct SummaryView {
     failed: u64,
     updated: u64,
@@ -188,13 +195,16 @@ impl<'a> FaultView<'a> {
 }
 
 /// A connection.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connection)]
 pub(super) struct ConnectionView<'a> {
+    #[schema(value_type = String)]
     id: &'a ConnectionId,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<&'a str>,
     strategy: &'a str,
+    #[schema(value_type = Object)]
     options: &'a Map<String, Value>,
     realms: &'a [String],
     enabled_clients: &'a [String],
@@ -202,6 +212,7 @@ pub(super) struct ConnectionView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     show_as_button: Option<bool>,
     #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     metadata: &'a Map<String, Value>,
 }
 
@@ -222,7 +233,7 @@ impl<'a> From<&'a Connection> for ConnectionView<'a> {
     }
 }
 
-/// A user. There is no `picture`: its address would tell a third party a hash of the e-mail's.
+/// A user. Nobody gets a `picture` made up: its address would tell a third party a hash of the e-mail's.
 #[derive(Serialize)]
 pub(super) struct UserView<'a> {
     email: &'a str,
@@ -235,6 +246,24 @@ pub(super) struct UserView<'a> {
     user_id: String,
     name: &'a str,
     nickname: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    family_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_login: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_ip: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logins_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_password_reset: Option<Timestamp>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,11 +294,20 @@ impl<'a> UserView<'a> {
                 provider: &connection.strategy,
                 connection: &connection.name,
                 is_social: false,
-                user_id: user.id.hex(),
+                user_id: user.id.bare().into_owned(),
             }],
             user_id: user.id.to_string(),
-            name: &user.email,
-            nickname: user.email.rsplit_once('@').map_or(&user.email, |(local, _)| local),
+            name: user.name(),
+            nickname: user.nickname(),
+            given_name: user.profile.given_name.as_deref(),
+            family_name: user.profile.family_name.as_deref(),
+            picture: user.profile.picture.as_deref(),
+            phone_number: user.profile.phone_number.as_deref(),
+            phone_verified: user.profile.phone_verified,
+            last_login: user.activity.last_login,
+            last_ip: user.activity.last_ip.as_deref(),
+            logins_count: Some(user.activity.logins_count).filter(|count| *count > 0),
+            last_password_reset: user.activity.last_password_reset,
             blocked: user.blocked,
             app_metadata: raw(user.app_metadata.as_deref())?,
             user_metadata: raw(user.user_metadata.as_deref())?,
@@ -287,7 +325,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{IdSeries, Progress, UserId};
+    use crate::domain::{Activity, IdSeries, Profile, Progress, UserId};
 
     fn connection() -> Connection {
         let id = "con_8dQ2xYz0aBcD1eFg".parse().unwrap();
@@ -352,6 +390,8 @@ mod tests {
             created_at: at,
             updated_at: at,
             blocked: false,
+            profile: Profile::default(),
+            activity: Activity::default(),
             app_metadata: Some(r#"{"z":1.000,"a":12345678901234567890123}"#.to_owned()),
             user_metadata: None,
         };

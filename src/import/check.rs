@@ -14,7 +14,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::domain::{Candidate, Code, Email, Fault, Username};
+use crate::domain::{Candidate, Code, Email, Fault, Profile, Username};
 
 use super::read::MAX_ROW_BYTES;
 use super::tokens::{compact, decode, type_of};
@@ -60,9 +60,16 @@ pub fn judge<'a>(text: &'a str, limits: &Limits) -> Result<Candidate<'a>, Vec<Fa
     let (app_metadata, user_metadata) = row.metadata(*limits, &mut faults);
     row.note_strangers(&mut faults);
     match (email, email_verified) {
-        (Some(email), Some(email_verified)) if faults.list.is_empty() => {
-            Ok(Candidate { email, email_verified, username, app_metadata, user_metadata })
-        }
+        (Some(email), Some(email_verified)) if faults.list.is_empty() => Ok(Candidate {
+            email,
+            email_verified,
+            username,
+            id: None,
+            blocked: false,
+            profile: Profile::default(),
+            app_metadata,
+            user_metadata,
+        }),
         _ => Err(faults.list),
     }
 }

@@ -105,7 +105,7 @@ impl Logins {
     ) -> Result<Option<String>, LoginError> {
         let text = TicketText::draw()?;
         let ticket = ResetTicket {
-            user: user.id,
+            user: user.id.clone(),
             connection: connection.id.clone(),
             created_at: now,
             expires_at: now.after(wish.lifetime),
@@ -127,7 +127,7 @@ impl Logins {
             return Ok(None);
         };
         let found =
-            self.store.user(ticket.user)?.filter(|(_, connection)| connection.id == ticket.connection);
+            self.store.user(&ticket.user)?.filter(|(_, connection)| connection.id == ticket.connection);
         let result_url = ticket.result_url.as_deref().and_then(|url| Url::parse(url).ok());
         Ok(found.map(|(user, connection)| {
             let policy = Policy::of(&connection);
@@ -183,7 +183,7 @@ impl Logins {
         now: Timestamp,
     ) -> ResetTicket {
         ResetTicket {
-            user: user.id,
+            user: user.id.clone(),
             connection: connection.id.clone(),
             created_at: now,
             expires_at: now.after(self.rules.reset_link_lifetime),

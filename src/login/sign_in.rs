@@ -108,9 +108,14 @@ impl Logins {
                 self.store.tell_alone(owed)?;
                 Ok(Verdict::Wrong)
             }
-            Found::Right(user) => {
+            Found::Right(user) if user.blocked => {
                 self.store.tell(owed)?;
-                Ok(if user.blocked { Verdict::Blocked } else { Verdict::Welcome(Box::new(user)) })
+                Ok(Verdict::Blocked)
+            }
+            Found::Right(user) => {
+                let ip = asked.origin.ip.clone();
+                self.store.note_login(&asked.connection.id, &user.id, ip, now, owed)?;
+                Ok(Verdict::Welcome(Box::new(user)))
             }
         }
     }
@@ -118,7 +123,7 @@ impl Logins {
     fn look(&self, asked: &SignIn, turn: &Turn) -> Result<Found, LoginError> {
         let user = self.find(&asked.connection, &asked.name)?;
         let kept: Option<Credential> = match &user {
-            Some(user) => self.store.credential(&asked.connection, user.id)?,
+            Some(user) => self.store.credential(&asked.connection, &user.id)?,
             None => None,
         };
         let is_right = verify(turn, &asked.password, kept.as_ref().map(|kept| &*kept.hash))?;

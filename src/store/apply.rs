@@ -24,9 +24,10 @@ use super::error::{Result, StoreError};
 use super::jobs::{current, publish_job, put_job};
 use super::keys::CLAIMS;
 use super::record::{Draft, Keys, Record, Touch};
+use super::users::is_elsewhere;
 use super::{Store, failures};
 use crate::domain::{
-    Code, FailedRow, Fault, Job, Owed, Position, Progress, Stage, Ticket, Timestamp, UserId,
+    Code, FailedRow, Fault, Job, Owed, Position, Profile, Progress, Stage, Ticket, Timestamp, UserIdRef,
 };
 
 /// A commit takes no further row above this many bytes of users and failed rows: well below a
@@ -203,10 +204,14 @@ impl<'a> Rows<'a> {
             let fault = self.judge_username(row, name, hash, by_email.as_ref())?;
             faults.extend(fault.filter(|fault| !faults.contains(fault)));
         }
+        if by_email.is_none() {
+            let fault = self.judge_new_id(row, keys.id, draft)?;
+            faults.extend(fault.filter(|fault| !faults.contains(fault)));
+        }
         match by_email {
             _ if !faults.is_empty() => {}
             Some(holder) => self.update(row, &holder, &draft.record)?,
-            None => self.insert(keys.id, draft)?,
+            None => self.insert(draft)?,
         }
         Ok(faults)
     }
@@ -266,16 +271,29 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn insert(&mut self, id: UserId, draft: &Draft) -> Result<()> {
-        if self.edit.find(Key::Id(id), draft.id)?.is_some() {
-            return Err(StoreError::Corrupt(format!("the new id {id} is in use")));
-        }
+    /// Judges the id of a user to be, which the row may have brought along. Existing users keep theirs.
+    fn judge_new_id(&mut self, row: u64, id: UserIdRef, draft: &Draft) -> Result<Option<Fault>> {
+        let conflict = |whose| Fault::of_row(Code::Conflict, format!("The user_id belongs to {whose}"));
+        let Some(place) = self.edit.find(Key::Id(id), draft.id)? else {
+            // Ids of a job's own are nobody's.
+            let is_taken = draft.has_given_id && is_elsewhere(self.edit.core, self.edit.connection, id)?;
+            return Ok(is_taken.then(|| conflict("a user of another connection")));
+        };
+        let record = self.edit.record(place)?;
+        Ok(Some(match self.row_behind(&record, row, |_| true)? {
+            Some(first) => Fault::given_before("user_id", first),
+            None if !self.job.upsert && draft.has_given_id => exists(),
+            None => conflict("another user, whose email is not the one given"),
+        }))
+    }
+
+    fn insert(&mut self, draft: &Draft) -> Result<()> {
         self.progress.summary.inserted += 1;
         self.edit.insert(draft)
     }
 
-    /// Gives an existing user what may be changed by an import: whether its e-mail is verified, and
-    /// each metadata object the row has.
+    /// Gives an existing user what may be changed by an import: whether its e-mail is verified, names and
+    /// picture, and each metadata object the row has.
     fn update(&mut self, row: u64, holder: &Holder, given: &[u8]) -> Result<()> {
         let mut record = Record::decode(&holder.record)?;
         let given = Record::decode(given)?;
@@ -284,9 +302,10 @@ impl<'a> Rows<'a> {
             self.claims.insert(name.to_owned(), row);
         }
         record.keys.email_verified = given.keys.email_verified;
+        record.profile = updated(record.profile, given.profile);
         record.app_metadata = given.app_metadata.or(record.app_metadata);
         record.user_metadata = given.user_metadata.or(record.user_metadata);
-        record.updated_at = self.now.millis();
+        record.updated_at = self.now;
         record.touches.retain(|touch| self.unfinished.contains(&touch.ticket));
         record.touches.push(Touch { ticket: self.job.ticket, row, named });
         self.progress.summary.updated += 1;
@@ -311,6 +330,17 @@ impl<'a> Rows<'a> {
         };
         Ok((self.edit, stage))
     }
+}
+
+/// The profile of an existing user after a row: it gets the names and the picture, and keeps its phone number.
+fn updated<'a>(
+    stored: Option<Profile<&'a str>>,
+    given: Option<Profile<&'a str>>,
+) -> Option<Profile<&'a str>> {
+    let Some(given) = given else { return stored };
+    let stored = stored.unwrap_or_default();
+    let (phone_number, phone_verified) = (stored.phone_number, stored.phone_verified);
+    Some(Profile { phone_number, phone_verified, ..given.or(stored) })
 }
 
 fn exists() -> Fault {

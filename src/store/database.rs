@@ -21,7 +21,7 @@ use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
 
 /// The layout this program writes and reads.
-pub(super) const LAYOUT: u32 = 2;
+pub(super) const LAYOUT: u32 = 3;
 
 /// Log segments of this size survive simulated power cuts as long as a commit is smaller; frozen
 /// into the database when it is made.

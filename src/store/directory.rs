@@ -14,14 +14,14 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::block::SLOTS;
-use crate::domain::UserId;
+use crate::domain::UserIdRef;
 
 /// What a user can be found by. Texts are in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key<'a> {
     Email(&'a str),
     Username(&'a str),
-    Id(UserId),
+    Id(UserIdRef<'a>),
 }
 
 /// Hashes keys with a secret drawn at process start, so that nobody can send colliding ones.
@@ -42,7 +42,8 @@ impl KeyHasher {
         let (kind, bytes) = match &key {
             Key::Email(text) => (b'e', text.as_bytes()),
             Key::Username(text) => (b'n', text.as_bytes()),
-            Key::Id(id) => (b'i', id.as_bytes().as_slice()),
+            Key::Id(UserIdRef::Made(bytes)) => (b'i', bytes.as_slice()),
+            Key::Id(UserIdRef::Given(text)) => (b'g', text.as_bytes()),
         };
         hasher.write_u8(kind);
         hasher.write(bytes);

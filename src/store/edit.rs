@@ -112,6 +112,27 @@ impl<'a> Edit<'a> {
         self.append(record, hashes.into_iter())
     }
 
+    /// The same for a user whose keys may be others than before; nobody else has them.
+    pub(super) fn rekey(&mut self, place: Place, record: &[u8]) -> Result<()> {
+        let before = self.record(place)?;
+        let hash = |key| self.core.hasher.hash(key);
+        let (old, new) = (Keys::decode(&before)?, Keys::decode(record)?);
+        let gone: Vec<u64> = old.each().filter(|key| new.each().all(|kept| kept != *key)).map(hash).collect();
+        let come: Vec<u64> =
+            new.each().filter(|key| old.each().all(|known| known != *key)).map(hash).collect();
+        self.note_change(place.block(), record);
+        if self.block(place.block())?.replace(place.slot(), record) {
+            self.removed.extend(gone.into_iter().map(|hash| (hash, place)));
+            for hash in come {
+                self.added.insert(hash, place);
+            }
+            return Ok(());
+        }
+        self.delete(place)?;
+        let hashes: Vec<u64> = new.each().map(|key| self.core.hasher.hash(key)).collect();
+        self.append(record, hashes.into_iter())
+    }
+
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
         let record = self.record(place)?;

@@ -8,21 +8,41 @@ use super::commit::Core;
 use super::connections::number_of;
 use super::database::Change;
 use super::error::Result;
-use super::keys::{CREDENTIALS, NEWEST_RESETS, RESETS};
-use super::users::{UserChange, change_record};
-use crate::domain::{Connection, Credential, Owed, ResetTicket, Timestamp, UserId};
+use super::keys::{CREDENTIALS, NEWEST_RESETS, RESETS, of_user};
+use super::users::alter;
+use crate::domain::{Connection, ConnectionId, Credential, Owed, ResetTicket, Timestamp, UserId};
 
 /// SHA-256 of a ticket's text.
 pub type TicketHash = [u8; 32];
 
 impl Store {
     /// The password of a user, if one was ever set.
-    pub fn credential(&self, connection: &Connection, user: UserId) -> Result<Option<Credential>> {
+    pub fn credential(&self, connection: &Connection, user: &UserId) -> Result<Option<Credential>> {
         let core = self.core()?;
         if number_of(&core, &connection.id) != Some(connection.number) {
             return Ok(None); // what is left of a deleted one is on its way out
         }
-        CREDENTIALS.get(core.database.tree(), &[&connection.number.to_be_bytes(), user.as_bytes()])
+        CREDENTIALS.get(core.database.tree(), &[&of_user(connection.number, user.as_ref())])
+    }
+
+    /// Writes down that a user has signed in, and what is to be told of it; tells whether the user is still there.
+    pub fn note_login(
+        &self,
+        connection: &ConnectionId,
+        user: &UserId,
+        ip: Option<String>,
+        now: Timestamp,
+        owed: Owed,
+    ) -> Result<bool> {
+        self.edit_user(connection, user, owed, |edit, place, _| {
+            alter(edit, place, |user| {
+                user.activity.last_login = Some(now);
+                user.activity.last_ip = ip;
+                user.activity.logins_count += 1;
+                user.updated_at = now;
+            })?;
+            Ok(true)
+        })
     }
 
     /// Writes down a ticket; from then on it is the user's newest, and the only one that is good.
@@ -54,7 +74,7 @@ impl Store {
         let mut writer = core.writer.lock();
         let mut change = Change::default();
         let wanted = match number_of(&core, &ticket.connection) {
-            Some(number) if !is_served(&core, number, ticket.user, pause)? => Some(number),
+            Some(number) if !is_served(&core, number, &ticket.user, pause)? => Some(number),
             _ => None,
         };
         if let Some(number) = wanted {
@@ -87,7 +107,11 @@ impl Store {
 
     /// A user's newest ticket, good or expired.
     #[cfg(test)]
-    pub(super) fn newest_ticket(&self, connection: &Connection, user: UserId) -> Result<Option<ResetTicket>> {
+    pub(super) fn newest_ticket(
+        &self,
+        connection: &Connection,
+        user: &UserId,
+    ) -> Result<Option<ResetTicket>> {
         newest(&*self.core()?, connection.number, user)
     }
 
@@ -98,15 +122,18 @@ impl Store {
         let Some(ticket) = self.ticket(hash, now)? else {
             return Ok(false);
         };
-        self.edit_user(&ticket.connection, ticket.user, owed, |edit, place, change| {
+        self.edit_user(&ticket.connection, &ticket.user, owed, |edit, place, change| {
             if RESETS.get(edit.core.database.tree(), &[&hash])?.is_none() {
                 return Ok(false); // somebody was faster
             }
             let proven = ticket.proves_email.then_some(true);
-            change_record(edit, place, UserChange { email_verified: proven, blocked: None }, now)?;
-            drop_newest(edit.core, change, edit.connection, ticket.user)?;
-            let key: [&[u8]; 2] = [&edit.connection.to_be_bytes(), ticket.user.as_bytes()];
-            CREDENTIALS.put(change, &key, credential)?;
+            alter(edit, place, |user| {
+                user.email_verified = proven.unwrap_or(user.email_verified);
+                user.activity.last_password_reset = Some(now);
+                user.updated_at = now;
+            })?;
+            drop_newest(edit.core, change, edit.connection, &ticket.user)?;
+            CREDENTIALS.put(change, &[&of_user(edit.connection, ticket.user.as_ref())], credential)?;
             Ok(true)
         })
     }
@@ -120,34 +147,33 @@ fn put_ticket(
     hash: TicketHash,
     ticket: &ResetTicket,
 ) -> Result<()> {
-    drop_newest(core, change, number, ticket.user)?;
+    drop_newest(core, change, number, &ticket.user)?;
     RESETS.put(change, &[&hash], ticket)?;
-    NEWEST_RESETS.put(change, &[&number.to_be_bytes(), ticket.user.as_bytes()], &hash)
+    NEWEST_RESETS.put(change, &[&of_user(number, ticket.user.as_ref())], &hash)
 }
 
-fn newest(core: &Core, number: u32, user: UserId) -> Result<Option<ResetTicket>> {
+fn newest(core: &Core, number: u32, user: &UserId) -> Result<Option<ResetTicket>> {
     let tree = core.database.tree();
-    match NEWEST_RESETS.get(tree, &[&number.to_be_bytes(), user.as_bytes()])? {
+    match NEWEST_RESETS.get(tree, &[&of_user(number, user.as_ref())])? {
         Some(hash) => RESETS.get(tree, &[&hash]),
         None => Ok(None),
     }
 }
 
 /// Whether a user needs no ticket: there is one made after `pause`, or a password.
-fn is_served(core: &Core, number: u32, user: UserId, pause: Timestamp) -> Result<bool> {
+fn is_served(core: &Core, number: u32, user: &UserId, pause: Timestamp) -> Result<bool> {
     if newest(core, number, user)?.is_some_and(|ticket| pause < ticket.created_at) {
         return Ok(true);
     }
-    let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
-    Ok(CREDENTIALS.get(core.database.tree(), &key)?.is_some())
+    Ok(CREDENTIALS.get(core.database.tree(), &[&of_user(number, user.as_ref())])?.is_some())
 }
 
 /// Adds the end of a user's newest ticket to `change`.
-pub(super) fn drop_newest(core: &Core, change: &mut Change, number: u32, user: UserId) -> Result<()> {
-    let key: [&[u8]; 2] = [&number.to_be_bytes(), user.as_bytes()];
-    if let Some(hash) = NEWEST_RESETS.get(core.database.tree(), &key)? {
+pub(super) fn drop_newest(core: &Core, change: &mut Change, number: u32, user: &UserId) -> Result<()> {
+    let key = of_user(number, user.as_ref());
+    if let Some(hash) = NEWEST_RESETS.get(core.database.tree(), &[&key])? {
         RESETS.remove(change, &[&hash]);
-        NEWEST_RESETS.remove(change, &key);
+        NEWEST_RESETS.remove(change, &[&key]);
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ mod record;
 mod spool;
 mod streams;
 mod sweep;
+mod tasks;
 mod users;
 mod witness;
 
@@ -57,9 +58,9 @@ pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
-pub use users::UserChange;
+pub use users::{Refused, Taken};
 
-use crate::domain::{Candidate, Timestamp, UserId};
+use crate::domain::{Candidate, Ticket, Timestamp, UserId};
 use commit::Core;
 use directory::KeyHasher;
 use open::DirectoryLock;
@@ -106,8 +107,15 @@ impl Store {
         &self.bell
     }
 
-    /// Makes a row ready for [`Store::apply`]: the work that needs no lock.
-    pub fn draft(&self, candidate: &Candidate, id: UserId, now: Timestamp) -> Result<Draft> {
-        Draft::new(&self.hasher, candidate, id, now)
+    /// Makes a row of a job ready for [`Store::apply`]: the work that needs no lock. `made` is the id of its user,
+    /// unless it brings one along.
+    pub fn draft(
+        &self,
+        candidate: &Candidate,
+        made: &UserId,
+        row: (Ticket, u64),
+        now: Timestamp,
+    ) -> Result<Draft> {
+        Draft::new(&self.hasher, candidate, made, Some(row), now)
     }
 }

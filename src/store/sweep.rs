@@ -16,7 +16,7 @@ use super::database::Change;
 use super::error::Result;
 use super::keys::{
     CLAIMS, EVENTS, FAILURES, GARBAGE, JOB_TICKETS, JOBS, LETTERS, NEWEST_RESETS, RESETS, STREAM_PROGRESS,
-    STREAMS, trailing_u64,
+    STREAMS, of_user, trailing_u64,
 };
 use crate::domain::{Fate, Job, Posted, ResetTicket, Timestamp};
 
@@ -245,9 +245,9 @@ fn sweep_tickets(core: &Core, old: &Ages) -> Result<bool> {
         };
         RESETS.remove(&mut change, &[hash]);
         if let Some(number) = number_of(core, &ticket.connection) {
-            let newest = [&number.to_be_bytes()[..], ticket.user.as_bytes()];
-            if NEWEST_RESETS.get(tree, &newest)?.is_some_and(|newest| newest == *hash) {
-                NEWEST_RESETS.remove(&mut change, &newest);
+            let newest = of_user(number, ticket.user.as_ref());
+            if NEWEST_RESETS.get(tree, &[&newest])?.is_some_and(|newest| newest == *hash) {
+                NEWEST_RESETS.remove(&mut change, &[&newest]);
             }
         }
     }

@@ -9,24 +9,39 @@ use super::database::Change;
 use super::directory::{Key, Place};
 use super::edit::Edit;
 use super::error::Result;
-use super::keys::{BLOCKS, CREDENTIALS};
+use super::keys::{BLOCKS, CREDENTIALS, of_user};
 use super::logins::drop_newest;
-use super::record::{Keys, Record};
-use crate::domain::{Connection, ConnectionId, Owed, Timestamp, User, UserId};
+use super::record::{Draft, Keys, Record};
+use crate::domain::{
+    Candidate, Connection, ConnectionId, Credential, Owed, Timestamp, User, UserId, UserIdRef,
+};
 
-/// What is to be different about a user; `None` stays as it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UserChange {
-    /// Whether the address is known to be the user's.
-    pub email_verified: Option<bool>,
-    /// Whether the user may not sign in.
-    pub blocked: Option<bool>,
+/// What of a user belongs to somebody else already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The e-mail address.
+    Email,
+    /// The user name.
+    Username,
+    /// The id, in this connection or another one.
+    Id,
+}
+
+/// Why one user is not made or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such connection, or it is going.
+    NoConnection,
+    /// Nobody there has the id.
+    NoUser,
+    /// Somebody else has what was to be this user's.
+    Taken(Taken),
 }
 
 impl Store {
     /// The user with this id, and its connection.
-    pub fn user(&self, id: UserId) -> Result<Option<(User, Connection)>> {
-        Ok(self.users_with(Key::Id(id))?.pop())
+    pub fn user(&self, id: &UserId) -> Result<Option<(User, Connection)>> {
+        Ok(self.users_with(Key::Id(id.as_ref()))?.pop())
     }
 
     /// The users with this address (in lower case, as stored), at most one per connection.
@@ -51,27 +66,95 @@ impl Store {
         find(&core, connection.number, Key::Username(username))
     }
 
-    /// Changes a user; tells whether there is one with this id in the connection.
-    pub fn update_user(
+    /// Makes one user; its id is `made` unless the candidate brings one. `owed` is what is to be told of it.
+    pub fn create_user(
         &self,
         connection: &ConnectionId,
-        id: UserId,
-        user_change: UserChange,
+        candidate: &Candidate,
+        made: &UserId,
+        credential: Option<&Credential>,
         now: Timestamp,
-        owed: Owed,
-    ) -> Result<bool> {
-        self.edit_user(connection, id, owed, |edit, place, _| {
-            change_record(edit, place, user_change, now)?;
-            Ok(true)
-        })
+        owed: impl FnOnce(&User) -> Owed,
+    ) -> Result<std::result::Result<User, Refused>> {
+        let draft = Draft::new(&self.hasher, candidate, made, None, now)?;
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let Some(number) = number_of(&core, connection) else {
+            return Ok(Err(Refused::NoConnection));
+        };
+        let tail = writer.tails.get(&number).copied().unwrap_or_default();
+        let mut edit = Edit::new(&core, number, tail, 1);
+        let record = Record::decode(&draft.record)?;
+        if let Some(taken) = taken(&mut edit, &record.keys, None)? {
+            return Ok(Err(Refused::Taken(taken)));
+        }
+        edit.insert(&draft)?;
+        let mut change = Change::default();
+        edit.write(&mut change)?;
+        if let Some(credential) = credential {
+            CREDENTIALS.put(&mut change, &[&of_user(number, record.keys.id)], credential)?;
+        }
+        let user = record.to_user();
+        change.owe(owed(&user));
+        let unpublished = core.commit(&mut writer, change)?;
+        writer.tails.insert(number, edit.publish());
+        unpublished.done();
+        Ok(Ok(user))
+    }
+
+    /// Changes one user, as `how` says; its new password, if there is to be one, is what that returns. An address
+    /// or user name that somebody else has is refused; whoever gets another address needs new tickets. `owed` is
+    /// what is to be told of the user as it is then.
+    pub fn change_user<E: From<Refused>>(
+        &self,
+        connection: &ConnectionId,
+        id: &UserId,
+        how: impl FnOnce(&mut User) -> std::result::Result<Option<Credential>, E>,
+        owed: impl FnOnce(&User) -> Owed,
+    ) -> Result<std::result::Result<User, E>> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let Some(number) = number_of(&core, connection) else {
+            return Ok(Err(Refused::NoConnection.into()));
+        };
+        let tail = writer.tails.get(&number).copied().unwrap_or_default();
+        let mut edit = Edit::new(&core, number, tail, 1);
+        let Some(place) = find_in(&mut edit, id)? else {
+            return Ok(Err(Refused::NoUser.into()));
+        };
+        let stored = edit.record(place)?;
+        let before = Record::decode(&stored)?;
+        let mut user = before.to_user();
+        let credential = match how(&mut user) {
+            Ok(credential) => credential,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let after = Record::of(&user, before.touches.clone());
+        if let Some(taken) = taken(&mut edit, &after.keys, Some(place))? {
+            return Ok(Err(Refused::Taken(taken).into()));
+        }
+        edit.rekey(place, &after.encode()?)?;
+        let mut change = Change::default();
+        edit.write(&mut change)?;
+        if let Some(credential) = &credential {
+            CREDENTIALS.put(&mut change, &[&of_user(number, after.keys.id)], credential)?;
+        }
+        if credential.is_some() || before.keys.email != after.keys.email {
+            drop_newest(&core, &mut change, number, id)?;
+        }
+        change.owe(owed(&user));
+        let unpublished = core.commit(&mut writer, change)?;
+        writer.tails.insert(number, edit.publish());
+        unpublished.done();
+        Ok(Ok(user))
     }
 
     /// Deletes a user with all that belongs to it; tells whether there was one with this id in the
     /// connection.
-    pub fn delete_user(&self, connection: &ConnectionId, id: UserId, owed: Owed) -> Result<bool> {
+    pub fn delete_user(&self, connection: &ConnectionId, id: &UserId, owed: Owed) -> Result<bool> {
         self.edit_user(connection, id, owed, |edit, place, change| {
             edit.delete(place)?;
-            CREDENTIALS.remove(change, &[&edit.connection.to_be_bytes(), id.as_bytes()]);
+            CREDENTIALS.remove(change, &[&of_user(edit.connection, id.as_ref())]);
             drop_newest(edit.core, change, edit.connection, id)?;
             Ok(true)
         })
@@ -82,7 +165,7 @@ impl Store {
     pub(super) fn edit_user(
         &self,
         connection: &ConnectionId,
-        id: UserId,
+        id: &UserId,
         owed: Owed,
         how: impl FnOnce(&mut Edit, Place, &mut Change) -> Result<bool>,
     ) -> Result<bool> {
@@ -163,22 +246,47 @@ fn confirm(core: &Core, connection: u32, key: Key, candidates: &[Place]) -> Resu
 }
 
 /// Where the user with this id is, as the edit stands.
-fn find_in(edit: &mut Edit, id: UserId) -> Result<Option<Place>> {
-    let hash = edit.core.hasher.hash(Key::Id(id));
-    edit.find(Key::Id(id), hash)
+fn find_in(edit: &mut Edit, id: &UserId) -> Result<Option<Place>> {
+    let hash = edit.core.hasher.hash(Key::Id(id.as_ref()));
+    edit.find(Key::Id(id.as_ref()), hash)
 }
 
-/// Changes a user in the edit.
-pub(super) fn change_record(
-    edit: &mut Edit,
-    place: Place,
-    user_change: UserChange,
-    now: Timestamp,
-) -> Result<()> {
+/// Changes a user in the edit, but none of its keys.
+pub(super) fn alter(edit: &mut Edit, place: Place, how: impl FnOnce(&mut User)) -> Result<()> {
     let stored = edit.record(place)?;
-    let mut record = Record::decode(&stored)?;
-    record.keys.email_verified = user_change.email_verified.unwrap_or(record.keys.email_verified);
-    record.blocked = user_change.blocked.unwrap_or(record.blocked);
-    record.updated_at = now.millis();
-    edit.replace(place, &record.encode()?)
+    let record = Record::decode(&stored)?;
+    let mut user = record.to_user();
+    how(&mut user);
+    edit.replace(place, &Record::of(&user, record.touches).encode()?)
+}
+
+/// Which of the keys belongs to somebody else than the user at `own`.
+fn taken(edit: &mut Edit, keys: &Keys, own: Option<Place>) -> Result<Option<Taken>> {
+    for key in keys.each() {
+        let hash = edit.core.hasher.hash(key);
+        let holder = edit.find(key, hash)?;
+        if holder.is_some_and(|place| Some(place) != own) {
+            return Ok(Some(match key {
+                Key::Email(_) => Taken::Email,
+                Key::Username(_) => Taken::Username,
+                Key::Id(_) => Taken::Id,
+            }));
+        }
+    }
+    let is_new = own.is_none();
+    Ok((is_new && is_elsewhere(edit.core, edit.connection, keys.id)?).then_some(Taken::Id))
+}
+
+/// Whether a user of another connection has this id.
+pub(super) fn is_elsewhere(core: &Core, connection: u32, id: UserIdRef) -> Result<bool> {
+    let key = Key::Id(id);
+    let hash = core.hasher.hash(key);
+    let others: Vec<u32> = core.connections.read().iter().map(|other| other.number).collect();
+    for other in others.into_iter().filter(|other| *other != connection) {
+        let candidates = core.directory.connection(other).candidates(hash);
+        if confirm(core, other, key, &candidates)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
