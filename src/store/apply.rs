@@ -107,6 +107,7 @@ impl Store {
         let unpublished = core.commit(&mut writer, change)?;
         writer.tails.insert(connection, edit.publish());
         let job = publish_job(&core, job, unpublished);
+        core.meters.note_rows(&progress.summary, job.summary());
         MutexGuard::unlock_fair(writer);
         self.tidy(&core, &job);
         Ok((job, written))
