@@ -25,7 +25,7 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Store, StoreError};
-use crate::tokens::{KeyError, Keys, Tokens, random_text};
+use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
@@ -111,6 +111,7 @@ pub struct Address {
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
         let store = Store::open(options::store(settings))?;
         forget_address(store.path())?;
@@ -142,6 +143,8 @@ impl App {
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             tenant: settings.tenant.name.as_str().to_owned(),
+            metrics_token: settings.metrics.token().map(secret_hash),
+            started_at,
         };
         Ok(Self { address, listener, parts, mailer, upkeep, page_code: None, new_client })
     }

@@ -13,7 +13,7 @@ use tracing::error;
 
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
-use crate::store::StoreError;
+use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
 
 /// Which part of a request breaks a rule.
@@ -108,6 +108,10 @@ pub(super) enum ApiError {
     NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
+    /// Neither uploads nor reads can be served now.
+    NotReady(Condition),
+    /// The figures are for callers on this machine only.
+    NotLocal,
     /// The endpoint has other methods.
     MethodNotAllowed(String),
     /// The store refuses or fails.
@@ -224,6 +228,8 @@ impl ApiError {
             Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
+            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
             }
@@ -262,7 +268,9 @@ impl ApiError {
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) | Self::Busy => Some((header::RETRY_AFTER, "5")),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         }
     }
@@ -281,6 +289,16 @@ fn used_code() -> String {
     "This sign-in link does not work any more: each works once, for a while, until the server is started \
      again. Open the link of the latest start, or paste a token made with: intake token"
         .to_owned()
+}
+
+fn not_ready(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Ready => "The server is ready.",
+        Condition::Faulty => "The database had a fault and is about to be reopened.",
+        Condition::Reopening => {
+            "The database is being reopened after a fault, and the directory of users rebuilt."
+        }
+    }
 }
 
 fn needs(any_of: &[Scope]) -> String {

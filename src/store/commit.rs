@@ -14,7 +14,7 @@ use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
 use super::meters::Meters;
-use super::shelf::Shelf;
+use super::unsent::Unsent;
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket, Timestamp};
 
 /// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
@@ -29,7 +29,7 @@ pub(super) struct Core {
     pub(super) hasher: KeyHasher,
     pub(super) connections: RwLock<Vec<Connection>>,
     pub(super) active: Mutex<Active>,
-    pub(super) shelf: Mutex<Shelf>,
+    pub(super) unsent: Mutex<Unsent>,
     pub(super) next_ticket: AtomicU64,
     /// Events and letters with lower numbers are on disk; others may only seem to be.
     told: Mutex<Told>,
@@ -88,10 +88,10 @@ pub(super) fn bytes_to_do(job: &Job) -> u64 {
 }
 
 /// What a database that was just opened holds of what is kept in memory as well.
-pub(super) struct Held {
+pub(super) struct Kept {
     pub(super) connections: Vec<Connection>,
     pub(super) jobs: Vec<Job>,
-    pub(super) letters: Shelf,
+    pub(super) letters: Unsent,
 }
 
 /// Where events and letters end that are on disk.
@@ -136,22 +136,22 @@ impl Core {
         database: Database,
         directory: Directory,
         hasher: KeyHasher,
-        held: Held,
+        kept: Kept,
         writer: Writer,
         bell: Arc<Bell>,
         meters: Meters,
     ) -> Self {
         let mut active = Active::default();
-        for job in held.jobs {
+        for job in kept.jobs {
             active.put(Arc::new(job));
         }
         Self {
             database,
             directory,
             hasher,
-            connections: RwLock::new(held.connections),
+            connections: RwLock::new(kept.connections),
             active: Mutex::new(active),
-            shelf: Mutex::new(held.letters),
+            unsent: Mutex::new(kept.letters),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
             told: Mutex::new(Told::up_to(&writer.head)),
             bell,
@@ -194,9 +194,9 @@ impl Core {
         self.meters.note_commit(begun.elapsed(), written.is_ok());
         written?;
         if let Some(News { letters }) = news {
-            let mut shelf = self.shelf.lock();
-            letters.into_iter().for_each(|(number, written_at)| shelf.wait(number, written_at));
-            drop(shelf);
+            let mut unsent = self.unsent.lock();
+            letters.into_iter().for_each(|(number, written_at)| unsent.wait(number, written_at));
+            drop(unsent);
             *self.told.lock() = Told::up_to(&writer.head);
             self.bell.ring();
         }

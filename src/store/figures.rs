@@ -77,15 +77,15 @@ impl Store {
         }
         let bytes_to_do = core.active.lock().bytes_to_do();
         let database_bytes = core.database.size()?;
-        let shelf = core.shelf.lock();
+        let unsent = core.unsent.lock();
         Ok(Figures {
             users,
             directory_keys,
             directory_bytes,
             bytes_to_do,
-            letters_waiting: shelf.waiting(),
-            letters_given_up: shelf.given_up(),
-            oldest_letter: shelf.oldest(),
+            letters_waiting: unsent.waiting(),
+            letters_given_up: unsent.given_up(),
+            oldest_letter: unsent.oldest(),
             database_bytes,
         })
     }

@@ -122,7 +122,8 @@ impl Pace {
     fn rate(&self, at: Instant) -> f64 {
         let now = self.second(at);
         let last = now.saturating_sub(WINDOW)..now;
-        let rows: u64 = self.seconds.iter().filter(|(second, _)| last.contains(second)).map(|slot| slot.1).sum();
+        let rows: u64 =
+            self.seconds.iter().filter(|(second, _)| last.contains(second)).map(|slot| slot.1).sum();
         rows as f64 / now.clamp(1, WINDOW) as f64
     }
 }

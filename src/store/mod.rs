@@ -32,10 +32,10 @@ mod meters;
 mod open;
 mod outbox;
 mod record;
-mod shelf;
 mod spool;
 mod streams;
 mod sweep;
+mod unsent;
 mod users;
 mod witness;
 

@@ -14,15 +14,15 @@ use parking_lot::RwLock;
 
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
-use super::commit::{Core, Held, Writer};
+use super::commit::{Core, Kept, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
 use super::meters::Meters;
 use super::record::Keys;
-use super::shelf::Shelf;
 use super::spool::Spool;
+use super::unsent::Unsent;
 use super::{Options, Store};
 use crate::domain::{Connection, Job};
 
@@ -75,7 +75,8 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
-        *slot = Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone(), self.meters.clone())?));
+        *slot =
+            Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone(), self.meters.clone())?));
         Ok(())
     }
 
@@ -116,7 +117,7 @@ impl Store {
                 ));
             }
         }
-        if *core.shelf.lock() != Shelf::read(core.database.tree())? {
+        if *core.unsent.lock() != Unsent::read(core.database.tree())? {
             findings.push("the letters in memory are not those on disk".to_owned());
         }
         if fs::read_dir(blobs(&self.options.path)).is_ok_and(|mut files| files.next().is_some()) {
@@ -181,9 +182,9 @@ fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Met
         tails.insert(connection.number, rebuild(&database, hasher, &directory, connection)?);
     }
     let jobs = unfinished_jobs(&database)?;
-    let letters = Shelf::read(database.tree())?;
-    let held = Held { connections, jobs, letters };
-    Ok(Core::new(database, directory, hasher.clone(), held, Writer { head, tails }, bell, meters))
+    let letters = Unsent::read(database.tree())?;
+    let kept = Kept { connections, jobs, letters };
+    Ok(Core::new(database, directory, hasher.clone(), kept, Writer { head, tails }, bell, meters))
 }
 
 fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {

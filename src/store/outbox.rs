@@ -96,7 +96,7 @@ impl Store {
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
         let core = self.core()?;
         core.commit_with_others(change)?;
-        core.shelf.lock().remove(number);
+        core.unsent.lock().remove(number);
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Store {
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
         change.owe(owed);
         let unpublished = core.commit(&mut writer, change)?;
-        core.shelf.lock().remove(number);
+        core.unsent.lock().remove(number);
         unpublished.done();
         Ok(true)
     }
@@ -148,7 +148,7 @@ impl Store {
         LETTERS.put(&mut change, &[&number.to_be_bytes()], &letter)?;
         change.owe(owed);
         let unpublished = core.commit(&mut writer, change)?;
-        core.shelf.lock().put(&letter);
+        core.unsent.lock().put(&letter);
         unpublished.done();
         Ok(true)
     }

@@ -217,8 +217,8 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     }
     if !gone.is_empty() {
         let unpublished = core.commit(&mut writer, change)?;
-        let mut shelf = core.shelf.lock();
-        gone.into_iter().for_each(|number| shelf.remove(number));
+        let mut unsent = core.unsent.lock();
+        gone.into_iter().for_each(|number| unsent.remove(number));
         unpublished.done();
     }
     Ok(numbers.len() == STEP)

@@ -11,20 +11,20 @@ use crate::domain::{Fate, Posted, Timestamp};
 
 /// The letters that are not sent, by their numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shelf {
+pub(super) struct Unsent {
     /// With the time each was written.
     waiting: BTreeMap<u64, Timestamp>,
     given_up: BTreeSet<u64>,
 }
 
-impl Shelf {
+impl Unsent {
     /// The letters on disk.
     pub(super) fn read(tree: &sled::Tree) -> Result<Self> {
-        let mut shelf = Self::default();
+        let mut unsent = Self::default();
         for letter in LETTERS.values(tree) {
-            shelf.put(&letter?);
+            unsent.put(&letter?);
         }
-        Ok(shelf)
+        Ok(unsent)
     }
 
     /// A letter as it is from now on.
