@@ -1,7 +1,7 @@
 //! `GET /metrics`: figures for Prometheus.
 //!
 //! With a token in the settings, whoever brings that gets them; without one, callers on this machine only.
-//! The text is the classic one of Prometheus, or that of OpenMetrics for those who ask for it.
+//! The text is the classic one of Prometheus, or that of `OpenMetrics` for those who ask for it.
 //!
 //! **Invariants:** a scrape reads neither the jobs nor the letters nor the log, however many there are. No
 //! label names a person, a secret or a URL.

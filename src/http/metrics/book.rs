@@ -1,9 +1,9 @@
 //! The text of a scrape, in the form asked for.
 //!
-//! The crate writes OpenMetrics. The classic form differs in what it says of counters, whose name ends with
+//! The crate writes `OpenMetrics`. The classic form differs in what it says of counters, whose name ends with
 //! `_total` there already where they are described, and in that it has no end.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Write};
 
 use actix_web::http::header::HeaderValue;
 use prometheus_client::encoding::text::encode;
@@ -18,7 +18,7 @@ use prometheus_client::registry::{Metric, Registry};
 pub(super) enum Form {
     /// That of Prometheus.
     Classic,
-    /// That of OpenMetrics 1.0.
+    /// That of `OpenMetrics` 1.0.
     Open,
 }
 
@@ -77,7 +77,7 @@ impl Book {
         encode(&mut text, &self.0)?;
         Ok(match form {
             Form::Open => text,
-            Form::Classic => classic(&text),
+            Form::Classic => classic(&text)?,
         })
     }
 }
@@ -107,7 +107,7 @@ impl<L: EncodeLabelSet, M: EncodeMetric + TypedMetric> EncodeMetric for Each<L, 
 }
 
 /// The classic form of a text in the open one. The type of a counter follows its help.
-fn classic(open: &str) -> String {
+fn classic(open: &str) -> Result<String, fmt::Error> {
     let mut text = String::with_capacity(open.len());
     let mut help = "";
     for line in open.lines().filter(|line| *line != "# EOF") {
@@ -117,13 +117,12 @@ fn classic(open: &str) -> String {
             let (name, kind) = rest.split_once(' ').unwrap_or((rest, "untyped"));
             let suffix = if kind == "counter" { "_total" } else { "" };
             let words = help.split_once(' ').map_or("", |(_, words)| words);
-            text += &format!("# HELP {name}{suffix} {words}\n# TYPE {name}{suffix} {kind}\n");
+            writeln!(text, "# HELP {name}{suffix} {words}\n# TYPE {name}{suffix} {kind}")?;
         } else {
-            text += line;
-            text.push('\n');
+            writeln!(text, "{line}")?;
         }
     }
-    text
+    Ok(text)
 }
 
 #[cfg(test)]

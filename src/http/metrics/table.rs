@@ -56,7 +56,7 @@ pub(super) fn table(state: &State, scraped: Scraped) -> Book {
     book.gauge("intake_ready", "Whether uploads and reads can be served, as /readyz tells", is_ready);
     jobs(&mut book, state, &scraped);
     commits(&mut book, state);
-    if let Some(figures) = scraped.figures {
+    if let Some(figures) = &scraped.figures {
         held(&mut book, figures, scraped.at);
     }
     streams(&mut book, &scraped.streams);
@@ -101,7 +101,7 @@ fn commits(book: &mut Book, state: &State) {
 }
 
 /// What the store holds at this moment.
-fn held(book: &mut Book, figures: Figures, at: Timestamp) {
+fn held(book: &mut Book, figures: &Figures, at: Timestamp) {
     let help = "Bytes of the files of unfinished jobs that are still to be worked through";
     book.gauge("intake_jobs_unprocessed_bytes", help, figures.bytes_to_do);
     let users = figures.users.iter().map(|(id, users)| ([("connection", id.as_str().to_owned())], *users));
