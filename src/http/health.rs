@@ -12,13 +12,11 @@ use super::{State, json};
 use crate::store::Condition;
 
 /// `200` as long as the process serves, whatever state the store is in.
-#[expect(clippy::unused_async, reason = "handlers are")]
 pub(super) async fn alive() -> Result<HttpResponse, ApiError> {
     json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
 /// `200` if uploads and reads can be served now; else `503` and the reason.
-#[expect(clippy::unused_async, reason = "handlers are")]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
     match state.store.condition() {
         Condition::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),

@@ -34,7 +34,7 @@ pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<Htt
     check(&request, &state)?;
     let form = Form::asked_by(request.headers().get(header::ACCEPT));
     let scraped = Scraped::now(&state).await?;
-    let text = table(&state, scraped).write(form).map_err(ApiError::internal)?;
+    let text = table(&state, &scraped).write(form).map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok().content_type(form.content_type()).body(text))
 }
 

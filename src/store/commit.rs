@@ -195,7 +195,9 @@ impl Core {
         written?;
         if let Some(News { letters }) = news {
             let mut unsent = self.unsent.lock();
-            letters.into_iter().for_each(|(number, written_at)| unsent.wait(number, written_at));
+            for (number, written_at) in letters {
+                unsent.wait(number, written_at);
+            }
             drop(unsent);
             *self.told.lock() = Told::up_to(&writer.head);
             self.bell.ring();

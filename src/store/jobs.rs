@@ -310,7 +310,7 @@ pub(super) fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Ar
         None => active.remove(&job),
     }
     unpublished.done();
-    core.meters.note_end(&job);
+    core.meters.note_job(&job);
     job
 }
 

@@ -8,13 +8,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::domain::{Job, Stage, Summary};
+use crate::domain::{Errand, Job, Stage, Summary, Task, TaskStage};
 
 /// Upper bounds of the classes that commits are counted in, in seconds.
 const LATENCIES: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+const IMPORT: &str = "users_import";
+const EXPORT: &str = "users_export";
+const VERIFICATION: &str = "verification_email";
+const COMPLETED: &str = "completed";
+const FAILED: &str = "failed";
 
 /// Counters since the start of the process; clones count together.
 #[derive(Debug, Clone)]
@@ -25,10 +32,8 @@ pub struct Meters {
     pub updated: Counter,
     /// Rows with faults.
     pub failed: Counter,
-    /// Jobs that were done to their end.
-    pub completed_jobs: Counter,
-    /// Jobs that were given up.
-    pub failed_jobs: Counter,
+    /// Jobs that have ended, by type and outcome.
+    pub ended_jobs: Family<[(&'static str, &'static str); 2], Counter>,
     /// Commits on disk.
     pub commits: Counter,
     /// Commits that a fault cut short.
@@ -44,14 +49,24 @@ impl Default for Meters {
             inserted: Counter::default(),
             updated: Counter::default(),
             failed: Counter::default(),
-            completed_jobs: Counter::default(),
-            failed_jobs: Counter::default(),
+            ended_jobs: ended_jobs(),
             commits: Counter::default(),
             failed_commits: Counter::default(),
             commit_seconds: Histogram::new(LATENCIES),
             pace: Arc::new(Mutex::new(Pace::new(Instant::now()))),
         }
     }
+}
+
+/// A counter for every type and outcome, which is there before anything has ended.
+fn ended_jobs() -> Family<[(&'static str, &'static str); 2], Counter> {
+    let family = Family::default();
+    for kind in [IMPORT, EXPORT, VERIFICATION] {
+        for outcome in [COMPLETED, FAILED] {
+            drop(family.get_or_create(&[("type", kind), ("outcome", outcome)]));
+        }
+    }
+    family
 }
 
 impl Meters {
@@ -68,13 +83,30 @@ impl Meters {
         self.pace.lock().note(Instant::now(), after.total - before.total);
     }
 
-    /// Counts a job that has ended.
-    pub(super) fn note_end(&self, job: &Job) {
+    /// Counts an import if it has ended.
+    pub(super) fn note_job(&self, job: &Job) {
         match job.stage {
             Stage::Pending(_) => {}
-            Stage::Completed { .. } => drop(self.completed_jobs.inc()),
-            Stage::Failed { .. } => drop(self.failed_jobs.inc()),
+            Stage::Completed { .. } => self.note_end(IMPORT, COMPLETED),
+            Stage::Failed { .. } => self.note_end(IMPORT, FAILED),
         }
+    }
+
+    /// Counts a task if it has ended.
+    pub(super) fn note_task(&self, task: &Task) {
+        let kind = match task.what {
+            Errand::Export(_) => EXPORT,
+            Errand::VerificationEmail { .. } => VERIFICATION,
+        };
+        match task.stage {
+            TaskStage::Pending => {}
+            TaskStage::Completed { .. } => self.note_end(kind, COMPLETED),
+            TaskStage::Failed { .. } => self.note_end(kind, FAILED),
+        }
+    }
+
+    fn note_end(&self, kind: &'static str, outcome: &'static str) {
+        self.ended_jobs.get_or_create(&[("type", kind), ("outcome", outcome)]).inc();
     }
 
     /// Counts a commit that took so long.
@@ -137,11 +169,11 @@ mod tests {
         let begun = Instant::now();
         let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
         let mut pace = Pace::new(begun);
-        let rate = |pace: &Pace, seconds: f64| (pace.rate(at(seconds)) * 10.0).round();
+        let rate = |pace: &Pace, seconds: f64| pace.rate(at(seconds)).to_string();
         pace.note(at(0.2), 60);
         pace.note(at(0.9), 40);
-        assert_eq!([0.9, 1.0, 2.0, 10.9, 11.0].map(|now| rate(&pace, now)), [0.0, 1000.0, 500.0, 100.0, 0.0]);
+        assert_eq!([0.9, 1.0, 2.0, 10.9, 11.0].map(|now| rate(&pace, now)), ["0", "100", "50", "10", "0"]);
         pace.note(at(11.0), 30);
-        assert_eq!([11.5, 12.0, 21.9, 22.0].map(|now| rate(&pace, now)), [0.0, 30.0, 30.0, 0.0]);
+        assert_eq!([11.5, 12.0, 21.9, 22.0].map(|now| rate(&pace, now)), ["0", "3", "3", "0"]);
     }
 }

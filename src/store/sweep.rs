@@ -218,7 +218,9 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     if !gone.is_empty() {
         let unpublished = core.commit(&mut writer, change)?;
         let mut unsent = core.unsent.lock();
-        gone.into_iter().for_each(|number| unsent.remove(number));
+        for number in gone {
+            unsent.remove(number);
+        }
         unpublished.done();
     }
     Ok(numbers.len() == STEP)

@@ -48,13 +48,13 @@ fn available<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
 }
 
 /// The figures that were scraped, and the counters.
-pub(super) fn table(state: &State, scraped: Scraped) -> Book {
+pub(super) fn table(state: &State, scraped: &Scraped) -> Book {
     let mut book = Book::default();
     let version = [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)];
     book.gauges("intake_build_info", "The version of the program; always 1", version);
     let is_ready = u64::from(scraped.condition == Condition::Ready);
     book.gauge("intake_ready", "Whether uploads and reads can be served, as /readyz tells", is_ready);
-    jobs(&mut book, state, &scraped);
+    jobs(&mut book, state, scraped);
     commits(&mut book, state);
     if let Some(figures) = &scraped.figures {
         held(&mut book, figures, scraped.at);
@@ -79,11 +79,9 @@ fn jobs(book: &mut Book, state: &State, scraped: &Scraped) {
     let meters = state.store.meters();
     let Load { waiting, running } = scraped.load;
     let unfinished = [("pending", waiting), ("running", running)];
-    let help = "Unfinished jobs: those that wait for a turn, and those worked on at this moment";
+    let help = "Unfinished imports: those that wait for a turn, and those worked on at this moment";
     book.gauges("intake_jobs", help, unfinished.map(|(state, jobs)| ([("state", state)], jobs)));
-    let ended = [("completed", &meters.completed_jobs), ("failed", &meters.failed_jobs)];
-    let ended = ended.map(|(outcome, jobs)| ([("outcome", outcome)], jobs.get()));
-    book.counters("intake_jobs_ended", "Jobs that have ended since the start", ended);
+    book.add("intake_jobs_ended", "Jobs that have ended since the start", meters.ended_jobs.clone());
     let rows = [("inserted", &meters.inserted), ("updated", &meters.updated), ("failed", &meters.failed)];
     let rows = rows.map(|(outcome, rows)| ([("outcome", outcome)], rows.get()));
     book.counters("intake_rows", "Rows that were imported or refused since the start", rows);
