@@ -303,6 +303,7 @@ pub(super) fn put_job(change: &mut Change, job: &Job) -> Result<()> {
 
 /// Shows the job as it is now to those who ask.
 pub(super) fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
+    core.meters.note_job(&job);
     let job = Arc::new(job);
     let mut active = core.active.lock();
     match job.progress() {
@@ -310,7 +311,6 @@ pub(super) fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Ar
         None => active.remove(&job),
     }
     unpublished.done();
-    core.meters.note_job(&job);
     job
 }
 

@@ -1,5 +1,7 @@
 //! Who looks in: `/healthz`, `/readyz`, and `/metrics` with figures that are right and cost little.
 
+#![expect(clippy::float_cmp, clippy::cast_precision_loss, reason = "all of them are whole numbers")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -143,7 +145,7 @@ fn a_server_whose_database_had_a_fault_lives_and_is_not_ready_until_that_is_mend
     limit(&server, "unlimited");
     until("it is ready", || (get(&server, "/readyz", &[]).status == 200).then_some(()));
     assert_eq!(server.get("/api/v2/connections").status, 200);
-    assert_eq!(server.import(r#"[{ "email": "a@acme.test" }]"#, false)["status"], "completed");
+    assert_eq!(server.import(&rows(&["a"]), false)["status"], "completed");
     let after = Scrape::of(&server);
     assert_eq!((after.get("intake_ready"), after.rows()), (1.0, [1.0, 0.0, 0.0]));
 }
@@ -167,7 +169,6 @@ fn what_was_imported_is_counted_exactly() {
     assert_eq!(after.rows(), [4.0, 2.0, 3.0]);
     assert_eq!(after.ended("users_import"), [3.0, 1.0]);
     assert_eq!(after.ended("users_export"), [0.0, 0.0]);
-    assert_eq!(after.each("intake_jobs", "state", ["pending", "running"]), [0.0, 0.0]);
     assert_eq!(after.get("intake_jobs_unprocessed_bytes"), 0.0);
     let connection = server.connection_id();
     assert_eq!(after.each("intake_users", "connection", [&connection]), [4.0]);

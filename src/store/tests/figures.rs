@@ -1,5 +1,7 @@
 //! What is told of the store at a glance is what is there: after changes, faults and restarts.
 
+use prometheus_client::metrics::counter::Counter;
+
 use super::*;
 use crate::domain::Fate;
 use database::faults::At;
@@ -101,7 +103,7 @@ fn bytes_to_do_become_fewer_with_every_chunk_and_are_those_of_unfinished_jobs_on
 fn rows_ends_and_commits_are_counted_across_a_reopening() {
     let store = TestStore::new();
     let meters = store.meters();
-    let rows = || [&meters.inserted, &meters.updated, &meters.failed].map(|counter| counter.get());
+    let rows = || [&meters.inserted, &meters.updated, &meters.failed].map(Counter::get);
     let jobs =
         |outcome| meters.ended_jobs.get(&[("type", "users_import"), ("outcome", outcome)]).unwrap().get();
     let before = commits(&store);
