@@ -48,6 +48,7 @@ mod log_streams;
 mod logs;
 mod metrics;
 mod oauth;
+mod openapi;
 mod outbox;
 mod page;
 mod page_sign_in;
