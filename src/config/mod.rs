@@ -11,6 +11,7 @@ mod declared;
 mod layers;
 mod login;
 mod mail;
+mod metrics;
 mod retention;
 mod stream;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use layers::Origins;
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
+pub use metrics::Metrics;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
 pub use tls::Tls;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub login: Login,
     /// How long things are kept.
     pub retention: Retention,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
     /// Connections to create when they are missing.
@@ -270,6 +274,7 @@ impl Settings {
     ) -> Result<Self, ConfigError> {
         let (mut settings, origins) = layers::merge(config, environment)?;
         settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
+        settings.metrics.read_token().map_err(|why| origins.invalid("metrics.token_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -295,13 +300,8 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [
-            self.server.tls.fault(),
-            self.mail.fault(),
-            self.webhooks.fault(),
-            self.login.fault(),
-            self.retention.fault(),
-        ];
+        let Self { server, mail, webhooks, login, retention, metrics, .. } = self;
+        let faults = [server.tls.fault(), mail.fault(), webhooks.fault(), login.fault(), retention.fault(), metrics.fault()];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

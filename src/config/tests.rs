@@ -393,3 +393,27 @@ fn settings_of_the_login_go_to_the_edge_of_their_ranges() {
         load(&format!("[login]\n{login}"), &[]).unwrap();
     }
 }
+
+#[test]
+fn the_token_for_metrics_is_long_and_comes_from_one_place() {
+    assert_eq!(load("", &[]).unwrap().metrics.token(), None);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+    let from_file = format!("[metrics]\ntoken_file = \"{}\"", file.path().display());
+    for settings in [load(&from_file, &[]), load("", &[("INTAKE_METRICS_TOKEN", "0123456789abcdef")])] {
+        let settings = settings.unwrap();
+        assert_eq!(settings.metrics.token(), Some("0123456789abcdef"));
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+    }
+    let bad = [
+        ("token = \"hush-hush-hush-\"", "\"metrics.token\" (given by settings.toml): must be at least 16"),
+        ("token = \"hush hush hush hush\"", "without blanks"),
+        ("token_file = \"/no/such\"", "\"metrics.token_file\" (given by settings.toml): /no/such"),
+        ("token_file = \"/dev/null\"", "no token in its only line"),
+        ("token = \"hush\"\ntoken_file = \"/dev/null\"", "either token or token_file"),
+    ];
+    for (file, expected) in bad {
+        let message = refusal(&format!("[metrics]\n{file}"), &[]);
+        assert!(message.contains(expected) && !message.contains("hush"), "{file}\n  said: {message}");
+    }
+}

@@ -125,12 +125,16 @@ fn judge<N: Needs>(request: &HttpRequest) -> Result<Caller, ApiError> {
 }
 
 fn grant(request: &HttpRequest, state: &State) -> Result<Grant, ApiError> {
+    state.tokens.verify(bearer(request)?, now()).map_err(ApiError::Token)
+}
+
+/// The token that a request brings, whatever it is worth.
+pub(super) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.ok_or(ApiError::MissingAuthentication)?;
     let given = given.to_str().map_err(|_| ApiError::Token(TokenFault::Invalid))?;
-    let token = match given.trim().split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(ApiError::MissingAuthentication),
-    };
-    state.tokens.verify(token, now()).map_err(ApiError::Token)
+    match given.trim().split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(ApiError::MissingAuthentication),
+    }
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
-use crate::store::StoreError;
+use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
 
 /// Which part of a request breaks a rule.
@@ -109,6 +109,10 @@ pub(super) enum ApiError {
     NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
+    /// Neither uploads nor reads can be served now.
+    NotReady(Condition),
+    /// The figures are for callers on this machine only.
+    NotLocal,
     /// The endpoint has other methods.
     MethodNotAllowed(String),
     /// The store refuses or fails.
@@ -229,6 +233,8 @@ impl ApiError {
             Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
+            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
             }
@@ -267,7 +273,9 @@ impl ApiError {
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) | Self::Busy => Some((header::RETRY_AFTER, "5")),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         }
     }
@@ -286,6 +294,16 @@ fn used_code() -> String {
     "This sign-in link does not work any more: each works once, for a while, until the server is started \
      again. Open the link of the latest start, or paste a token made with: intake token"
         .to_owned()
+}
+
+fn not_ready(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Ready => "The server is ready.",
+        Condition::Faulty => "The database had a fault and is about to be reopened.",
+        Condition::Reopening => {
+            "The database is being reopened after a fault, and the directory of users rebuilt."
+        }
+    }
 }
 
 fn needs(any_of: &[Scope]) -> String {

@@ -18,6 +18,8 @@
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
 //! | `page` | `/` and `/static/…`: the status page |
+//! | `health` | `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
@@ -38,11 +40,13 @@ mod connections;
 mod error;
 mod failures;
 mod grants;
+mod health;
 mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
 mod logs;
+mod metrics;
 mod oauth;
 mod openapi;
 mod outbox;
@@ -80,6 +84,7 @@ use crate::store::{Store, StoreError};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
+pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
@@ -91,6 +96,7 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    requests: metrics::Requests,
 }
 
 impl Deref for State {
@@ -120,6 +126,10 @@ pub struct Parts {
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// Who may read the figures.
+    pub metrics_token: MetricsToken,
+    /// When the process was started.
+    pub started_at: Timestamp,
 }
 
 impl State {
@@ -128,7 +138,8 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
+        let (wrong_secrets, requests) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

@@ -9,8 +9,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, openapi, outbox,
-    page, page_sign_in, passwords, reset_page, tickets, users,
+    State, caller, clients, connections, grants, health, imports, jobs, log_streams, logs, metrics, oauth,
+    openapi, outbox, page, page_sign_in, passwords, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -68,10 +68,14 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
         .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
+        .service(at("/healthz").get(health::alive))
+        .service(at("/readyz").get(health::ready))
+        .service(at("/metrics").get(metrics::show))
         .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
-        .wrap(headers);
+        .wrap(headers)
+        .wrap(from_fn(metrics::count));
     move |config| {
         config.service(all);
     }

@@ -20,6 +20,7 @@ mod log_streams;
 mod login;
 mod logs;
 mod mail;
+mod metrics;
 mod oauth;
 mod outage;
 mod page;

@@ -20,6 +20,7 @@ mod clients;
 mod deletion;
 mod duplicates;
 mod faults;
+mod figures;
 mod kills;
 mod model;
 mod open;
