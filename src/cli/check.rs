@@ -9,7 +9,7 @@ use super::report::FailedRow;
 use super::source::Source;
 use super::{Check, Exit, Problem};
 use crate::app;
-use crate::domain::{self, Candidate, Fault};
+use crate::domain::{self, Candidate, Fault, UserId};
 use crate::import::{Examined, examine, reported};
 
 impl Check {
@@ -38,6 +38,7 @@ impl Check {
 struct Keys {
     emails: HashMap<String, u64>,
     usernames: HashMap<String, u64>,
+    ids: HashMap<UserId, u64>,
 }
 
 impl Keys {
@@ -58,9 +59,12 @@ impl Keys {
         faults.extend(self.emails.get(email).map(|first| Fault::given_before("email", *first)));
         let first = username.and_then(|name| self.usernames.get(name));
         faults.extend(first.map(|first| Fault::given_before("username", *first)));
+        let first = candidate.id.as_ref().and_then(|id| self.ids.get(id));
+        faults.extend(first.map(|first| Fault::given_before("user_id", *first)));
         if faults.is_empty() {
             self.emails.insert(email.to_owned(), index);
             self.usernames.extend(username.map(|name| (name.to_owned(), index)));
+            self.ids.extend(candidate.id.clone().map(|id| (id, index)));
         }
         faults
     }

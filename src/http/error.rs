@@ -11,6 +11,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use tracing::error;
 
+use super::users::UserFault;
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
 use crate::store::StoreError;
@@ -90,6 +91,8 @@ pub(super) enum ApiError {
     GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
+    /// A user cannot be made or changed like that.
+    User(UserFault),
     /// The connection that a body names is not there.
     NoConnectionWithId(ConnectionId),
     /// The user a body names lives where there are no passwords.
@@ -203,6 +206,7 @@ impl ApiError {
                 "The client has a grant for this audience already; change that one".into(),
             ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
+            Self::User(fault) => fault.row(),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,
                 "inexistent_connection",

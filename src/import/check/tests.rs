@@ -9,7 +9,7 @@ use crate::import::testing;
 
 use super::{Limits, MAX_FAULTS, judge, judge_read};
 
-const LIMITS: Limits = Limits { max_metadata_bytes: 1000 };
+const LIMITS: Limits = Limits { max_metadata_bytes: 1000, schema: RowSchema::Basic };
 
 fn judged(text: &str) -> Result<Candidate<'_>, Vec<Fault>> {
     judge(text, &LIMITS)
@@ -239,7 +239,7 @@ fn a_hopeless_row_does_not_fill_the_report() {
 fn deep_text_that_no_scanner_has_seen_does_no_harm() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let text = good_with(&format!(r#""user_metadata":{{"a":{deep}}}"#));
-    assert!(judge(&text, &Limits { max_metadata_bytes: usize::MAX }).is_ok());
+    assert!(judge(&text, &Limits { max_metadata_bytes: usize::MAX, schema: RowSchema::Basic }).is_ok());
 }
 
 proptest! {
@@ -255,7 +255,7 @@ proptest! {
         let metadata = format!("{{ {} }}", members.join(", "));
         let row = good_with(&format!(r#""user_metadata":{metadata}"#));
         // A draw may hold a name twice or half a pair; those rows are refused for that alone.
-        match judge(&row, &Limits { max_metadata_bytes: usize::MAX }) {
+        match judge(&row, &Limits { max_metadata_bytes: usize::MAX, schema: RowSchema::Basic }) {
             Ok(user) => {
                 let stored = user.user_metadata.unwrap();
                 prop_assert_eq!(testing::tokens(&stored), testing::tokens(&metadata));
