@@ -56,10 +56,13 @@ impl Keys {
         let email = candidate.email.as_str();
         let username = candidate.username.as_ref().map(domain::Username::as_str);
         let mut faults = Vec::new();
-        faults.extend(self.emails.get(email).map(|first| Fault::given_before("email", *first)));
+        let user = self.emails.get(email);
+        faults.extend(user.map(|first| Fault::given_before("email", *first)));
         let first = username.and_then(|name| self.usernames.get(name));
         faults.extend(first.map(|first| Fault::given_before("username", *first)));
-        let first = candidate.id.as_ref().and_then(|id| self.ids.get(id));
+        // A row for a user who is there already makes none, whatever its id.
+        let id = candidate.id.as_ref().filter(|_| user.is_none());
+        let first = id.and_then(|id| self.ids.get(id));
         faults.extend(first.map(|first| Fault::given_before("user_id", *first)));
         if faults.is_empty() {
             self.emails.insert(email.to_owned(), index);

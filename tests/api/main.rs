@@ -30,4 +30,6 @@ mod retention;
 mod rows;
 mod smtp;
 mod story;
+mod user_changes;
+mod user_imports;
 mod users;
