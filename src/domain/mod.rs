@@ -14,6 +14,7 @@ mod letter;
 mod login;
 mod schema;
 mod stream;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
@@ -34,6 +35,7 @@ pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, ResetTicket};
 pub use schema::{RowSchema, UnknownSchema};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
+pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;
 pub use user::{Activity, Candidate, Profile, User, Username, UsernameFault};
 pub use user_id::{UserId, UserIdFault, UserIdRef};
