@@ -77,6 +77,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::domain::RowSchema;
 
     type Verdict = (u64, u64, bool);
 

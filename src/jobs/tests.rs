@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-use crate::domain::{Connection, ConnectionId, IdSeries, JobId};
+use crate::domain::{Connection, ConnectionId, IdSeries, JobId, RowSchema};
 use crate::import::Scanner;
 use crate::store::{NewJob, Options};
 
