@@ -154,6 +154,7 @@ impl App {
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
+            limits: limits(settings),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             tenant: settings.tenant.name.as_str().to_owned(),

@@ -33,7 +33,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, SigningAlgorithm};
+use crate::domain::{ConnectionId, RowSchema, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
@@ -161,6 +161,9 @@ pub struct Import {
     pub max_active_jobs: usize,
     /// Largest metadata of one user.
     pub max_metadata_size: ByteSize,
+    /// Which properties rows may have.
+    #[serde(deserialize_with = "text")]
+    pub schema: RowSchema,
 }
 
 impl Import {

@@ -220,6 +220,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
         ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
         ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
+        (
+            "[import]\nschema = \"full\"",
+            "setting \"import.schema\" (given by settings.toml): expected basic or",
+        ),
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::users::UserFault;
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
 use crate::store::{Condition, StoreError};
@@ -91,6 +92,8 @@ pub(super) enum ApiError {
     GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
+    /// A user cannot be made or changed like that.
+    User(UserFault),
     /// The connection that a body names is not there.
     NoConnectionWithId(ConnectionId),
     /// The user a body names lives where there are no passwords.
@@ -212,6 +215,7 @@ impl ApiError {
                 "The client has a grant for this audience already; change that one".into(),
             ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
+            Self::User(fault) => fault.row(),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,
                 "inexistent_connection",

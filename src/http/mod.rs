@@ -9,7 +9,7 @@
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -77,6 +77,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
@@ -118,6 +119,8 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// The rules for users that can be set.
+    pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.

@@ -32,4 +32,6 @@ mod rows;
 mod smtp;
 mod story;
 mod tls;
+mod user_changes;
+mod user_imports;
 mod users;

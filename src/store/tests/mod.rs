@@ -30,6 +30,7 @@ mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
+mod users;
 mod workload;
 
 use std::ops::Deref;
