@@ -141,6 +141,8 @@ impl App {
             max_file_size: settings.import.max_file_size.bytes(),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            cors_origins: options::cors_origins(settings),
+            rate_limit: options::rate_limit(settings),
             tenant: settings.tenant.name.as_str().to_owned(),
         };
         Ok(Self { address, listener, parts, mailer, upkeep, page_code: None, new_client })

@@ -11,6 +11,7 @@ mod declared;
 mod layers;
 mod login;
 mod mail;
+mod rate_limit;
 mod retention;
 mod stream;
 #[cfg(test)]
@@ -37,9 +38,10 @@ use layers::Origins;
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
+pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
-pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
 
@@ -62,6 +64,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of imports.
     pub import: Import,
+    /// How many requests one client may make.
+    pub rate_limit: RateLimit,
     /// Access tokens.
     pub tokens: Tokens,
     /// Letters.
@@ -97,6 +101,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
 }
 
 /// `[tenant]`
@@ -278,7 +284,13 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [self.mail.fault(), self.webhooks.fault(), self.login.fault(), self.retention.fault()];
+        let faults = [
+            self.rate_limit.fault(),
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.retention.fault(),
+        ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

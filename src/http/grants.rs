@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::auth::{CreateGrants, DeleteGrants, Granted, ReadGrants, UpdateGrants}
 use super::error::ApiError;
 use super::lists::Shape;
 use super::params::{Fields, Id, Params};
-use super::payload::{ANY, Object, read_object};
+use super::payload::{ANY, Object, Payload, read_object};
 use super::{State, json, no_content};
 use crate::domain::{ClientGrant, Event, GrantId};
 use crate::store::{Store, StoreError};

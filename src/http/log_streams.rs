@@ -11,13 +11,13 @@ mod view;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use tracing::info;
 
 use super::auth::{CreateStreams, DeleteStreams, Granted, ReadStreams, UpdateStreams};
 use super::error::{ApiError, Place};
 use super::params::Id;
-use super::payload::read_object;
+use super::payload::{Payload, read_object};
 use super::{State, json, no_content, now};
 use crate::domain::{HttpSink, LogStream, StreamId, StreamStatus};
 use crate::notify::streams::{TargetFault, same_origin};

@@ -20,6 +20,7 @@ use serde_json::json;
 
 use super::body::{form_or_json, read_small};
 use super::error::ApiError;
+use super::rate_limits::whole_seconds;
 use super::{State, sign_in};
 use crate::domain::{Client, Scope};
 use crate::login::Password;
@@ -266,9 +267,7 @@ impl OauthError {
     /// In how many seconds to come back, if later is better.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyAttempts(time) => {
-                Some(time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
-            }
+            Self::TooManyAttempts(time) => Some(whole_seconds(*time)),
             _ => None,
         }
     }
@@ -293,7 +292,6 @@ impl ResponseError for OauthError {
         let mut response = respond(status, &OauthBody { error, error_description });
         if let Self::Server(error) = self
             && let Some((name, value)) = error.header()
-            && let Ok(value) = header::HeaderValue::from_str(value)
         {
             response.headers_mut().insert(name, value);
         }

@@ -1,16 +1,19 @@
 //! Every endpoint there is, and the answers to requests that meet none.
+//!
+//! Each answers `OPTIONS`, and `HEAD` if it answers `GET`: nobody has to say so.
 
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::error::PathError;
 use actix_web::http::Method;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, outbox, page,
-    page_sign_in, passwords, reset_page, tickets, users,
+    State, caller, clients, connections, cors, grants, gzip, head, imports, jobs, log_streams, logs,
+    no_content, oauth, outbox, page, page_sign_in, passwords, rate_limits, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -69,8 +72,15 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
         .service(page::files())
         .default_service(web::to(no_such_route))
+        // The first of these is next to the endpoint, the last one has the last word.
         .wrap(from_fn(caller::note_refusal))
-        .wrap(headers);
+        .wrap(from_fn(rate_limits::tell))
+        .wrap(headers)
+        .wrap(from_fn(gzip::leave_small))
+        .wrap(Compress::default())
+        .wrap(from_fn(gzip::negotiate))
+        .wrap(from_fn(cors::allow_origins))
+        .wrap(from_fn(head::drop_body));
     move |config| {
         config.service(all);
     }
@@ -87,19 +97,19 @@ pub(super) fn at(path: &str) -> Endpoint {
     Endpoint { resource: web::resource(path), methods: Vec::new() }
 }
 
-/// Defines a function for each method.
+/// Defines a function for each method, or for some that belong together.
 macro_rules! methods {
-    ($($name:ident $method:ident;)+) => {
+    ($($name:ident: $($method:ident)+;)+) => {
         impl Endpoint {
             $(
-                #[doc = concat!("What `", stringify!($method), "` does.")]
-                pub(super) fn $name<F, Args>(mut self, handler: F) -> Self
+                #[doc = concat!("What `", stringify!($name), "` does.")]
+                pub(super) fn $name<F, Args>(self, handler: F) -> Self
                 where
                     F: Handler<Args, Output: Responder + 'static>,
                     Args: FromRequest + 'static,
                 {
-                    self.methods.push(Method::$method);
-                    Self { resource: self.resource.route(web::$name().to(handler)), ..self }
+                    let methods = [$(Method::$method),+];
+                    methods.into_iter().fold(self, |endpoint, method| endpoint.on(method, handler.clone()))
                 }
             )+
         }
@@ -107,22 +117,43 @@ macro_rules! methods {
 }
 
 methods! {
-    get GET;
-    post POST;
-    patch PATCH;
-    delete DELETE;
+    get: GET HEAD;
+    post: POST;
+    patch: PATCH;
+    delete: DELETE;
+}
+
+impl Endpoint {
+    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args, Output: Responder + 'static>,
+        Args: FromRequest + 'static,
+    {
+        self.methods.push(method.clone());
+        Self { resource: self.resource.route(web::method(method).to(handler)), ..self }
+    }
 }
 
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
-        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-        let allowed = allowed.join(", ");
+        let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
+        let allowed = methods.collect::<Vec<_>>().join(", ");
+        let refusal = allowed.clone();
         let refuse = move || {
-            let refusal = ApiError::MethodNotAllowed(allowed.clone());
+            let refusal = ApiError::MethodNotAllowed(refusal.clone());
             async move { Err::<HttpResponse, _>(refusal) }
         };
-        self.resource.default_service(web::to(refuse)).register(config);
+        let resource = self.resource.default_service(web::to(refuse));
+        resource.route(web::method(Method::OPTIONS).to(move || options(allowed.clone()))).register(config);
     }
+}
+
+/// What can be asked of an endpoint. Everybody may know.
+async fn options(allowed: String) -> Result<HttpResponse, ApiError> {
+    let mut answer = no_content();
+    let allowed = HeaderValue::try_from(allowed).map_err(ApiError::internal)?;
+    answer.headers_mut().insert(header::ALLOW, allowed);
+    Ok(answer)
 }
 
 async fn no_such_route() -> Result<HttpResponse, ApiError> {

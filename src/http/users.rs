@@ -1,13 +1,13 @@
 //! `GET /api/v2/users-by-email` and `GET`, `PATCH /api/v2/users/{id}`: users as they are stored.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::auth::{Granted, ReadUsers, UpdateUsers};
 use super::error::{ApiError, Place};
 use super::params::{Fields, Params};
-use super::payload::{self, Object};
+use super::payload::{self, Object, Payload};
 use super::views::UserView;
 use super::{State, json, now};
 use crate::domain::UserId;

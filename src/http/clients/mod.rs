@@ -7,7 +7,7 @@ mod asked;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ use super::auth::{CreateClients, DeleteClients, Granted, ReadClients, RotateSecr
 use super::error::ApiError;
 use super::lists::Shape;
 use super::params::{Fields, Id, Params};
-use super::payload::read_object;
+use super::payload::{Payload, read_object};
 use super::{State, json, no_content};
 use crate::domain::{Client, Event};
 use crate::store::Store;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::super::auth::{DeleteUsers, Granted, ReadConnections, UpdateConnection
 use super::super::caller::Caller;
 use super::super::error::{ApiError, Place};
 use super::super::params::{Checkpoint, Id, Params};
-use super::super::payload::{ANY, Object, read_objects};
+use super::super::payload::{ANY, Object, Payload, read_objects};
 use super::super::{State, json, no_content, now};
 use super::find;
 use crate::domain::{Connection, ConnectionId, Email, Event, EventType, Owed, User};

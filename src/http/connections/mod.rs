@@ -10,7 +10,7 @@ mod members;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use super::auth::{CreateConnections, DeleteConnections, Granted, ReadConnections
 use super::error::{ApiError, Place};
 use super::lists::Shape;
 use super::params::{Fields, Id, Params};
-use super::payload::{ANY, Object, read_object};
+use super::payload::{ANY, Object, Payload, read_object};
 use super::views::ConnectionView;
 use super::{MAX_FILE_SIZE_HEADER, State, json, no_content, now};
 use crate::domain::{Connection, ConnectionId, ConnectionName, DATABASE_STRATEGY};
