@@ -79,3 +79,75 @@ fn is_compressed(headers: &HeaderMap) -> bool {
 fn varies(headers: &HeaderMap) -> bool {
     headers.get_all(header::VARY).any(|value| value == "accept-encoding")
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{self, Read};
+    use std::pin::pin;
+
+    use actix_web::middleware::{Compress, from_fn};
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::web::{self, Bytes};
+    use actix_web::{App, HttpResponse};
+    use flate2::read::GzDecoder;
+    use futures_util::stream::{StreamExt, iter, pending};
+
+    use super::*;
+
+    /// The beginning of an answer that never ends has to come, or it was gathered as a whole.
+    #[actix_web::test]
+    async fn what_a_stream_has_sent_goes_out_while_it_goes_on() {
+        async fn endless() -> HttpResponse {
+            let first = iter([Ok::<_, io::Error>(Bytes::from(vec![b'x'; 5000])), Ok(Bytes::from("end"))]);
+            HttpResponse::Ok().streaming(first.chain(pending()))
+        }
+        let app = App::new()
+            .route("/", web::get().to(endless))
+            .wrap(from_fn(leave_small))
+            .wrap(Compress::default())
+            .wrap(from_fn(negotiate));
+        let service = init_service(app).await;
+        let request = TestRequest::get().insert_header((header::ACCEPT_ENCODING, "gzip"));
+        let answer = call_service(&service, request.to_request()).await;
+        assert_eq!(answer.headers().get(header::CONTENT_ENCODING).unwrap(), "gzip");
+        let mut body = pin!(answer.into_body());
+        let (mut packed, mut text) = (Vec::new(), Vec::new());
+        while !text.ends_with(b"end") {
+            let piece = poll_fn(|context| body.as_mut().poll_next(context)).await;
+            packed.extend(piece.unwrap().unwrap());
+            text.clear();
+            // The packed text is cut off, as there is more to come.
+            drop(GzDecoder::new(&packed[..]).read_to_end(&mut text));
+        }
+        assert_eq!(text.len(), 5003);
+    }
+
+    #[test]
+    fn a_client_is_taken_at_its_word() {
+        let takes = |accepts: &str| {
+            let request = TestRequest::get().insert_header((header::ACCEPT_ENCODING, accepts));
+            takes_gzip(&request.to_srv_request())
+        };
+        for accepts in ["gzip", "gzip, deflate", "deflate, gzip;q=0.5", "*", "gzip, identity;q=0", "br, gzip"]
+        {
+            assert!(takes(accepts), "{accepts}");
+        }
+        for accepts in ["", "identity", "deflate, br", "gzip;q=0", "gzip;q=0.5, identity", "*;q=0", "\u{1}"] {
+            assert!(!takes(accepts), "{accepts}");
+        }
+        assert!(!takes_gzip(&TestRequest::get().to_srv_request()));
+    }
+
+    #[test]
+    fn archives_are_not_packed_again() {
+        let is = |content_type: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            is_compressed(&headers)
+        };
+        assert!(is("application/gzip") && is("application/zip"));
+        assert!(!is("application/json") && !is("application/x-ndjson"));
+    }
+}

@@ -182,3 +182,73 @@ pub(super) async fn tell(
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    fn limits(per_second: u32, burst: u32) -> RateLimits {
+        RateLimits::new(RateLimit {
+            per_second: NonZeroU32::new(per_second).unwrap(),
+            burst: NonZeroU32::new(burst).unwrap(),
+        })
+    }
+
+    #[test]
+    fn a_bucket_gives_what_it_holds_and_says_when_it_is_full_again() {
+        // One comes back each second, which is longer than this takes.
+        let (limits, now) = (limits(1, 3), Timestamp::from_millis(1_000_000));
+        let take = || limits.take(Who::Client("a"), now);
+        let full_in = |standing: Standing| standing.full_at.since(now).as_millis().div_ceil(1000);
+        for (remaining, seconds) in [(2, 1), (1, 2), (0, 3)] {
+            let standing = take();
+            assert_eq!((standing.limit, standing.remaining, standing.refused_for), (3, remaining, None));
+            assert_eq!(full_in(standing), seconds);
+        }
+        let refused = take();
+        let wait = refused.refused_for.unwrap();
+        assert!(Duration::ZERO < wait && wait <= Duration::from_secs(1), "{refused:?}");
+        assert_eq!((refused.remaining, full_in(refused)), (0, 3));
+        assert_eq!(limits.take(Who::Client("b"), now).remaining, 2);
+    }
+
+    #[test]
+    fn an_address_is_a_bucket_and_so_is_a_network_of_ipv6() {
+        let limits = limits(1, 10);
+        let take =
+            |ip: &str| limits.take(Who::Address(Some(ip.parse().unwrap())), Timestamp::default()).remaining;
+        assert_eq!([take("203.0.113.1"), take("203.0.113.2"), take("203.0.113.1")], [9, 9, 8]);
+        assert_eq!([take("2001:db8::1"), take("2001:db8::ffff"), take("2001:db8:0:1::1")], [9, 8, 9]);
+    }
+
+    #[test]
+    fn any_number_of_addresses_takes_so_much_memory_and_no_more() {
+        let limits = limits(1, 1000);
+        let take = |at: u32| limits.take(Who::Address(Some(IpAddr::V4(at.into()))), Timestamp::default());
+        for at in 0..300_000 {
+            take(at);
+        }
+        let most = MOST_BUCKETS + SWEEP as usize + usize::try_from(SHARED).unwrap();
+        assert!(limits.buckets.len() <= most, "{}", limits.buckets.len());
+        // Who shows a token is not pressed into a crowd.
+        assert_eq!(limits.take(Who::Client("a"), Timestamp::default()).remaining, 999);
+    }
+
+    #[test]
+    fn full_buckets_are_forgotten_when_there_are_many() {
+        // A bucket is full again at once.
+        let limits = limits(1_000_000, 1);
+        for at in 0..300_000_u32 {
+            limits.take(Who::Address(Some(IpAddr::V4(at.into()))), Timestamp::default());
+            assert!(!limits.is_crowded.load(Ordering::Relaxed), "after {at}");
+        }
+        assert!(limits.buckets.len() <= MOST_BUCKETS + SWEEP as usize);
+    }
+
+    #[test]
+    fn times_to_wait_are_whole_seconds_and_never_none() {
+        let seconds = |millis| whole_seconds(Duration::from_millis(millis));
+        assert_eq!([0, 1, 1000, 1001, 2000].map(seconds), [1, 1, 1, 2, 2]);
+    }
+}

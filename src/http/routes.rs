@@ -2,10 +2,12 @@
 //!
 //! Each answers `OPTIONS`, and `HEAD` if it answers `GET`: nobody has to say so.
 
+use std::future::ready;
+
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::error::PathError;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
@@ -138,22 +140,13 @@ impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
         let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
         let allowed = methods.collect::<Vec<_>>().join(", ");
-        let refusal = allowed.clone();
-        let refuse = move || {
-            let refusal = ApiError::MethodNotAllowed(refusal.clone());
-            async move { Err::<HttpResponse, _>(refusal) }
-        };
+        let refused = allowed.clone();
+        let refuse = move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(refused.clone())));
+        // Everybody may know what can be asked.
+        let tell = move || ready(no_content().customize().insert_header((header::ALLOW, allowed.clone())));
         let resource = self.resource.default_service(web::to(refuse));
-        resource.route(web::method(Method::OPTIONS).to(move || options(allowed.clone()))).register(config);
+        resource.route(web::method(Method::OPTIONS).to(tell)).register(config);
     }
-}
-
-/// What can be asked of an endpoint. Everybody may know.
-async fn options(allowed: String) -> Result<HttpResponse, ApiError> {
-    let mut answer = no_content();
-    let allowed = HeaderValue::try_from(allowed).map_err(ApiError::internal)?;
-    answer.headers_mut().insert(header::ALLOW, allowed);
-    Ok(answer)
 }
 
 async fn no_such_route() -> Result<HttpResponse, ApiError> {

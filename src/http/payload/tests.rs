@@ -71,3 +71,50 @@ fn what_nobody_asked_for_is_refused_by_name() {
     check(it.close(), "Additional properties not allowed: z,a", "");
     object(json!({})).close().unwrap();
 }
+
+fn form(text: &str) -> Object {
+    assert!(form::is_one(text.as_bytes()));
+    Object { path: String::new(), members: form::parse(text.as_bytes()).unwrap(), is_form: true }
+}
+
+#[test]
+fn the_texts_of_a_form_become_what_is_asked_for() {
+    let mut it = form("t=true&f=false&n=7&one=a&two=a&two=b&two=a+c&o=%7B%22x%22:true%7D&x=%26%3D");
+    assert_eq!((it.flag("t").unwrap(), it.flag("f").unwrap()), (Some(true), Some(false)));
+    assert_eq!(it.whole("n", 0..=9).unwrap(), Some(7));
+    assert_eq!(it.texts("one", ANY, ANY).unwrap().unwrap(), ["a"]);
+    assert_eq!(it.texts("two", ANY, ANY).unwrap().unwrap(), ["a", "b", "a c"]);
+    // What stands inside is JSON, with no leniency of its own.
+    let mut inner = it.object("o").unwrap().unwrap();
+    assert_eq!(inner.flag("x").unwrap(), Some(true));
+    assert_eq!(it.text("x", ANY).unwrap().unwrap(), "&=");
+    it.close().unwrap();
+    // A text that looks like something else is a text where a text is asked for.
+    let mut it = form("t=true&n=7&empty=");
+    assert_eq!(
+        [it.text("t", ANY).unwrap(), it.text("n", ANY).unwrap()],
+        [Some("true".into()), Some("7".into())]
+    );
+    assert_eq!(it.text("empty", ANY).unwrap().unwrap(), "");
+}
+
+#[test]
+fn what_a_form_says_wrongly_is_refused_like_json() {
+    let it = || form("b=yes&n=7.5&m=-1&o=%5B1%5D&two=a&two=b");
+    check(it().flag("b"), "Expected type boolean but found type string", "b");
+    check(it().flag("n"), "Expected type boolean but found type string", "n");
+    check(it().whole("b", 0..=9), "Expected type integer but found type string", "b");
+    check(it().whole("n", 0..=9), "Expected type integer but found type number", "n");
+    check(it().whole("m", 0..=9), "Value -1 is less than minimum 0", "m");
+    check(it().object("o"), "Expected type object but found type string", "o");
+    check(it().objects("o", ANY), "Expected type object but found type integer", "o[0]");
+    check(it().objects("b", ANY), "Expected type array but found type string", "b");
+    check(it().text("two", ANY), "Expected type string but found type array", "two");
+    check(it().flag("two"), "Expected type boolean but found type array", "two");
+}
+
+#[test]
+fn a_form_is_told_from_json_that_says_it_is_one() {
+    assert!(form::is_one(b"a=b") && form::is_one(b"%7B=1") && form::is_one(b"\"") && form::is_one(b"="));
+    assert!(!form::is_one(b"{}") && !form::is_one(b" \n[") && !form::is_one(b"") && !form::is_one(b"  "));
+}
