@@ -6,7 +6,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use intake::domain::{
-    Candidate, Connection, ConnectionId, Email, IdSeries, Job, JobId, Owed, Position, Timestamp, Username,
+    Candidate, Connection, ConnectionId, Email, IdSeries, Job, JobId, Owed, Position, Profile, Ticket,
+    Timestamp, Username,
 };
 use intake::store::{ChunkRow, NewJob, Options, Store, Words};
 
@@ -42,6 +43,7 @@ pub(crate) fn import(
     };
     let upload = store.begin_upload(&new.id).unwrap();
     let mut job = store.enqueue(new, upload, Owed::nothing()).unwrap();
+    let ticket = job.ticket;
     let begun = Instant::now();
     let (mut draft, mut apply) = (Duration::ZERO, Duration::ZERO);
     std::thread::scope(|scope| {
@@ -53,7 +55,7 @@ pub(crate) fn import(
                 let begun = Instant::now();
                 let size = sizes.next().unwrap_or(CHUNKS[CHUNKS.len() - 1]);
                 let end = (row + size).min(candidates.len());
-                let chunk = chunk(store, ids, row, &candidates[row..end]);
+                let chunk = chunk(store, ticket, ids, row, &candidates[row..end]);
                 row = end;
                 spent += begun.elapsed();
                 sender.send(chunk).unwrap();
@@ -71,11 +73,17 @@ pub(crate) fn import(
     Spent { total: begun.elapsed(), draft, apply }
 }
 
-fn chunk(store: &Store, ids: IdSeries, first: usize, candidates: &[Candidate]) -> Vec<ChunkRow> {
+fn chunk(
+    store: &Store,
+    ticket: Ticket,
+    ids: IdSeries,
+    first: usize,
+    candidates: &[Candidate],
+) -> Vec<ChunkRow> {
     let row = |(index, candidate): (u64, &Candidate)| ChunkRow {
         index,
         end: Position { row: index + 1, byte: index + 1, line: index + 1 },
-        verdict: Ok(store.draft(candidate, ids.id(index), NOW).unwrap()),
+        verdict: Ok(store.draft(candidate, &ids.id(index), (ticket, index), NOW).unwrap()),
     };
     (first as u64..).zip(candidates).map(row).collect()
 }
@@ -97,6 +105,9 @@ pub(crate) fn candidate(i: u64) -> Candidate<'static> {
         email: Email::parse(&super::generator::email(i)).unwrap(),
         email_verified: super::generator::email_verified(i),
         username: super::generator::username(i).map(|name| Username::parse(&name).unwrap()),
+        id: None,
+        blocked: false,
+        profile: Profile::default(),
         app_metadata: Some(super::generator::app_metadata(i).into()),
         user_metadata: Some(super::generator::user_metadata(i).into()),
     }

@@ -13,6 +13,7 @@ mod job;
 mod letter;
 mod login;
 mod stream;
+mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
@@ -32,6 +33,7 @@ pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage,
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, ResetTicket};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
+pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;
 pub use user::{Activity, Candidate, Profile, User, Username, UsernameFault};
 pub use user_id::{UserId, UserIdFault, UserIdRef};

@@ -129,7 +129,13 @@ fn digits(text: &str) -> Option<[u8; 12]> {
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, self.bare())
+        self.as_ref().fmt(f)
+    }
+}
+
+impl fmt::Display for UserIdRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", UserId::PREFIX, self.bare())
     }
 }
 

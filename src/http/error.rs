@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
 use super::rate_limits::whole_seconds;
 use crate::domain::{ConnectionId, Scope};
@@ -137,11 +138,15 @@ struct Row {
 }
 
 /// The error object.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+#[schema(as = Error)]
+pub(super) struct ErrorObject<'a> {
+    /// That of the answer.
     status_code: u16,
+    /// What the status is called.
     error: &'a str,
+    /// What is wrong.
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
@@ -149,7 +154,7 @@ struct Body<'a> {
     attributes: Option<Attributes<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Attributes<'a> {
     error: &'a str,
 }
@@ -397,7 +402,7 @@ impl ResponseError for ApiError {
             Self::Token(_) => Some(Attributes { error: &row.message }),
             _ => None,
         };
-        let body = Body {
+        let body = ErrorObject {
             status_code: row.status.as_u16(),
             error: reason,
             message: &row.message,

@@ -112,7 +112,7 @@ mod tests {
         let request = TestRequest::get().insert_header((header::ACCEPT_ENCODING, "gzip"));
         let answer = call_service(&service, request.to_request()).await;
         assert_eq!(answer.headers().get(header::CONTENT_ENCODING).unwrap(), "gzip");
-        let mut body = pin!(answer.into_body());
+        let mut body = pin!(answer.into_body().boxed());
         let (mut packed, mut text) = (Vec::new(), Vec::new());
         while !text.ends_with(b"end") {
             let piece = poll_fn(|context| body.as_mut().poll_next(context)).await;
@@ -130,11 +130,10 @@ mod tests {
             let request = TestRequest::get().insert_header((header::ACCEPT_ENCODING, accepts));
             takes_gzip(&request.to_srv_request())
         };
-        for accepts in ["gzip", "gzip, deflate", "deflate, gzip;q=0.5", "*", "gzip, identity;q=0", "br, gzip"]
-        {
+        for accepts in ["gzip", "gzip, deflate", "deflate, gzip;q=0.5", "gzip, identity;q=0", "br, gzip"] {
             assert!(takes(accepts), "{accepts}");
         }
-        for accepts in ["", "identity", "deflate, br", "gzip;q=0", "gzip;q=0.5, identity", "*;q=0", "\u{1}"] {
+        for accepts in ["", "identity", "deflate, br", "gzip;q=0", "gzip;q=0.5, identity", "*;q=0", "*"] {
             assert!(!takes(accepts), "{accepts}");
         }
         assert!(!takes_gzip(&TestRequest::get().to_srv_request()));

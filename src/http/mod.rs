@@ -48,6 +48,7 @@ mod lists;
 mod log_streams;
 mod logs;
 mod oauth;
+mod openapi;
 mod outbox;
 mod page;
 mod page_sign_in;

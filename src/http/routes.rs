@@ -15,7 +15,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 use super::error::{ApiError, Place};
 use super::{
     State, caller, clients, connections, cors, grants, gzip, head, imports, jobs, log_streams, logs,
-    no_content, oauth, outbox, page, page_sign_in, passwords, rate_limits, reset_page, tickets, users,
+    no_content, oauth, openapi, outbox, page, page_sign_in, passwords, rate_limits, reset_page, tickets,
+    users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -71,6 +72,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
         .service(page::files())
         .default_service(web::to(no_such_route))

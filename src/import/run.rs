@@ -122,7 +122,9 @@ fn prepare(
     let mut rows = Vec::with_capacity(raw.rows.len());
     for (at, row) in raw.rows.iter().enumerate() {
         let verdict = match judge_read(raw.text_of(row), &limits) {
-            Ok(candidate) => Ok(store.draft(&candidate, job, row.index, now)?),
+            Ok(candidate) => {
+                Ok(store.draft(&candidate, &job.ids.id(row.index), (job.ticket, row.index), now)?)
+            }
             Err(faults) => Err(failed_row(&raw, at, faults)),
         };
         rows.push(ChunkRow { index: row.index, end: row.end, verdict });

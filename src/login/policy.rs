@@ -186,6 +186,8 @@ mod tests {
             created_at: at,
             updated_at: at,
             blocked: false,
+            profile: crate::domain::Profile::default(),
+            activity: crate::domain::Activity::default(),
             app_metadata: None,
             user_metadata: Some(r#"{"name":"Ann Marie Keller-Ötz","first":1}"#.to_owned()),
         }

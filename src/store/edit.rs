@@ -123,7 +123,9 @@ impl<'a> Edit<'a> {
         self.note_change(place.block(), record);
         if self.block(place.block())?.replace(place.slot(), record) {
             self.removed.extend(gone.into_iter().map(|hash| (hash, place)));
-            come.into_iter().for_each(|hash| self.added.insert(hash, place));
+            for hash in come {
+                self.added.insert(hash, place);
+            }
             return Ok(());
         }
         self.delete(place)?;

@@ -14,6 +14,7 @@
 //! | `k` | job id | ticket |
 //! | `q` | ticket (u64) | nothing: the job is unfinished |
 //! | `x` | ticket (u64), first row (u64) | a page of failed rows, see `failures` |
+//! | `o` | job id | [`Task`], a job that takes no file, JSON |
 //! | `t` | ticket (u64), user name | row that gave a name to a user who keeps another, see `apply` |
 //! | `p` | connection (u32), user id, see [`of_user`] | [`Credential`] |
 //! | `r` | hash of a reset ticket | [`ResetTicket`], JSON |
@@ -38,7 +39,7 @@ use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
 use crate::domain::{
     Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, ResetTicket, StreamProgress,
-    Ticket, UserIdRef,
+    Task, Ticket, UserIdRef,
 };
 
 /// One family of keys; all its values are `V`.
@@ -69,6 +70,7 @@ pub(super) const JOBS: Keyspace<Job> = Keyspace::new(b'j');
 pub(super) const JOB_TICKETS: Keyspace<Ticket> = Keyspace::new(b'k');
 pub(super) const QUEUE: Keyspace<()> = Keyspace::new(b'q');
 pub(super) const FAILURES: Keyspace<Bytes> = Keyspace::new(b'x');
+pub(super) const TASKS: Keyspace<Task> = Keyspace::json(b'o');
 pub(super) const CLAIMS: Keyspace<u64> = Keyspace::new(b't');
 pub(super) const CREDENTIALS: Keyspace<Credential> = Keyspace::new(b'p');
 pub(super) const RESETS: Keyspace<ResetTicket> = Keyspace::json(b'r');

@@ -33,6 +33,7 @@ mod record;
 mod spool;
 mod streams;
 mod sweep;
+mod tasks;
 mod users;
 mod witness;
 
@@ -59,7 +60,7 @@ pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};
 
-use crate::domain::{Candidate, Job, Timestamp};
+use crate::domain::{Candidate, Ticket, Timestamp, UserId};
 use commit::Core;
 use directory::KeyHasher;
 use open::DirectoryLock;
@@ -106,8 +107,15 @@ impl Store {
         &self.bell
     }
 
-    /// Makes the row `index` of a job ready for [`Store::apply`]: the work that needs no lock.
-    pub fn draft(&self, candidate: &Candidate, job: &Job, index: u64, now: Timestamp) -> Result<Draft> {
-        Draft::new(&self.hasher, candidate, &job.ids.id(index), Some((job.ticket, index)), now)
+    /// Makes a row of a job ready for [`Store::apply`]: the work that needs no lock. `made` is the id of its user,
+    /// unless it brings one along.
+    pub fn draft(
+        &self,
+        candidate: &Candidate,
+        made: &UserId,
+        row: (Ticket, u64),
+        now: Timestamp,
+    ) -> Result<Draft> {
+        Draft::new(&self.hasher, candidate, made, Some(row), now)
     }
 }

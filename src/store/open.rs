@@ -255,9 +255,7 @@ impl Rebuild<'_> {
                 if held.each().any(|held| held == key) {
                     return Err(StoreError::Corrupt(format!(
                         "users {} and {} of connection {} have a key in common",
-                        held.id.bare(),
-                        keys.id.bare(),
-                        self.connection.name
+                        held.id, keys.id, self.connection.name
                     )));
                 }
             }

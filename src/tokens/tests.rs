@@ -217,6 +217,8 @@ fn a_token_of_a_user_opens_nothing_here() {
         created_at: NOW,
         updated_at: NOW,
         blocked: false,
+        profile: crate::domain::Profile::default(),
+        activity: crate::domain::Activity::default(),
         app_metadata: None,
         user_metadata: None,
     };

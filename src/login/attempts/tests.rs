@@ -147,6 +147,8 @@ fn a_new_password_clears_the_user_everywhere() {
         created_at: at(0),
         updated_at: at(0),
         blocked: false,
+        profile: crate::domain::Profile::default(),
+        activity: crate::domain::Activity::default(),
         app_metadata: None,
         user_metadata: None,
     };

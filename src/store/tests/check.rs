@@ -58,7 +58,7 @@ fn two_stored_users_with_one_key_are_refused_at_start_by_name() {
     let core = store.core().unwrap();
     let mut block = core.block(store.connection.number, 0).unwrap().unwrap();
     let twin = store
-        .draft(&rows!["ann@acme.test"][0].candidate(), Import::insert(9, vec![]).ids().id(0), NOW)
+        .draft(&rows!["ann@acme.test"][0].candidate(), &Import::insert(9, vec![]).ids().id(0), (9, 0), NOW)
         .unwrap();
     block.push(&twin.record);
     let mut change = database::Change::default();

@@ -30,7 +30,7 @@ fn furnished() -> (TestStore, Connection) {
     let mut change = database::Change::default();
     for (connection, import) in [(&store.connection, 1), (&other, 2)] {
         for row in 0..USERS as u64 {
-            let key = [&connection.number.to_be_bytes()[..], user(import, row).as_bytes()].concat();
+            let key = keys::of_user(connection.number, user(import, row).as_ref());
             let password = Credential { hash: "x".to_owned(), changed_at: NOW };
             keys::CREDENTIALS.put(&mut change, &[&key], &password).unwrap();
         }
@@ -50,13 +50,13 @@ fn assert_gone(store: &TestStore, other: &Connection) {
     assert_eq!(store.connections().unwrap(), std::slice::from_ref(other));
     assert_eq!(store.connection(&store.connection.id).unwrap(), None);
     assert!(store.users_by_email("u0@one.test").unwrap().is_empty());
-    assert!(store.user(tickets::ann()).unwrap().is_none());
+    assert!(store.user(&tickets::ann()).unwrap().is_none());
     assert_eq!(store.user_in(&store.connection, "u0@one.test").unwrap(), None);
-    assert_eq!(store.credential(&store.connection, tickets::ann()).unwrap(), None);
+    assert_eq!(store.credential(&store.connection, &tickets::ann()).unwrap(), None);
     assert_eq!(store.ticket([1; 32], NOW).unwrap(), None);
     assert_eq!(scan(store, other).len(), USERS);
     assert!(store.user_in(other, "u699@two.test").unwrap().is_some());
-    assert!(store.credential(other, user(2, 699)).unwrap().is_some());
+    assert!(store.credential(other, &user(2, 699)).unwrap().is_some());
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
 }
 
@@ -143,7 +143,7 @@ fn the_number_of_a_connection_is_never_used_again() {
     assert!(old < again.number && other.number < again.number);
     assert!(scan(&store, &again).is_empty());
     assert_eq!(
-        store.credential(&store.connection, tickets::ann()).unwrap(),
+        store.credential(&store.connection, &tickets::ann()).unwrap(),
         None,
         "asked by who knew the old one"
     );

@@ -278,7 +278,7 @@ fn users_whose_keys_collide_are_told_apart() {
             let by_email = store.by_email(&format!("u{at}@acme.test")).unwrap();
             assert_eq!(by_email.id, import.ids().id(at), "restarted: {restarted}");
             assert_eq!(store.by_username(&format!("n{at}")).as_ref(), Some(&by_email));
-            assert_eq!(store.user(by_email.id).unwrap().unwrap().0, by_email);
+            assert_eq!(store.user(&by_email.id).unwrap().unwrap().0, by_email);
         }
         assert_eq!(store.by_email("u1000@acme.test"), None);
         store.restart();

@@ -131,7 +131,7 @@ fn a_fault_while_a_password_is_set_leaves_the_ticket_or_the_password() {
         store.import(&Import::insert(1, rows!["ann@acme.test"]));
         let ticket = tickets::issue(&store, 1, tickets::ann(), true);
         strike(&store, at, || store.redeem_ticket(ticket, &tickets::credential(NOW), Owed::nothing()));
-        let password = store.credential(&store.connection, tickets::ann()).unwrap();
+        let password = store.credential(&store.connection, &tickets::ann()).unwrap();
         let is_done = at != At::Apply;
         assert_eq!(password.is_some(), is_done);
         assert_eq!(store.ticket(ticket, NOW).unwrap().is_none(), is_done);

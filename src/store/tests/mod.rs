@@ -39,7 +39,7 @@ use super::directory::KeyHasher;
 use super::*;
 use crate::domain::{
     Code, Connection, ConnectionId, Email, Event, EventType, FailedRow, Fault, FileFault, IdSeries, Job,
-    JobId, Letter, Logged, Owed, Position, Stage, Summary, Ticket, User, Username,
+    JobId, Letter, Logged, Owed, Position, Profile, Stage, Summary, Ticket, User, UserId, Username,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -251,6 +251,7 @@ struct Row {
     email: String,
     verified: bool,
     username: Option<String>,
+    id: Option<UserId>,
     app_metadata: Option<String>,
     user_metadata: Option<String>,
     /// Refused by a rule before the store sees it.
@@ -283,6 +284,9 @@ impl Row {
             email: Email::parse(&self.email).unwrap(),
             email_verified: self.verified,
             username: self.username.as_ref().map(|name| Username::parse(name).unwrap()),
+            id: self.id.clone(),
+            blocked: false,
+            profile: Profile::default(),
             app_metadata: self.app_metadata.as_deref().map(Into::into),
             user_metadata: self.user_metadata.as_deref().map(Into::into),
         }
@@ -356,7 +360,9 @@ impl Import {
                     let fault = Fault::of_row(Code::InvalidFormat, "malformed");
                     Err(row.report(index, vec![fault]))
                 } else {
-                    Ok(store.draft(&row.candidate(), self.ids().id(index), NOW).unwrap())
+                    Ok(store
+                        .draft(&row.candidate(), &self.ids().id(index), (job.ticket, index), NOW)
+                        .unwrap())
                 },
             })
             .collect()

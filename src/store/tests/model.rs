@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Activity;
 
 /// The rules, without a store.
 #[derive(Default)]
@@ -22,6 +23,20 @@ struct Given {
     failed: Vec<(u64, Vec<(Code, Option<u64>)>)>,
     inserted: u64,
     updated: u64,
+}
+
+/// What becomes different about a user.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    email_verified: Option<bool>,
+    blocked: Option<bool>,
+}
+
+impl Change {
+    fn make(self, user: &mut User) {
+        user.email_verified = self.email_verified.unwrap_or(user.email_verified);
+        user.blocked = self.blocked.unwrap_or(user.blocked);
+    }
 }
 
 /// A user name that a row gave.
@@ -42,11 +57,10 @@ impl Model {
         Some(user.id)
     }
 
-    fn update(&mut self, email: &str, change: UserChange) -> Option<UserId> {
+    fn update(&mut self, email: &str, change: Change) -> Option<UserId> {
         let user = self.users.get_mut(email)?;
-        user.email_verified = change.email_verified.unwrap_or(user.email_verified);
-        user.blocked = change.blocked.unwrap_or(user.blocked);
-        Some(user.id)
+        change.make(user);
+        Some(user.id.clone())
     }
 
     fn row(&mut self, import: &Import, index: u64) {
@@ -105,6 +119,8 @@ impl Model {
             created_at: NOW,
             updated_at: NOW,
             blocked: false,
+            profile: Profile::default(),
+            activity: Activity::default(),
             app_metadata: row.app_metadata.clone(),
             user_metadata: row.user_metadata.clone(),
         };
@@ -117,7 +133,7 @@ impl Model {
         assert_eq!(users, self.users.values().cloned().collect::<Vec<_>>());
         for user in self.users.values() {
             assert_eq!(store.by_email(&user.email).as_ref(), Some(user));
-            assert_eq!(store.user(user.id).unwrap().unwrap().0, *user);
+            assert_eq!(store.user(&user.id).unwrap().unwrap().0, *user);
             if let Some(name) = &user.username {
                 assert_eq!(store.by_username(name).as_ref(), Some(user));
             }
@@ -148,7 +164,7 @@ enum Step {
     /// The process notes that it tries the job again.
     TryAgain(usize),
     Delete(u64),
-    Update(u64, UserChange),
+    Update(u64, Change),
 }
 
 fn a_text(prefix: &'static str, upper: &'static str) -> impl Strategy<Value = String> {
@@ -176,6 +192,7 @@ fn a_row() -> impl Strategy<Value = Row> {
             email: format!("{local}@Acme.test"),
             verified,
             username,
+            id: None,
             app_metadata,
             user_metadata,
             malformed,
@@ -197,7 +214,7 @@ fn some_steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..5_usize).prop_map(Step::TryAgain),
         3 => (0..EMAILS).prop_map(Step::Delete),
         3 => (0..EMAILS, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(
-            |(at, email_verified, blocked)| Step::Update(at, UserChange { email_verified, blocked })
+            |(at, email_verified, blocked)| Step::Update(at, Change { email_verified, blocked })
         ),
     ];
     prop::collection::vec(step, 0..35)
@@ -244,15 +261,19 @@ proptest! {
                 Step::Delete(at) => {
                     let id = model.delete(&format!("u{at}@acme.test"));
                     let nobody = UserId::from_bytes([7; 12]);
-                    let deleted = store.delete_user(&store.connection.id, id.unwrap_or(nobody), Owed::nothing());
+                    let deleted = store.delete_user(&store.connection.id, &id.clone().unwrap_or(nobody), Owed::nothing());
                     prop_assert_eq!(deleted.unwrap(), id.is_some());
                 }
                 Step::Update(at, change) => {
                     let id = model.update(&format!("u{at}@acme.test"), change);
-                    let id_or_nobody = id.unwrap_or(UserId::from_bytes([7; 12]));
+                    let id_or_nobody = id.clone().unwrap_or(UserId::from_bytes([7; 12]));
+                    let make = |user: &mut User| {
+                        change.make(user);
+                        Ok::<_, Refused>(None)
+                    };
                     let updated =
-                        store.update_user(&store.connection.id, id_or_nobody, change, NOW, Owed::nothing());
-                    prop_assert_eq!(updated.unwrap(), id.is_some());
+                        store.change_user(&store.connection.id, &id_or_nobody, make, |_| Owed::nothing());
+                    prop_assert_eq!(updated.unwrap().is_ok(), id.is_some());
                 }
                 Step::TryAgain(job) => {
                     let import = &imports[job % imports.len()];

@@ -42,7 +42,7 @@ fn redeem(store: &TestStore, hash: TicketHash, at: Timestamp) -> bool {
 }
 
 fn password(store: &TestStore) -> Option<Credential> {
-    store.credential(&store.connection, ann()).unwrap()
+    store.credential(&store.connection, &ann()).unwrap()
 }
 
 #[test]
@@ -54,11 +54,11 @@ fn only_the_newest_ticket_of_a_user_is_good_and_only_once() {
     assert_eq!(store.ticket(old, NOW).unwrap(), None);
     assert!(!redeem(&store, old, NOW));
     assert_eq!(password(&store), None);
-    assert_eq!(store.newest_ticket(&store.connection, ann()).unwrap(), store.ticket(new, NOW).unwrap());
+    assert_eq!(store.newest_ticket(&store.connection, &ann()).unwrap(), store.ticket(new, NOW).unwrap());
     assert!(redeem(&store, new, NOW));
     assert_eq!(password(&store), Some(credential(NOW)));
     assert!(!redeem(&store, new, NOW), "twice");
-    assert_eq!(store.newest_ticket(&store.connection, ann()).unwrap(), None);
+    assert_eq!(store.newest_ticket(&store.connection, &ann()).unwrap(), None);
     assert!(redeem(&store, bob, NOW), "another user's ticket stays good");
     assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (0, 0));
 }
@@ -138,7 +138,7 @@ fn a_ticket_is_good_until_the_moment_it_expires() {
     assert!(store.ticket(ticket, last).unwrap().is_some());
     assert!(store.ticket(ticket, EXPIRY).unwrap().is_none());
     assert!(!redeem(&store, ticket, EXPIRY));
-    assert!(store.newest_ticket(&store.connection, ann()).unwrap().is_some(), "that there was one is known");
+    assert!(store.newest_ticket(&store.connection, &ann()).unwrap().is_some(), "that there was one is known");
     assert!(redeem(&store, ticket, last));
 }
 
@@ -163,13 +163,13 @@ fn a_password_outlives_imports_and_goes_with_its_user() {
     store.restart();
     assert_eq!(password(&store), Some(credential(NOW)));
     let ticket = issue(&store, 2, ann(), true);
-    assert!(store.delete_user(&store.connection.id, ann(), Owed::nothing()).unwrap());
+    assert!(store.delete_user(&store.connection.id, &ann(), Owed::nothing()).unwrap());
     assert_eq!(password(&store), None);
     assert!(!redeem(&store, ticket, NOW), "the ticket of a user who is gone");
     assert_eq!([b'p', b'r', b'n'].map(|family| keys_of(&store, family)), [0; 3]);
     store.import(&Import::insert(3, rows!["ann@acme.test"]));
     let again = store.by_email("ann@acme.test").unwrap();
-    assert_eq!(store.credential(&store.connection, again.id).unwrap(), None, "a new user has no password");
+    assert_eq!(store.credential(&store.connection, &again.id).unwrap(), None, "a new user has no password");
 }
 
 #[test]
