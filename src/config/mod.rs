@@ -12,6 +12,7 @@ mod layers;
 mod login;
 mod mail;
 mod metrics;
+mod rate_limit;
 mod retention;
 mod stream;
 #[cfg(test)]
@@ -40,10 +41,11 @@ pub use declared::{DeclaredClient, DeclaredConnection};
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
+pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
 pub use tls::Tls;
-pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
 
@@ -66,6 +68,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of imports.
     pub import: Import,
+    /// How many requests one client may make.
+    pub rate_limit: RateLimit,
     /// Access tokens.
     pub tokens: Tokens,
     /// Letters.
@@ -103,6 +107,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
     /// https.
     pub tls: Tls,
 }
@@ -303,8 +309,15 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let Self { server, mail, webhooks, login, retention, metrics, .. } = self;
-        let faults = [server.tls.fault(), mail.fault(), webhooks.fault(), login.fault(), retention.fault(), metrics.fault()];
+        let faults = [
+            self.server.tls.fault(),
+            self.rate_limit.fault(),
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.retention.fault(),
+            self.metrics.fault(),
+        ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }
