@@ -12,6 +12,7 @@ use super::database::{Change, Database, Head, Numbered};
 use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
+use super::logins::issue_tickets;
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket};
 
 /// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
@@ -158,6 +159,7 @@ impl Core {
         }
         let unpublished = Unpublished(&self.poisoned);
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
+        issue_tickets(self, &mut change)?;
         let is_news = number(&mut writer.head, &mut change)?;
         self.database.commit(&mut writer.head, change)?;
         if is_news {

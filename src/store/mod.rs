@@ -52,7 +52,6 @@ pub use bell::Bell;
 pub use error::{Result, StoreError};
 pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
-pub use logins::TicketHash;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;

@@ -134,5 +134,5 @@ fn deletion(caller: &Caller, connection: &Connection, user: &User) -> Owed {
     let told = |event: Event| event.about(connection).about_user(user);
     let deleted = Event::new(now(), EventType::UserDeleted, "User deleted").by(caller.origin.clone());
     let events = vec![told(caller.success(StatusCode::NO_CONTENT)), told(deleted)];
-    Owed { events, letters: Vec::new() }
+    Owed { events, ..Owed::nothing() }
 }
