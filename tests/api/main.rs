@@ -31,3 +31,4 @@ mod rows;
 mod smtp;
 mod story;
 mod users;
+mod verification;
