@@ -3,20 +3,23 @@
 //! | file | endpoints |
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `verification` | `POST /api/v2/jobs/verification-email` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `tasks` | the same for jobs that take no file |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
-//! | `tickets` | `POST /api/v2/tickets/password-change` |
+//! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
+//! | `verification_page` | `/u/email-verification`, the page where addresses are verified |
 //! | `page` | `/` and `/static/…`: the status page |
 //! | `health` | `/healthz`, `/readyz` |
 //! | `metrics` | `/metrics` |
@@ -24,7 +27,8 @@
 //!
 //! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
 //! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
-//! answered, and `error` every refusal. What holds for all answers is in `cors`, `gzip`, `head` and `rate_limits`.
+//! answered, `hosted` what the pages below `/u` have in common, and `error` every refusal. What holds for all
+//! answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -45,6 +49,7 @@ mod grants;
 mod gzip;
 mod head;
 mod health;
+mod hosted;
 mod imports;
 mod jobs;
 mod lists;
@@ -64,9 +69,12 @@ mod reload;
 mod reset_page;
 mod routes;
 mod sign_in;
+mod tasks;
 mod tickets;
 mod upload;
 mod users;
+mod verification;
+mod verification_page;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
