@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "search", "store",
+    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "search", "store", "tls",
     "tokens", "upkeep",
 ];
 
@@ -16,13 +16,14 @@ const PLAN: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
-    ("http", &["jobs", "import", "login", "notify", "search", "store", "tokens", "domain"]),
+    ("http", &["jobs", "import", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
     ("notify", &["store", "domain"]),
     ("search", &["domain"]),
     ("store", &["domain"]),
+    ("tls", &[]),
     ("tokens", &["domain"]),
     ("upkeep", &["store", "domain"]),
 ];
@@ -33,9 +34,11 @@ const OWNERS: &[(&str, &str)] = &[
     ("lz4_flex", "store"),
     ("actix_web", "http"),
     ("actix_multipart", "http"),
+    ("governor", "http"),
     ("jsonwebtoken", "tokens"),
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),
+    ("rcgen", "tls"),
     ("clap", "cli"),
     ("lettre", "notify"),
     ("standardwebhooks", "notify"),

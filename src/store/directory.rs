@@ -122,16 +122,17 @@ impl Places {
 /// One big table would stall everybody while it doubles.
 const SHARDS: usize = 64;
 
-/// The keys of one connection, and how many users they are of.
+/// The keys of one connection.
 #[derive(Debug)]
 pub(super) struct Shards {
     shards: [RwLock<Places>; SHARDS],
+    /// How many users have them.
     users: AtomicU64,
 }
 
 impl Default for Shards {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()), users: AtomicU64::default() }
+        Self { shards: std::array::from_fn(|_| RwLock::default()), users: AtomicU64::new(0) }
     }
 }
 
@@ -157,20 +158,28 @@ impl Shards {
         before
     }
 
+    /// Makes room for this many more keys, spread evenly.
+    pub(super) fn reserve(&self, keys: usize) {
+        self.shards.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
+    }
+
     /// How many users there are.
     pub(super) fn users(&self) -> u64 {
         self.users.load(Ordering::Relaxed)
     }
 
-    /// Counts users who came or, below zero, went.
-    pub(super) fn count(&self, change: i64) {
-        // What wraps around is an addition below zero.
-        self.users.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+    /// So many users have come, and so many have gone.
+    pub(super) fn note_users(&self, come: u64, gone: u64) {
+        self.users.fetch_add(come, Ordering::Relaxed);
+        self.users.fetch_sub(gone, Ordering::Relaxed);
     }
 
-    /// Makes room for this many more keys, spread evenly.
-    pub(super) fn reserve(&self, keys: usize) {
-        self.shards.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
+    /// How many keys there are, and the bytes of memory they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, size_of::<Self>()), |(keys, bytes), shard| {
+            let shard = shard.read();
+            (keys + shard.0.len(), bytes + shard.0.allocation_size())
+        })
     }
 
     /// Everything in it, sorted.

@@ -27,10 +27,11 @@ pub(super) struct Edit<'a> {
     tail: u32,
     added: Places,
     removed: Vec<(u64, Place)>,
-    /// How many more users there are, less those who went.
-    more: i64,
     /// Bytes of records in changed blocks, about.
     bytes: usize,
+    /// Users that come and that go.
+    come: u64,
+    gone: u64,
 }
 
 impl<'a> Edit<'a> {
@@ -47,8 +48,9 @@ impl<'a> Edit<'a> {
             tail,
             added,
             removed: Vec::new(),
-            more: 0,
             bytes: 0,
+            come: 0,
+            gone: 0,
         }
     }
 
@@ -85,7 +87,7 @@ impl<'a> Edit<'a> {
     /// Adds a user whose keys nobody else has.
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
         let hashes = [Some(draft.email), draft.username, Some(draft.id)];
-        self.more += 1;
+        self.come += 1;
         self.append(&draft.record, hashes.into_iter().flatten())
     }
 
@@ -139,7 +141,7 @@ impl<'a> Edit<'a> {
 
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
-        self.more -= 1;
+        self.gone += 1;
         self.take_out(place)
     }
 
@@ -181,7 +183,7 @@ impl<'a> Edit<'a> {
     pub(super) fn publish(self) -> u32 {
         self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
         self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
-        self.shards.count(self.more);
+        self.shards.note_users(self.come, self.gone);
         self.tail
     }
 }

@@ -23,11 +23,13 @@ mod directory;
 mod edit;
 mod error;
 mod failures;
+mod figures;
 mod jobs;
 mod keys;
 mod listing;
 mod log;
 mod logins;
+mod meters;
 mod open;
 mod outbox;
 mod record;
@@ -35,6 +37,7 @@ mod spool;
 mod streams;
 mod sweep;
 mod tasks;
+mod unsent;
 mod users;
 mod witness;
 
@@ -51,10 +54,11 @@ use parking_lot::RwLock;
 pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
 pub use error::{Result, StoreError};
+pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
 pub use listing::Walk;
 pub use log::{EventPage, Order};
-pub use logins::TicketHash;
+pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
@@ -90,6 +94,7 @@ pub struct Store {
     hasher: KeyHasher,
     spool: Spool,
     bell: Arc<Bell>,
+    meters: Meters,
     /// How often letters were put forward.
     put_forward: AtomicU64,
     /// `None` while a fault is being mended.
