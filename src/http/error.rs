@@ -260,13 +260,31 @@ impl ApiError {
                 "",
                 "Too many people are signing in at this moment, please try again in a few seconds.".into(),
             ),
-            Self::SearchOverdue => (
-                S::SERVICE_UNAVAILABLE,
-                "",
-                "The query exceeded the timeout. Please try refining your search criteria. See the setting \
-                 search.timeout; POST /api/v2/jobs/users-exports gives all users however many they are."
-                    .into(),
-            ),
+            Self::SearchOverdue | Self::BeyondFirst(_) | Self::SearchEngine(_) | Self::SearchByConnection => {
+                self.search_row()
+            }
+            Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
+            Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
+            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
+            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
+            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
+            Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
+            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
+            Self::MethodNotAllowed(allowed) => {
+                (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
+            }
+            Self::Store(fault) => store_row(fault),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
+            refused => refused.job_row(),
+        };
+        Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+    }
+
+    /// The rows of searches for users.
+    fn search_row(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        match self {
             Self::BeyondFirst(first) => (
                 S::BAD_REQUEST,
                 "invalid_paging",
@@ -287,22 +305,14 @@ impl ApiError {
                  q=identities.connection:\"<name>\"."
                     .into(),
             ),
-            Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
-            Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
-            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
-            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
-            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
-            Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
-            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
-            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
-            Self::MethodNotAllowed(allowed) => {
-                (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
-            }
-            Self::Store(fault) => store_row(fault),
-            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
-            refused => refused.job_row(),
-        };
-        Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+            _ => (
+                S::SERVICE_UNAVAILABLE,
+                "",
+                "The query exceeded the timeout. Please try refining your search criteria. See the setting \
+                 search.timeout; POST /api/v2/jobs/users-exports gives all users however many they are."
+                    .into(),
+            ),
+        }
     }
 
     /// The rows of an upload, or an order of another job, that is well formed but cannot be taken.
@@ -339,7 +349,9 @@ impl ApiError {
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
             Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
-            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => retry_after(BUSY_RETRY),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) | Self::SearchOverdue => {
+                retry_after(BUSY_RETRY)
+            }
             _ => None,
         }
     }

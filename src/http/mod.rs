@@ -114,9 +114,9 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
-    searches: user_search::Searches,
     requests: metrics::Requests,
     rate_limits: Option<RateLimits>,
+    searches: user_search::Searches,
 }
 
 impl Deref for State {

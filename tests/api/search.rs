@@ -333,6 +333,7 @@ fn a_search_that_takes_too_long_is_refused_and_what_needs_no_search_is_not() {
     ] {
         let answer = server.get(&format!("/api/v2/users?{query}"));
         answer.assert_refusal(503, "Service Unavailable", message, "");
+        assert_eq!(answer.header("retry-after"), "5");
     }
     let users =
         |query: &str| server.get(&format!("/api/v2/users?include_totals=true&q={}", escape(query))).json();
