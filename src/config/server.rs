@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Fault, PublicUrl, first_broken, text};
+use super::values::{Fault, PublicUrl, WebOrigin, first_broken, text};
 
 /// `[server]`
 #[derive(Debug, Clone, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
     /// https.
     pub tls: Tls,
 }

@@ -9,7 +9,7 @@
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -18,31 +18,39 @@
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
 //! | `page` | `/` and `/static/…`: the status page |
+//! | `health` | `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views` and `lists` are what is answered, and `error` every refusal.
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
+//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
+//! answered, and `error` every refusal. What holds for all answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: CORS, and any use of the `Host` header.
+//! Deliberately absent: any use of the `Host` header.
 
 mod auth;
 mod body;
 mod caller;
 mod clients;
 mod connections;
+mod cors;
 mod error;
 mod failures;
 mod grants;
+mod gzip;
+mod head;
+mod health;
 mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
 mod logs;
+mod metrics;
 mod oauth;
 mod openapi;
 mod outbox;
@@ -51,6 +59,7 @@ mod page_sign_in;
 mod params;
 mod passwords;
 mod payload;
+mod rate_limits;
 mod reload;
 mod reset_page;
 mod routes;
@@ -73,6 +82,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
@@ -80,7 +90,10 @@ use crate::store::{Store, StoreError};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
+pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
+pub use rate_limits::RateLimit;
+use rate_limits::RateLimits;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -91,6 +104,8 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    requests: metrics::Requests,
+    rate_limits: Option<RateLimits>,
 }
 
 impl Deref for State {
@@ -112,14 +127,24 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// The rules for users that can be set.
+    pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<String>,
+    /// How many requests one client may make, if that is limited.
+    pub rate_limit: Option<RateLimit>,
     /// Name of this installation.
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// Who may read the figures.
+    pub metrics_token: MetricsToken,
+    /// When the process was started.
+    pub started_at: Timestamp,
 }
 
 impl State {
@@ -128,7 +153,9 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
+        let rate_limits = parts.rate_limit.map(RateLimits::new);
+        let (wrong_secrets, requests) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
