@@ -20,7 +20,8 @@ const MAIL_FOLDER: &str = "mail";
 /// The rules for rows that can be set.
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
-    Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+    let max_metadata_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits { max_metadata_bytes, schema: settings.import.schema }
 }
 
 /// What all letters have in common.
@@ -44,6 +45,7 @@ pub(super) fn logins(settings: &Settings) -> login::Rules {
         block_for: login.block_for,
         reset_mail_pause: login.reset_mail_pause,
         reset_link_lifetime: login.reset_link_lifetime,
+        verification_link_lifetime: login.verification_link_lifetime,
     }
 }
 

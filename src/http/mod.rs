@@ -3,33 +3,39 @@
 //! | file | endpoints |
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `verification` | `POST /api/v2/jobs/verification-email` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `tasks` | the same for jobs that take no file |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
-//! | `tickets` | `POST /api/v2/tickets/password-change` |
+//! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
+//! | `verification_page` | `/u/email-verification`, the page where addresses are verified |
 //! | `page` | `/` and `/static/…`: the status page |
+//! | `health` | `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views` and `lists` are what is answered, and `error` every refusal. What holds for all answers is in `cors`,
-//! `gzip`, `head` and `rate_limits`.
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
+//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
+//! answered, `hosted` what the pages below `/u` have in common, and `error` every refusal. What holds for all
+//! answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: TLS (a proxy's job), and any use of the `Host` header.
+//! Deliberately absent: any use of the `Host` header.
 
 mod auth;
 mod body;
@@ -42,11 +48,14 @@ mod failures;
 mod grants;
 mod gzip;
 mod head;
+mod health;
+mod hosted;
 mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
 mod logs;
+mod metrics;
 mod oauth;
 mod openapi;
 mod outbox;
@@ -56,12 +65,16 @@ mod params;
 mod passwords;
 mod payload;
 mod rate_limits;
+mod reload;
 mod reset_page;
 mod routes;
 mod sign_in;
+mod tasks;
 mod tickets;
 mod upload;
 mod users;
+mod verification;
+mod verification_page;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
@@ -77,12 +90,15 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
+use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
+pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
 pub use rate_limits::RateLimit;
 use rate_limits::RateLimits;
@@ -96,6 +112,7 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    requests: metrics::Requests,
     rate_limits: Option<RateLimits>,
 }
 
@@ -118,6 +135,8 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// The rules for users that can be set.
+    pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
@@ -130,6 +149,10 @@ pub struct Parts {
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// Who may read the figures.
+    pub metrics_token: MetricsToken,
+    /// When the process was started.
+    pub started_at: Timestamp,
 }
 
 impl State {
@@ -139,7 +162,8 @@ impl State {
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
         let rate_limits = parts.rate_limit.map(RateLimits::new);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code, rate_limits }
+        let (wrong_secrets, requests) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -178,15 +202,35 @@ impl fmt::Debug for State {
     }
 }
 
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Doors {
+    /// For plain http.
+    pub plain: TcpListener,
+    /// For https, if there is that.
+    pub tls: Option<TlsDoor>,
+}
+
+/// Where the server listens for https, and who it is there.
+#[derive(Debug)]
+pub struct TlsDoor {
+    /// The port.
+    pub listener: TcpListener,
+    /// What it shows to clients.
+    pub certificates: Certificates,
+}
+
 /// How long a request may take to arrive, up to its body.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take to close.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves the API on `listener` until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
-pub fn serve<S>(listener: TcpListener, state: State, stop: Option<S>) -> io::Result<()>
+/// Serves the API until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
+pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
 where
     S: Future<Output = ()> + 'static,
 {
@@ -195,8 +239,17 @@ where
         let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
+            .tls_handshake_timeout(HANDSHAKE_TIME)
             .shutdown_timeout(GRACE.as_secs())
-            .listen(listener)?;
+            .listen(doors.plain)?;
+        let server = match doors.tls {
+            Some(TlsDoor { listener, certificates }) => {
+                let config = certificates.server_config().map_err(io::Error::other)?;
+                reload::on_hangup(certificates)?;
+                server.listen_rustls_0_23(listener, config)?
+            }
+            None => server,
+        };
         let Some(stop) = stop else {
             return server.run().await;
         };

@@ -11,12 +11,14 @@ mod form;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use actix_web::{FromRequest, HttpRequest, dev, web};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::body::read_small;
@@ -24,6 +26,9 @@ use super::error::{ApiError, Place};
 
 /// Largest JSON body taken, in bytes.
 pub(super) const LARGEST: u64 = 64 << 10;
+
+/// Largest JSON body about a user, in bytes: there is room for the largest metadata that can be set.
+pub(super) const LARGEST_USER: u64 = 256 << 10;
 
 /// Any number of them.
 pub(super) const ANY: RangeInclusive<usize> = 0..=usize::MAX;
@@ -42,6 +47,19 @@ impl FromRequest for Payload {
         let content = web::Payload::from_request(request, payload).into_inner().map_err(ApiError::internal);
         ready(content.map(|content| Self { content, is_form: form::is_type(request) }))
     }
+}
+
+/// Members of a user that are no texts.
+const NO_TEXTS: [&str; 6] =
+    ["app_metadata", "blocked", "email_verified", "phone_verified", "user_metadata", "verify_email"];
+
+/// The JSON text of a request's body about a user, for what must be kept as it was written.
+pub(super) async fn read_user(payload: Payload) -> Result<String, ApiError> {
+    let content = read_small(payload.content, LARGEST_USER).await?;
+    if payload.is_form && form::is_one(&content) {
+        return Ok(Value::Object(form::with_values(form::parse(&content)?, &NO_TEXTS)).to_string());
+    }
+    String::from_utf8(content).map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))
 }
 
 /// The object a request's body is. `413` above [`LARGEST`], `400` if it is neither JSON nor a form.
@@ -86,6 +104,20 @@ impl Object {
             Value::Object(members) => Ok(Self { path, members, is_form: false }),
             other => Err(wrong(mismatch("object", &other), &path)),
         }
+    }
+
+    /// Some members of the object that a text is; nothing is said of the others.
+    pub(super) fn with(names: &[&str], text: &str) -> Result<Self, ApiError> {
+        let Ok(mut given) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+            return Self::of(parse(text.as_bytes())?, String::new());
+        };
+        let member = |name: &&str| {
+            let value = given.remove(*name)?.get();
+            Some(serde_json::from_str(value).map(|value| ((*name).to_owned(), value)))
+        };
+        let members = names.iter().filter_map(member).collect::<Result<_, _>>();
+        let members = members.map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))?;
+        Ok(Self { path: String::new(), members, is_form: false })
     }
 
     /// Whether there is such a member left.

@@ -14,9 +14,9 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, cors, grants, gzip, head, imports, jobs, log_streams, logs,
-    no_content, oauth, openapi, outbox, page, page_sign_in, passwords, rate_limits, reset_page, tickets,
-    users,
+    State, caller, clients, connections, cors, grants, gzip, head, health, hosted, imports, jobs,
+    log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
+    rate_limits, reset_page, tickets, users, verification, verification_page,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -28,6 +28,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .app_data(state)
         .app_data(path)
         .service(at("/api/v2/jobs/users-imports").post(imports::create))
+        .service(at("/api/v2/jobs/verification-email").post(verification::send))
         .service(at("/api/v2/jobs").get(jobs::list))
         .service(at("/api/v2/jobs/{id}").get(jobs::show))
         .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))
@@ -50,8 +51,10 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
         .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
         .service(at("/api/v2/users-by-email").get(users::by_email))
-        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
-        .service(at("/api/v2/tickets/password-change").post(tickets::create))
+        .service(at("/api/v2/users").post(users::create))
+        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
+        .service(at("/api/v2/tickets/password-change").post(tickets::change_password))
+        .service(at("/api/v2/tickets/email-verification").post(tickets::verify_email))
         .service(at("/api/v2/outbox").get(outbox::list))
         .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
         .service(at("/api/v2/outbox/{id}/retry").post(outbox::retry))
@@ -68,12 +71,16 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/oauth/token").post(oauth::token))
         .service(at("/dbconnections/change_password").post(passwords::request_change))
         .service(at("/u/reset-password").get(reset_page::show).post(reset_page::submit))
-        .service(at("/u/pages.css").get(reset_page::style))
+        .service(at("/u/email-verification").get(verification_page::show).post(verification_page::submit))
+        .service(at("/u/pages.css").get(hosted::style))
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
         .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
+        .service(at("/healthz").get(health::alive))
+        .service(at("/readyz").get(health::ready))
+        .service(at("/metrics").get(metrics::show))
         .service(page::files())
         .default_service(web::to(no_such_route))
         // The first of these is next to the endpoint, the last one has the last word.
@@ -84,6 +91,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .wrap(Compress::default())
         .wrap(from_fn(gzip::negotiate))
         .wrap(from_fn(cors::allow_origins))
+        .wrap(from_fn(metrics::count))
         .wrap(from_fn(head::drop_body));
     move |config| {
         config.service(all);

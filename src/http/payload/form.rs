@@ -39,3 +39,15 @@ pub(super) fn parse(content: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
     Ok(members)
 }
+
+/// The same, with the JSON values that some of the texts say.
+pub(super) fn with_values(mut members: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    for name in names {
+        if let Some(value) = members.get_mut(*name)
+            && let Some(said) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
+        {
+            *value = said;
+        }
+    }
+    members
+}
