@@ -349,10 +349,10 @@ impl ApiError {
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
             Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
-            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) | Self::SearchOverdue => {
-                retry_after(BUSY_RETRY)
-            }
-            _ => None,
+            _ => match self.row().status {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(BUSY_RETRY),
+                _ => None,
+            },
         }
     }
 
