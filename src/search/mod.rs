@@ -26,6 +26,7 @@ mod field;
 mod metadata;
 mod node;
 mod parser;
+mod reader;
 mod sort;
 #[cfg(test)]
 mod tests;

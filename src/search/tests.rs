@@ -4,7 +4,7 @@
 
 mod properties;
 
-use super::parser::LEAST_AFTER_STAR;
+use super::reader::LEAST_AFTER_STAR;
 use super::*;
 use crate::domain::{Activity, Profile, Timestamp, User, UserId};
 
