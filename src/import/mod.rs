@@ -33,7 +33,7 @@ pub use examine::{Examined, examine, find_rows};
 pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows};
 pub use report::{MAX_REPORTED_BYTES, reported};
 pub use run::{RunError, run};
-pub use scan::{MAX_DEPTH, RowSpan, Scanner};
+pub use scan::{Form, MAX_DEPTH, RowSpan, Scanner};
 
 #[cfg(doc)]
 use crate::domain::{Candidate, FileFault};
