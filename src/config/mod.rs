@@ -8,6 +8,7 @@
 //! a default. Secrets appear in no message and in no `Debug` output.
 
 mod declared;
+mod exports;
 mod layers;
 mod login;
 mod mail;
@@ -35,6 +36,7 @@ use crate::domain::{ConnectionId, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
+pub use exports::Exports;
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use retention::Retention;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of imports.
     pub import: Import,
+    /// Files of users to take away.
+    pub exports: Exports,
     /// Access tokens.
     pub tokens: Tokens,
     /// Letters.
@@ -140,6 +144,8 @@ pub struct Import {
     pub max_active_jobs: usize,
     /// Largest metadata of one user.
     pub max_metadata_size: ByteSize,
+    /// Largest file that is unpacked from an upload.
+    pub max_unpacked_size: ByteSize,
 }
 
 impl Import {
@@ -278,7 +284,16 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [self.mail.fault(), self.webhooks.fault(), self.login.fault(), self.retention.fault()];
+        if self.import.max_unpacked_size.bytes() == 0 {
+            return refuse("import.max_unpacked_size", "must be at least 1 byte".to_owned());
+        }
+        let faults = [
+            self.exports.fault(),
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.retention.fault(),
+        ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

@@ -12,6 +12,7 @@ use super::database::{Change, Database, Head, Numbered};
 use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
+use super::walk::Walks;
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket};
 
 /// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
@@ -26,6 +27,8 @@ pub(super) struct Core {
     pub(super) hasher: KeyHasher,
     pub(super) connections: RwLock<Vec<Connection>>,
     pub(super) active: Mutex<Active>,
+    /// Those who walk through all users of a connection.
+    pub(super) walks: Walks,
     pub(super) next_ticket: AtomicU64,
     /// Events and letters with lower numbers are on disk; others may only seem to be.
     told: Mutex<Told>,
@@ -123,6 +126,7 @@ impl Core {
             hasher,
             connections: RwLock::new(connections),
             active: Mutex::new(active),
+            walks: Walks::default(),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
             told: Mutex::new(Told::up_to(&writer.head)),
             bell,
@@ -159,6 +163,7 @@ impl Core {
         let unpublished = Unpublished(&self.poisoned);
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
         let is_news = number(&mut writer.head, &mut change)?;
+        self.walks.note(&change.moves);
         self.database.commit(&mut writer.head, change)?;
         if is_news {
             *self.told.lock() = Told::up_to(&writer.head);

@@ -10,6 +10,7 @@ use super::database::Change;
 use super::error::{Result, StoreError};
 use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
+use super::room::free_bytes;
 use super::{Store, Upload};
 use crate::domain::{
     Connection, FailedRow, FileFault, IdSeries, Job, JobId, Owed, Progress, Stage, Ticket, Timestamp,
@@ -49,8 +50,7 @@ impl Store {
     /// Refuses an upload of this many bytes that cannot be taken now, before its body is read.
     pub fn admit(&self, bytes: u64) -> Result<()> {
         let core = self.core()?;
-        let disk = rustix::fs::statvfs(self.path()).map_err(io::Error::from)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = free_bytes(self.path())?;
         let needed = self.options.min_free_disk.saturating_add(bytes);
         if free < needed {
             return Err(StoreError::DiskFull { free, needed });
@@ -68,7 +68,7 @@ impl Store {
 
     /// Opens the spool file of a job to be.
     pub fn begin_upload(&self, id: &JobId) -> Result<Upload> {
-        self.spool.create(id)
+        self.spool.create(id, self.options.min_free_disk)
     }
 
     /// Accepts a job: its file and the job itself are on disk when this returns.

@@ -18,6 +18,7 @@ use super::commit::{Core, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
+use super::exports::Exports;
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
 use super::record::Keys;
 use super::spool::Spool;
@@ -42,6 +43,7 @@ impl Store {
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
+        let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
         let core = open_core(&options, &hasher, bell.clone())?;
         {
@@ -49,8 +51,10 @@ impl Store {
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
         }
         let core = RwLock::new(Some(Arc::new(core)));
-        let store = Self { options, hasher, spool, bell, put_forward: AtomicU64::new(0), core, _lock: lock };
+        let store =
+            Self { options, hasher, spool, exports, bell, put_forward: AtomicU64::new(0), core, _lock: lock };
         store.drop_stale_claims()?;
+        store.drop_stale_exports()?;
         Ok(store)
     }
 

@@ -96,7 +96,8 @@ fn an_export_is_gone_on_with_at_any_of_its_lines() {
     let row = |number: usize| format!("{{\"user_id\":{number},\n\"a\":[]}}");
     let text = format!("\u{feff} {}\n", (0..7).map(row).collect::<Vec<_>>().join("\n"));
     let all = rows(&chunks(&text, Position::default(), 2));
-    let wanted: Vec<_> = (0..7).map(|number| (number as u64, 2 * number as u64 + 1, Some(row(number)))).collect();
+    let wanted: Vec<_> =
+        (0..7).map(|number| (number as u64, 2 * number as u64 + 1, Some(row(number)))).collect();
     assert_eq!(all, wanted);
     for start in chunks(&text, Position::default(), 1).iter().map(end) {
         let row = usize::try_from(start.row).unwrap();

@@ -29,6 +29,7 @@ mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
+mod walking;
 mod workload;
 
 use std::ops::Deref;
