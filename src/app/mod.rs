@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{PublicUrl, Settings};
 use crate::domain::{Connection, Job, Scope, Timestamp};
+use crate::export::Exports;
 use crate::http::{self, OneTimeCode};
 use crate::jobs::Engine;
 use crate::login::Logins;
@@ -132,13 +133,17 @@ impl App {
         let mailer = Mailer::start(&store, post, options::patience(settings))?;
         let streams = Streams::start(store.clone(), options::streams(settings))?;
         let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
+        let exports = Exports::start(store.clone())?;
         let parts = http::Parts {
             store,
+            exports: Arc::new(exports),
+            link_lifetime: settings.exports.link_lifetime,
             engine: Arc::new(engine),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
+            max_unpacked_size: settings.import.max_unpacked_size.bytes(),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
             tenant: settings.tenant.name.as_str().to_owned(),
@@ -185,8 +190,10 @@ impl App {
     pub fn run(self, until: Until) -> io::Result<()> {
         let Self { parts, mailer, upkeep, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
+        let exports = parts.exports.clone();
         let served = http::serve(self.listener, http::State::new(parts, self.page_code), until_future(until));
         engine.stop();
+        exports.stop();
         mailer.stop();
         streams.stop();
         upkeep.stop();

@@ -12,6 +12,7 @@ mod ids;
 mod job;
 mod letter;
 mod login;
+mod shown_user;
 mod stream;
 mod task;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, ResetTicket};
+pub use shown_user::ShownUser;
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;

@@ -59,6 +59,7 @@ macro_rules! permissions {
 
 permissions! {
     Import: CreateUsers, "Create import users job";
+    Export: ReadUsers, "Create export users job";
     ReadJobs: CreateUsers | ReadUsers;
     ReadUsers: ReadUsers;
     UpdateUsers: UpdateUsers, "Update a User";

@@ -1,6 +1,8 @@
-//! `GET /api/v2/jobs`, `…/{id}` and `…/{id}/errors`: what became of uploads.
+//! `GET /api/v2/jobs`, `…/{id}` and `…/{id}/errors`: what became of uploads, and
+//! of jobs that take none. The list is of uploads alone.
 
 use std::io;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path};
@@ -11,9 +13,10 @@ use serde::Serialize;
 use super::auth::{Granted, ReadJobs};
 use super::error::{ApiError, Place, log_store_fault};
 use super::params::{Page, Params};
+use super::tasks::TaskView;
 use super::views::{Detail, FailedRowView, JobView, status};
 use super::{State, failures, json};
-use crate::domain::{FailedRow, Job, JobId, Stage, Ticket};
+use crate::domain::{FailedRow, Job, JobId, Stage, Task, TaskStage, Ticket};
 use crate::store::{Store, StoreError};
 
 /// The content type of a list of failed rows; unlike elsewhere there is no charset.
@@ -27,8 +30,24 @@ pub(super) async fn show(
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let detail = Detail::of(&Params::of(&request)?)?;
-    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJob)?;
-    json(StatusCode::OK, &JobView::of(&job, &state.engine, detail))
+    match find(&state, id.into_inner()).await?.ok_or(ApiError::NoSuchJob)? {
+        Found::Import(job) => json(StatusCode::OK, &JobView::of(&job, &state.engine, detail)),
+        Found::Task(task) => json(StatusCode::OK, &TaskView::of(&task, &state)),
+    }
+}
+
+/// A job of either kind.
+enum Found {
+    Import(Arc<Job>),
+    Task(Box<Task>),
+}
+
+async fn find(state: &State, id: JobId) -> Result<Option<Found>, ApiError> {
+    let found = state.store(move |store| match store.job(&id)? {
+        Some(job) => Ok(Some(Found::Import(job))),
+        None => Ok(store.task(&id)?.map(|task| Found::Task(Box::new(task)))),
+    });
+    found.await
 }
 
 /// A page of jobs, newest first, for which every given filter holds: `status`, `connection` (id
@@ -114,7 +133,10 @@ pub(super) async fn errors(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJobErrors)?;
+    let job = match find(&state, id.into_inner()).await?.ok_or(ApiError::NoSuchJobErrors)? {
+        Found::Import(job) => job,
+        Found::Task(task) => return task_errors(&task),
+    };
     if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
         return form.answer(&state, &job).await;
     }
@@ -135,6 +157,15 @@ pub(super) async fn errors(
             Ok(HttpResponse::NoContent().content_type(PLAIN_JSON).finish())
         }
     }
+}
+
+/// A task that failed is its only error.
+fn task_errors(task: &Task) -> Result<HttpResponse, ApiError> {
+    let TaskStage::Failed { .. } = task.stage else {
+        return Ok(HttpResponse::NoContent().content_type(PLAIN_JSON).finish());
+    };
+    let body = serde_json::to_string(&TaskView::accepted(task)).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().content_type(PLAIN_JSON).body(body))
 }
 
 /// A piece of the array, and the row the next one starts with.

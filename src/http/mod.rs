@@ -3,6 +3,7 @@
 //! | file | endpoints |
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `exports` | `POST /api/v2/jobs/users-exports`, `GET /exports/{file}` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
@@ -21,7 +22,7 @@
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `routes` lists them all. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views` and `lists` are what is answered, and `error` every refusal.
+//! `views`, `tasks` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -36,6 +37,7 @@ mod caller;
 mod clients;
 mod connections;
 mod error;
+mod exports;
 mod failures;
 mod grants;
 mod imports;
@@ -53,6 +55,7 @@ mod payload;
 mod reset_page;
 mod routes;
 mod sign_in;
+mod tasks;
 mod tickets;
 mod upload;
 mod users;
@@ -71,6 +74,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::export::Exports;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
@@ -109,6 +113,12 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// Largest file that is unpacked from an upload, in bytes.
+    pub max_unpacked_size: u64,
+    /// Who works on exports.
+    pub exports: Arc<Exports>,
+    /// How long a link to the file of an export is good.
+    pub link_lifetime: Duration,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.

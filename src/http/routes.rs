@@ -9,8 +9,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, outbox, page,
-    page_sign_in, passwords, reset_page, tickets, users,
+    State, caller, clients, connections, exports, grants, imports, jobs, log_streams, logs, oauth, outbox,
+    page, page_sign_in, passwords, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -22,6 +22,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .app_data(state)
         .app_data(path)
         .service(at("/api/v2/jobs/users-imports").post(imports::create))
+        .service(at("/api/v2/jobs/users-exports").post(exports::create))
+        .service(at("/exports/{name}").get(exports::file::show))
         .service(at("/api/v2/jobs").get(jobs::list))
         .service(at("/api/v2/jobs/{id}").get(jobs::show))
         .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))

@@ -11,6 +11,7 @@
 //! file.
 
 mod keys;
+mod links;
 #[cfg(test)]
 mod tests;
 mod users;
