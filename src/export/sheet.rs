@@ -166,7 +166,9 @@ mod tests {
             Connection::database("con_8dQ2xYz0aBcD1eFg".parse().unwrap(), "db".to_owned(), Vec::new());
         let what = Export { connection: None, format, limit: None, fields: fields.to_vec() };
         let mut sheet = Sheet::new(&what, Vec::new()).unwrap();
-        users.iter().for_each(|user| sheet.add(user, &connection).unwrap());
+        for user in users {
+            sheet.add(user, &connection).unwrap();
+        }
         String::from_utf8(sheet.finish()).unwrap()
     }
 

@@ -179,7 +179,7 @@ impl<R: Read + Seek> Iterator for Rows<R> {
 }
 
 /// How the rows of a good file are kept apart: its first byte tells, after the mark and blanks.
-fn form_of(file: &mut impl Read) -> io::Result<Form> {
+pub fn form_of(file: &mut impl Read) -> io::Result<Form> {
     for byte in BufReader::new(file).bytes() {
         match byte? {
             b' ' | b'\t' | b'\r' | b'\n' | 0xef | 0xbb | 0xbf => {}
