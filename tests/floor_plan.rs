@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "export", "http", "import", "jobs", "login", "notify", "store",
+    "app", "cli", "config", "domain", "export", "http", "import", "jobs", "login", "notify", "store", "tls",
     "tokens", "upkeep",
 ];
 
@@ -17,12 +17,13 @@ const PLAN: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("domain", &[]),
     ("export", &["store", "domain"]),
-    ("http", &["jobs", "import", "export", "login", "notify", "store", "tokens", "domain"]),
+    ("http", &["jobs", "import", "export", "login", "notify", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
     ("notify", &["store", "domain"]),
     ("store", &["domain"]),
+    ("tls", &[]),
     ("tokens", &["domain"]),
     ("upkeep", &["store", "domain"]),
 ];
@@ -36,6 +37,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("jsonwebtoken", "tokens"),
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),
+    ("rcgen", "tls"),
     ("clap", "cli"),
     ("lettre", "notify"),
     ("standardwebhooks", "notify"),

@@ -17,7 +17,8 @@ const MAIL_FOLDER: &str = "mail";
 /// The rules for rows that can be set.
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
-    Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+    let max_metadata_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits { max_metadata_bytes, schema: settings.import.schema }
 }
 
 /// What all letters have in common.

@@ -12,10 +12,12 @@ mod exports;
 mod layers;
 mod login;
 mod mail;
+mod metrics;
 mod retention;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 mod webhooks;
 
@@ -32,15 +34,17 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, SigningAlgorithm};
+use crate::domain::{ConnectionId, RowSchema, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use exports::Exports;
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
+pub use metrics::Metrics;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
+pub use tls::Tls;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
@@ -76,6 +80,8 @@ pub struct Settings {
     pub login: Login,
     /// How long things are kept.
     pub retention: Retention,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
     /// Connections to create when they are missing.
@@ -93,7 +99,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Address and port to listen on.
+    /// Address and port for plain http.
     #[serde(deserialize_with = "text")]
     pub bind: SocketAddr,
     /// The URL clients use.
@@ -101,6 +107,21 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// https.
+    pub tls: Tls,
+}
+
+impl Server {
+    /// The URL clients use, if the server listens at these addresses: https if there is that.
+    pub fn url(&self, plain: SocketAddr, tls: Option<SocketAddr>) -> String {
+        let bound = || tls.map_or(PublicUrl::local("http", plain), |tls| PublicUrl::local("https", tls));
+        self.public_url.as_str().map_or_else(bound, str::to_owned)
+    }
+
+    /// The same from the settings alone.
+    pub fn expected_url(&self) -> String {
+        self.url(self.bind, self.tls.bind())
+    }
 }
 
 /// `[tenant]`
@@ -146,6 +167,9 @@ pub struct Import {
     pub max_metadata_size: ByteSize,
     /// Largest file that is unpacked from an upload.
     pub max_unpacked_size: ByteSize,
+    /// Which properties rows may have.
+    #[serde(deserialize_with = "text")]
+    pub schema: RowSchema,
 }
 
 impl Import {
@@ -259,6 +283,7 @@ impl Settings {
     ) -> Result<Self, ConfigError> {
         let (mut settings, origins) = layers::merge(config, environment)?;
         settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
+        settings.metrics.read_token().map_err(|why| origins.invalid("metrics.token_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -287,12 +312,15 @@ impl Settings {
         if self.import.max_unpacked_size.bytes() == 0 {
             return refuse("import.max_unpacked_size", "must be at least 1 byte".to_owned());
         }
+        let Self { server, exports, mail, webhooks, login, retention, metrics, .. } = self;
         let faults = [
-            self.exports.fault(),
-            self.mail.fault(),
-            self.webhooks.fault(),
-            self.login.fault(),
-            self.retention.fault(),
+            server.tls.fault(),
+            exports.fault(),
+            mail.fault(),
+            webhooks.fault(),
+            login.fault(),
+            retention.fault(),
+            metrics.fault(),
         ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);

@@ -26,8 +26,9 @@ fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
 fn defaults_are_what_the_manual_says() {
     let settings = load("", &[]).unwrap();
     assert_eq!(settings.server.bind.to_string(), "127.0.0.1:3000");
-    let address = settings.server.bind;
-    assert_eq!(settings.server.public_url.or_bound(address), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.expected_url(), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.tls.bind.to_string(), "127.0.0.1:3443");
+    assert!(!settings.server.tls.is_on());
     assert_eq!(settings.tenant.name.as_str(), "intake");
     assert!(settings.tenant.owners.is_empty());
     assert_eq!(settings.storage.path, Path::new("intake-data"));
@@ -56,6 +57,22 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.level, LevelFilter::INFO);
     assert!(settings.connections.is_empty() && settings.clients.is_empty());
+}
+
+#[test]
+fn https_is_there_when_it_has_a_certificate_and_is_then_the_public_url() {
+    let file = "[server.tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"";
+    let server = load(file, &[("INTAKE_SERVER_TLS_BIND", "127.0.0.1:8443")]).unwrap().server;
+    assert_eq!(server.tls.bind().map(|bind| bind.to_string()), Some("127.0.0.1:8443".to_owned()));
+    assert_eq!(server.expected_url(), "https://127.0.0.1:8443");
+    let variables = [("INTAKE_SERVER_TLS_CERTIFICATE", "a.pem"), ("INTAKE_SERVER_TLS_KEY", "b.pem")];
+    let server = load("server.public_url = \"http://a.test\"", &variables).unwrap().server;
+    assert_eq!((server.tls.key.as_path(), &*server.expected_url()), (Path::new("b.pem"), "http://a.test"));
+    let half = "\"server.tls.key\" (given by settings.toml): may not be empty when there is a certificate";
+    assert!(refusal("[server.tls]\ncertificate = \"a.pem\"", &[]).contains(half));
+    let half = "\"server.tls.certificate\" (given by settings.toml): may not be empty when there is a key";
+    assert!(refusal("[server.tls]\nkey = \"b.pem\"", &[]).contains(half));
+    assert!(refusal("[server.tls]\ncert = \"b.pem\"", &[]).contains("no setting \"server.tls.cert\""));
 }
 
 #[test]
@@ -171,7 +188,7 @@ fn a_file_wins_over_the_defaults_and_the_environment_over_the_file() {
     assert_eq!(settings.tenant.name.as_str(), "acme");
     let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
     assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
-    let url = settings.server.public_url.or_bound(settings.server.bind);
+    let url = settings.server.expected_url();
     assert_eq!(url, "https://users.acme.test");
 }
 
@@ -211,6 +228,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[exports]\nlink_lifetime = \"25h\"", "setting \"exports.link_lifetime\""),
         ("[retention]\nexports = \"999ms\"", "\"retention.exports\""),
         ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
+        (
+            "[import]\nschema = \"full\"",
+            "setting \"import.schema\" (given by settings.toml): expected basic or",
+        ),
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
@@ -382,5 +403,29 @@ fn settings_of_the_login_go_to_the_edge_of_their_ranges() {
          reset_link_lifetime = \"30d\"",
     ] {
         load(&format!("[login]\n{login}"), &[]).unwrap();
+    }
+}
+
+#[test]
+fn the_token_for_metrics_is_long_and_comes_from_one_place() {
+    assert_eq!(load("", &[]).unwrap().metrics.token(), None);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+    let from_file = format!("[metrics]\ntoken_file = \"{}\"", file.path().display());
+    for settings in [load(&from_file, &[]), load("", &[("INTAKE_METRICS_TOKEN", "0123456789abcdef")])] {
+        let settings = settings.unwrap();
+        assert_eq!(settings.metrics.token(), Some("0123456789abcdef"));
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+    }
+    let bad = [
+        ("token = \"hush-hush-hush-\"", "\"metrics.token\" (given by settings.toml): must be at least 16"),
+        ("token = \"hush hush hush hush\"", "without blanks"),
+        ("token_file = \"/no/such\"", "\"metrics.token_file\" (given by settings.toml): /no/such"),
+        ("token_file = \"/dev/null\"", "no token in its only line"),
+        ("token = \"hush\"\ntoken_file = \"/dev/null\"", "either token or token_file"),
+    ];
+    for (file, expected) in bad {
+        let message = refusal(&format!("[metrics]\n{file}"), &[]);
+        assert!(message.contains(expected) && !message.contains("hush"), "{file}\n  said: {message}");
     }
 }

@@ -10,10 +10,12 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
+use super::users::UserFault;
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
-use crate::store::StoreError;
+use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
 
 /// Which part of a request breaks a rule.
@@ -90,6 +92,8 @@ pub(super) enum ApiError {
     GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
+    /// A user cannot be made or changed like that.
+    User(UserFault),
     /// The connection that a body names is not there.
     NoConnectionWithId(ConnectionId),
     /// The user a body names lives where there are no passwords.
@@ -114,6 +118,10 @@ pub(super) enum ApiError {
     UnpacksTooLarge(u64),
     /// No endpoint has this path.
     NoSuchRoute,
+    /// Neither uploads nor reads can be served now.
+    NotReady(Condition),
+    /// The figures are for callers on this machine only.
+    NotLocal,
     /// The endpoint has other methods.
     MethodNotAllowed(String),
     /// The store refuses or fails.
@@ -131,11 +139,15 @@ struct Row {
 }
 
 /// The error object.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+#[schema(as = Error)]
+pub(super) struct ErrorObject<'a> {
+    /// That of the answer.
     status_code: u16,
+    /// What the status is called.
     error: &'a str,
+    /// What is wrong.
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
@@ -143,7 +155,7 @@ struct Body<'a> {
     attributes: Option<Attributes<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Attributes<'a> {
     error: &'a str,
 }
@@ -209,6 +221,7 @@ impl ApiError {
                 "The client has a grant for this audience already; change that one".into(),
             ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
+            Self::User(fault) => fault.row(),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,
                 "inexistent_connection",
@@ -247,6 +260,8 @@ impl ApiError {
                 ),
             ),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
+            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
             }
@@ -285,7 +300,9 @@ impl ApiError {
             Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) | Self::Busy => Some((header::RETRY_AFTER, "5")),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => {
+                Some((header::RETRY_AFTER, "5"))
+            }
             _ => None,
         }
     }
@@ -304,6 +321,16 @@ fn used_code() -> String {
     "This sign-in link does not work any more: each works once, for a while, until the server is started \
      again. Open the link of the latest start, or paste a token made with: intake token"
         .to_owned()
+}
+
+fn not_ready(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Ready => "The server is ready.",
+        Condition::Faulty => "The database had a fault and is about to be reopened.",
+        Condition::Reopening => {
+            "The database is being reopened after a fault, and the directory of users rebuilt."
+        }
+    }
 }
 
 fn needs(any_of: &[Scope]) -> String {
@@ -402,7 +429,7 @@ impl ResponseError for ApiError {
             Self::Token(_) => Some(Attributes { error: &row.message }),
             _ => None,
         };
-        let body = Body {
+        let body = ErrorObject {
             status_code: row.status.as_u16(),
             error: reason,
             message: &row.message,

@@ -7,10 +7,14 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::auth::{CreateGrants, DeleteGrants, Granted, ReadGrants, UpdateGrants};
-use super::error::ApiError;
+use super::error::{ApiError, ErrorObject};
 use super::lists::Shape;
+use super::openapi::asked::{From, Narrowed, Paged};
+use super::openapi::lists::GrantList;
+use super::openapi::sent::{GrantChange, NewGrant};
 use super::params::{Fields, Id, Params};
 use super::payload::{ANY, Object, read_object};
 use super::{State, json, no_content};
@@ -28,16 +32,17 @@ const SCOPE_CHARS: RangeInclusive<usize> = 1..=280;
 const SCOPE_PATTERN: &str = r"^[\x21\x23-\x5B\x5D-\x7E]+$";
 
 /// A grant.
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Grant)]
+pub(super) struct GrantView<'a> {
     id: &'a str,
     client_id: &'a str,
     audience: &'a str,
     scope: &'a [String],
 }
 
-fn view<'a>(grant: &'a ClientGrant, state: &'a State) -> View<'a> {
-    View {
+fn view<'a>(grant: &'a ClientGrant, state: &'a State) -> GrantView<'a> {
+    GrantView {
         id: grant.id.as_str(),
         client_id: &grant.client_id,
         audience: grant.audience.as_deref().unwrap_or_else(|| state.tokens.audience()),
@@ -46,6 +51,12 @@ fn view<'a>(grant: &'a ClientGrant, state: &'a State) -> View<'a> {
 }
 
 /// A page of grants, by id, chosen by `client_id` and `audience`.
+#[utoipa::path(
+    get, path = "/api/v2/client-grants", tag = "clients", summary = "List what clients may have tokens for",
+    params(Paged, From, Narrowed, ("client_id" = Option<String>, Query), ("audience" = Option<String>, Query)),
+    responses((status = 200, description = "The grants", body = GrantList)),
+    security(("token" = ["read:client_grants"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadGrants>,
     request: HttpRequest,
@@ -55,8 +66,12 @@ pub(super) async fn list(
     let shape = Shape::in_pages(&params)?;
     let fields = Fields::of(&params)?;
     let mut grants = state.store(Store::grants).await?;
-    let is = |name: &str, value: &str| params.text(name).is_none_or(|wanted| wanted == value);
-    grants.retain(|grant| is("client_id", &grant.client_id) && is("audience", view(grant, &state).audience));
+    let (client_id, audience) = (params.text("client_id"), params.text("audience"));
+    let audience = audience.map(|audience| state.tokens.meant_by(audience));
+    grants.retain(|grant| {
+        client_id.is_none_or(|wanted| wanted == grant.client_id)
+            && audience.as_deref().is_none_or(|wanted| wanted == view(grant, &state).audience)
+    });
     let chosen = shape.choose(&grants, |grant| grant.id.clone());
     let views = chosen.entries.iter().map(|grant| fields.select(&view(grant, &state)));
     let views = views.collect::<Result<Vec<_>, _>>()?;
@@ -65,6 +80,12 @@ pub(super) async fn list(
 
 /// Lets a client have tokens for an API: `201`. `404` if there is no such client, `409` if it may have
 /// them already.
+#[utoipa::path(
+    post, path = "/api/v2/client-grants", tag = "clients", summary = "Let a client have tokens for an API",
+    request_body = NewGrant,
+    responses((status = 201, description = "The grant", body = GrantView), (status = 404, description = "There is no such client", body = ErrorObject), (status = 409, description = "The client has a grant for it", body = ErrorObject)),
+    security(("token" = ["create:client_grants"])),
+)]
 pub(super) async fn create(
     granted: Granted<CreateGrants>,
     state: Data<State>,
@@ -80,7 +101,7 @@ pub(super) async fn create(
     let grant = ClientGrant {
         id: GrantId::from_entropy(random().map_err(ApiError::internal)?),
         client_id,
-        audience: (audience != state.tokens.audience()).then_some(audience),
+        audience: (state.tokens.meant_by(&audience) != state.tokens.audience()).then_some(audience),
         scope,
     };
     let event = about(granted.caller.success(StatusCode::CREATED), &grant, &state);
@@ -95,6 +116,13 @@ pub(super) async fn create(
 }
 
 /// Changes what a grant allows: `200`. Tokens that are out already stay as they are.
+#[utoipa::path(
+    patch, path = "/api/v2/client-grants/{id}", tag = "clients", summary = "Change what a grant allows",
+    params(("id" = String, Path)),
+    request_body = GrantChange,
+    responses((status = 200, description = "The grant as it is then", body = GrantView)),
+    security(("token" = ["update:client_grants"])),
+)]
 pub(super) async fn update(
     granted: Granted<UpdateGrants>,
     state: Data<State>,
@@ -115,6 +143,12 @@ pub(super) async fn update(
 }
 
 /// Takes a grant back: `204`, also if there is none.
+#[utoipa::path(
+    delete, path = "/api/v2/client-grants/{id}", tag = "clients", summary = "Take a grant back",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "There is no such grant any more")),
+    security(("token" = ["delete:client_grants"])),
+)]
 pub(super) async fn delete(
     granted: Granted<DeleteGrants>,
     state: Data<State>,
@@ -142,6 +176,6 @@ fn scope(body: &mut Object) -> Result<Option<Vec<String>>, ApiError> {
 }
 
 fn about(event: Event, grant: &ClientGrant, state: &State) -> Event {
-    let View { id, client_id, audience, scope } = view(grant, state);
+    let GrantView { id, client_id, audience, scope } = view(grant, state);
     event.with("grant", json!({ "id": id, "client_id": client_id, "audience": audience, "scope": scope }))
 }

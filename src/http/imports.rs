@@ -14,6 +14,7 @@ use super::auth::{Granted, Import};
 use super::body::{Body, content_length};
 use super::caller::{Caller, cut};
 use super::error::ApiError;
+use super::openapi::sent::Import as ImportSent;
 use super::upload::{Order, receive};
 use super::views::JobView;
 use super::{State, json as answer, now};
@@ -25,6 +26,12 @@ use crate::tokens::random;
 /// Accepts a file of users: `202` and the pending job. Nothing is imported yet, but file and job
 /// are on disk, and will be worked on even if the process dies now. After any refusal nothing is
 /// left of the upload.
+#[utoipa::path(
+    post, path = "/api/v2/jobs/users-imports", tag = "jobs", summary = "Import users",
+    request_body(content = ImportSent, content_type = "multipart/form-data"),
+    responses((status = 202, description = "The job, which has not begun yet", body = JobView)),
+    security(("token" = ["create:users"])),
+)]
 pub(super) async fn create(
     granted: Granted<Import>,
     request: HttpRequest,

@@ -15,7 +15,8 @@ use actix_web::web::{Data, Payload};
 use tracing::info;
 
 use super::auth::{CreateStreams, DeleteStreams, Granted, ReadStreams, UpdateStreams};
-use super::error::{ApiError, Place};
+use super::error::{ApiError, ErrorObject, Place};
+use super::openapi::sent::{NewStream as NewStreamSent, StreamChange as StreamChangeSent};
 use super::params::Id;
 use super::payload::read_object;
 use super::{State, json, no_content, now};
@@ -27,6 +28,11 @@ use body::{Change, NewStream, StreamChange};
 use view::{Known, StreamView};
 
 /// All streams, as a bare array.
+#[utoipa::path(
+    get, path = "/api/v2/log-streams", tag = "logs", summary = "List log streams",
+    responses((status = 200, description = "All of them", body = Vec<StreamView>)),
+    security(("token" = ["read:log_streams"])),
+)]
 pub(super) async fn list(_: Granted<ReadStreams>, state: Data<State>) -> Result<HttpResponse, ApiError> {
     let known = state.store(|store| {
         let streams = store.streams()?;
@@ -38,6 +44,12 @@ pub(super) async fn list(_: Granted<ReadStreams>, state: Data<State>) -> Result<
 }
 
 /// One stream.
+#[utoipa::path(
+    get, path = "/api/v2/log-streams/{id}", tag = "logs", summary = "Show a log stream",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The stream", body = StreamView)),
+    security(("token" = ["read:log_streams"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadStreams>,
     state: Data<State>,
@@ -53,6 +65,12 @@ fn find(store: &Store, id: &StreamId) -> Result<Option<Known>, StoreError> {
 }
 
 /// Adds a stream: `200` and the stream. It begins with the event that tells of it, or at `startFrom`.
+#[utoipa::path(
+    post, path = "/api/v2/log-streams", tag = "logs", summary = "Make a log stream",
+    request_body = NewStreamSent,
+    responses((status = 200, description = "The stream", body = StreamView), (status = 409, description = "There are as many as there may be", body = ErrorObject)),
+    security(("token" = ["create:log_streams"])),
+)]
 pub(super) async fn create(
     granted: Granted<CreateStreams>,
     state: Data<State>,
@@ -80,6 +98,13 @@ pub(super) async fn create(
 /// Changes a stream. A `sink` replaces the one before, but for `httpAuthorization` and
 /// `httpSigningSecret`, which stay when they are not given. A suspended or paused stream goes on at its
 /// checkpoint when `status` becomes `active`.
+#[utoipa::path(
+    patch, path = "/api/v2/log-streams/{id}", tag = "logs", summary = "Change a log stream",
+    params(("id" = String, Path)),
+    request_body = StreamChangeSent,
+    responses((status = 200, description = "The stream as it is then", body = StreamView)),
+    security(("token" = ["update:log_streams"])),
+)]
 pub(super) async fn update(
     granted: Granted<UpdateStreams>,
     state: Data<State>,
@@ -125,6 +150,12 @@ fn apply(stream: &mut LogStream, change: StreamChange) {
 }
 
 /// Deletes a stream, if there is one: `204` in any case.
+#[utoipa::path(
+    delete, path = "/api/v2/log-streams/{id}", tag = "logs", summary = "Delete a log stream",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "There is no such stream any more")),
+    security(("token" = ["delete:log_streams"])),
+)]
 pub(super) async fn delete(
     granted: Granted<DeleteStreams>,
     state: Data<State>,

@@ -10,9 +10,12 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::auth::{Granted, ReadLogs};
 use super::error::{ApiError, Place};
+use super::openapi::asked::{From, Narrowed, Paged};
+use super::openapi::lists::LogList;
 use super::params::{Fields, LARGEST_PAGE, PAGE, Page, Params};
 use super::{State, json};
 use crate::domain::{LogId, Logged};
@@ -25,6 +28,12 @@ const LAST_PAGED: usize = 1000;
 /// Events of the tenant log, newest first: those for which `q` (or `search`) holds, by `page`,
 /// `per_page`, `include_totals`, `sort`, `fields`. With `from` or `take` the events after a checkpoint,
 /// oldest first, and a `Link` to those that follow; nothing else is looked at then.
+#[utoipa::path(
+    get, path = "/api/v2/logs", tag = "logs", summary = "List events of the tenant log",
+    params(Paged, From, Narrowed, ("q" = Option<String>, Query), ("search" = Option<String>, Query), ("sort" = Option<String>, Query, pattern = "^date:-?1$")),
+    responses((status = 200, description = "The events", body = LogList)),
+    security(("token" = ["read:logs", "read:logs_users"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadLogs>,
     request: HttpRequest,
@@ -44,6 +53,12 @@ pub(super) async fn list(
 }
 
 /// One event.
+#[utoipa::path(
+    get, path = "/api/v2/logs/{id}", tag = "logs", summary = "Show an event",
+    params(("id" = String, Path), Narrowed),
+    responses((status = 200, description = "The event", body = LogView)),
+    security(("token" = ["read:logs", "read:logs_users"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadLogs>,
     request: HttpRequest,
@@ -59,6 +74,12 @@ pub(super) async fn show(
 }
 
 /// Events about one user, also of one who is gone; newest first, in pages like those of all events.
+#[utoipa::path(
+    get, path = "/api/v2/users/{id}/logs", tag = "users", summary = "List events about a user",
+    params(("id" = String, Path), Paged, Narrowed, ("sort" = Option<String>, Query, pattern = "^date:-?1$")),
+    responses((status = 200, description = "The events", body = LogList)),
+    security(("token" = ["read:logs", "read:logs_users"])),
+)]
 pub(super) async fn of_user(
     _: Granted<ReadLogs>,
     request: HttpRequest,
@@ -115,6 +136,32 @@ impl List {
             Some(total) => json(StatusCode::OK, &LogPage { start, limit, length: logs.len(), total, logs }),
         }
     }
+}
+
+/// An event of the tenant log. There may be more in it than is described here.
+#[derive(ToSchema)]
+#[schema(as = LogEvent)]
+#[expect(dead_code, reason = "it describes what the domain's event is answered as")]
+pub(super) struct LogView {
+    log_id: String,
+    _id: String,
+    #[schema(format = DateTime)]
+    date: String,
+    r#type: String,
+    description: Option<String>,
+    connection: Option<String>,
+    connection_id: Option<String>,
+    client_id: Option<String>,
+    client_name: Option<String>,
+    ip: Option<String>,
+    hostname: Option<String>,
+    user_id: Option<String>,
+    user_name: Option<String>,
+    user_agent: Option<String>,
+    audience: Option<String>,
+    scope: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    details: Option<()>,
 }
 
 #[derive(Serialize)]

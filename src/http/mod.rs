@@ -10,7 +10,7 @@
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
+//! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -19,9 +19,11 @@
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
 //! | `page` | `/` and `/static/…`: the status page |
+//! | `health` | `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views`, `tasks` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
@@ -29,7 +31,7 @@
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
+//! Deliberately absent: CORS, and any use of the `Host` header.
 
 mod auth;
 mod body;
@@ -40,18 +42,22 @@ mod error;
 mod exports;
 mod failures;
 mod grants;
+mod health;
 mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
 mod logs;
+mod metrics;
 mod oauth;
+mod openapi;
 mod outbox;
 mod page;
 mod page_sign_in;
 mod params;
 mod passwords;
 mod payload;
+mod reload;
 mod reset_page;
 mod routes;
 mod sign_in;
@@ -75,12 +81,15 @@ use serde::Serialize;
 
 use crate::domain::Timestamp;
 use crate::export::Exports;
+use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
+use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
+pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
@@ -92,6 +101,7 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    requests: metrics::Requests,
 }
 
 impl Deref for State {
@@ -119,6 +129,8 @@ pub struct Parts {
     pub exports: Arc<Exports>,
     /// How long a link to the file of an export is good.
     pub link_lifetime: Duration,
+    /// The rules for users that can be set.
+    pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
@@ -127,6 +139,10 @@ pub struct Parts {
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// Who may read the figures.
+    pub metrics_token: MetricsToken,
+    /// When the process was started.
+    pub started_at: Timestamp,
 }
 
 impl State {
@@ -135,7 +151,8 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
+        let (wrong_secrets, requests) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -174,15 +191,35 @@ impl fmt::Debug for State {
     }
 }
 
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Doors {
+    /// For plain http.
+    pub plain: TcpListener,
+    /// For https, if there is that.
+    pub tls: Option<TlsDoor>,
+}
+
+/// Where the server listens for https, and who it is there.
+#[derive(Debug)]
+pub struct TlsDoor {
+    /// The port.
+    pub listener: TcpListener,
+    /// What it shows to clients.
+    pub certificates: Certificates,
+}
+
 /// How long a request may take to arrive, up to its body.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take to close.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves the API on `listener` until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
-pub fn serve<S>(listener: TcpListener, state: State, stop: Option<S>) -> io::Result<()>
+/// Serves the API until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
+pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
 where
     S: Future<Output = ()> + 'static,
 {
@@ -191,8 +228,17 @@ where
         let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
+            .tls_handshake_timeout(HANDSHAKE_TIME)
             .shutdown_timeout(GRACE.as_secs())
-            .listen(listener)?;
+            .listen(doors.plain)?;
+        let server = match doors.tls {
+            Some(TlsDoor { listener, certificates }) => {
+                let config = certificates.server_config().map_err(io::Error::other)?;
+                reload::on_hangup(certificates)?;
+                server.listen_rustls_0_23(listener, config)?
+            }
+            None => server,
+        };
         let Some(stop) = stop else {
             return server.run().await;
         };

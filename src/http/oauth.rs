@@ -17,9 +17,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::body::{form_or_json, read_small};
 use super::error::ApiError;
+use super::openapi::sent::TokenRequest as TokenAsked;
 use super::{State, sign_in};
 use crate::domain::{Client, Scope};
 use crate::login::Password;
@@ -31,6 +33,11 @@ const LARGEST_REQUEST: u64 = 64 << 10;
 
 /// Makes an access token for a client that proves itself by its secret, in the body (form or
 /// JSON) or by Basic authentication. `scope` narrows what the token may do.
+#[utoipa::path(
+    post, path = "/oauth/token", tag = "login", summary = "Ask for a token",
+    request_body(content((TokenAsked = "application/json"), (TokenAsked = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "A token", body = TokenAnswer)),
+)]
 pub(super) async fn token(
     request: HttpRequest,
     state: Data<State>,
@@ -53,11 +60,19 @@ pub(super) async fn token(
 }
 
 /// The public key.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", tag = "login", summary = "Show the keys tokens are signed with",
+    responses((status = 200, description = "The keys", body = Object)),
+)]
 pub(super) async fn jwks(state: Data<State>) -> Result<HttpResponse, ApiError> {
     super::json(StatusCode::OK, &state.tokens.jwks())
 }
 
 /// Where everything is.
+#[utoipa::path(
+    get, path = "/.well-known/openid-configuration", tag = "login", summary = "Show where everything is",
+    responses((status = 200, description = "The endpoints", body = Object)),
+)]
 pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let issuer = state.tokens.issuer();
     let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
@@ -138,7 +153,7 @@ pub(super) async fn named_client(
     Ok((client, same_hash(&kept, &given)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenAnswer {
     access_token: String,
     scope: String,

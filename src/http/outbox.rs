@@ -7,14 +7,23 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::{Granted, ReadOutbox, UpdateOutbox};
 use super::error::ApiError;
+use super::openapi::asked::Paged;
+use super::openapi::lists::LetterListed;
 use super::params::{Page, Params};
 use super::{State, json, no_content, now};
 use crate::domain::{Fate, Posted, Timestamp};
 
 /// Letters that wait or were given up, newest first; `page`, `per_page` and `include_totals` as elsewhere.
+#[utoipa::path(
+    get, path = "/api/v2/outbox", tag = "outbox", summary = "List letters that wait or were given up",
+    params(Paged),
+    responses((status = 200, description = "The letters, newest first", body = LetterListed)),
+    security(("token" = ["read:outbox"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadOutbox>,
     request: HttpRequest,
@@ -32,6 +41,12 @@ pub(super) async fn list(
 }
 
 /// Sends a letter as soon as it goes, given up or not.
+#[utoipa::path(
+    post, path = "/api/v2/outbox/{id}/retry", tag = "outbox", summary = "Try a letter again",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "It is tried as soon as it goes")),
+    security(("token" = ["update:outbox"])),
+)]
 pub(super) async fn retry(
     granted: Granted<UpdateOutbox>,
     state: Data<State>,
@@ -44,6 +59,12 @@ pub(super) async fn retry(
 }
 
 /// Takes a letter out of the outbox unsent. It is no error if it is not there.
+#[utoipa::path(
+    delete, path = "/api/v2/outbox/{id}", tag = "outbox", summary = "Drop a letter",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "There is no such letter any more")),
+    security(("token" = ["update:outbox"])),
+)]
 pub(super) async fn delete(
     granted: Granted<UpdateOutbox>,
     state: Data<State>,
@@ -62,18 +83,22 @@ fn number(id: &str) -> Option<u64> {
 }
 
 /// A letter, without its text.
-#[derive(Serialize)]
-struct LetterView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Letter)]
+pub(super) struct LetterView<'a> {
     id: String,
     message_id: &'a str,
     to: &'a str,
     subject: &'a str,
+    #[schema(value_type = String, format = DateTime)]
     written_at: Timestamp,
     attempts: u32,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     given_up_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_answer: Option<&'a str>,

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
+use super::openapi::sent::PasswordRequest;
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin};
 use crate::login::Pace;
@@ -32,6 +33,11 @@ struct ResetRequest {
 }
 
 /// Sends a link to the user with an address, if there is one; form or JSON.
+#[utoipa::path(
+    post, path = "/dbconnections/change_password", tag = "login", summary = "Ask for a link to set a password",
+    request_body = PasswordRequest,
+    responses((status = 200, description = "A link is on its way, if there is such a user", body = String, content_type = "text/html")),
+)]
 pub(super) async fn request_change(
     request: HttpRequest,
     state: Data<State>,

@@ -4,11 +4,13 @@
 //! argument of every handler. A member that is asked for is taken out, so what is left at the end of a closed
 //! object is what nobody knows ([`Object::close`]).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use actix_web::web;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::body::read_small;
@@ -17,12 +19,21 @@ use super::error::{ApiError, Place};
 /// Largest JSON body taken, in bytes.
 pub(super) const LARGEST: u64 = 64 << 10;
 
+/// Largest JSON body about a user, in bytes: there is room for the largest metadata that can be set.
+pub(super) const LARGEST_USER: u64 = 256 << 10;
+
 /// Any number of them.
 pub(super) const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
 /// The value a request's body is. `413` above [`LARGEST`], `400` if it is no JSON.
 pub(super) async fn read(payload: web::Payload) -> Result<Value, ApiError> {
     parse(&read_small(payload, LARGEST).await?)
+}
+
+/// The text of a request's body about a user, for what must be kept as it was written.
+pub(super) async fn read_user(payload: web::Payload) -> Result<String, ApiError> {
+    let content = read_small(payload, LARGEST_USER).await?;
+    String::from_utf8(content).map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))
 }
 
 /// The object a request's body is.
@@ -60,6 +71,20 @@ impl Object {
             Value::Object(members) => Ok(Self { path, members }),
             other => Err(wrong(mismatch("object", &other), &path)),
         }
+    }
+
+    /// Some members of the object that a text is; nothing is said of the others.
+    pub(super) fn with(names: &[&str], text: &str) -> Result<Self, ApiError> {
+        let Ok(mut given) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+            return Self::of(parse(text.as_bytes())?, String::new());
+        };
+        let member = |name: &&str| {
+            let value = given.remove(*name)?.get();
+            Some(serde_json::from_str(value).map(|value| ((*name).to_owned(), value)))
+        };
+        let members = names.iter().filter_map(member).collect::<Result<_, _>>();
+        let members = members.map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))?;
+        Ok(Self { path: String::new(), members })
     }
 
     /// Whether there is such a member left.

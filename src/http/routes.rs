@@ -9,8 +9,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, exports, grants, imports, jobs, log_streams, logs, oauth, outbox,
-    page, page_sign_in, passwords, reset_page, tickets, users,
+    State, caller, clients, connections, exports, grants, health, imports, jobs, log_streams, logs, metrics,
+    oauth, openapi, outbox, page, page_sign_in, passwords, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -46,7 +46,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
         .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
         .service(at("/api/v2/users-by-email").get(users::by_email))
-        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
+        .service(at("/api/v2/users").post(users::create))
+        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
         .service(at("/api/v2/tickets/password-change").post(tickets::create))
         .service(at("/api/v2/outbox").get(outbox::list))
         .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
@@ -68,11 +69,16 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
+        .service(at("/healthz").get(health::alive))
+        .service(at("/readyz").get(health::ready))
+        .service(at("/metrics").get(metrics::show))
         .service(page::files())
         .default_service(web::to(no_such_route))
         .wrap(from_fn(caller::note_refusal))
-        .wrap(headers);
+        .wrap(headers)
+        .wrap(from_fn(metrics::count));
     move |config| {
         config.service(all);
     }

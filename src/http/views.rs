@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::domain::{
@@ -11,13 +12,17 @@ use crate::domain::{
 use crate::jobs::Engine;
 
 /// A job.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(super) struct JobView<'a> {
     r#type: &'static str,
     status: &'static str,
+    #[schema(value_type = String)]
     connection_id: &'a ConnectionId,
     connection: &'a str,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    #[schema(value_type = String)]
     id: &'a JobId,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<&'a str>,
@@ -43,16 +48,17 @@ pub(super) enum Detail {
 }
 
 /// What was asked for, and how far it is, in rows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MoreView {
     upsert: bool,
     file_size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
     progress: ProgressView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ProgressView {
     rows_done: u64,
     /// Unknown of a file that is none of users.
@@ -127,7 +133,8 @@ pub(super) fn status(job: &Job) -> &'static str {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Summary)]
 struct SummaryView {
     failed: u64,
     updated: u64,
@@ -188,13 +195,16 @@ impl<'a> FaultView<'a> {
 }
 
 /// A connection.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Connection)]
 pub(super) struct ConnectionView<'a> {
+    #[schema(value_type = String)]
     id: &'a ConnectionId,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<&'a str>,
     strategy: &'a str,
+    #[schema(value_type = Object)]
     options: &'a Map<String, Value>,
     realms: &'a [String],
     enabled_clients: &'a [String],
@@ -202,6 +212,7 @@ pub(super) struct ConnectionView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     show_as_button: Option<bool>,
     #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     metadata: &'a Map<String, Value>,
 }
 

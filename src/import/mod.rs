@@ -30,7 +30,7 @@ mod testing;
 mod tokens;
 mod unpack;
 
-pub use check::{Limits, MAX_FAULTS, judge, judge_read};
+pub use check::{Limits, MAX_FAULTS, TextChange, UserChange, judge, judge_change, judge_new, judge_read};
 pub use examine::{Examined, examine, find_rows};
 pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows, form_of};
 pub use report::{MAX_REPORTED_BYTES, reported};

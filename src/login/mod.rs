@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::domain::{Connection, Timestamp, User, Username};
+use crate::domain::{Connection, Credential, Timestamp, User, Username};
 pub use crate::notify::letters::Desk;
 use crate::store::{Store, StoreError};
 pub use attempts::{Attempt, Pace, TooMany};
@@ -123,6 +123,21 @@ impl Logins {
     /// Leave to hash a password; `None` if too many others wait for theirs.
     pub async fn turn(&self) -> Option<Turn> {
         self.passwords.turn().await
+    }
+
+    /// What is kept of a password that somebody else has set for a user.
+    pub fn credential(
+        &self,
+        turn: &Turn,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<Credential, LoginError> {
+        Ok(Credential { hash: password::hash(turn, password)?, changed_at: now })
+    }
+
+    /// Forgets that a user who has a new password gave wrong ones before.
+    pub fn forgive(&self, connection: &Connection, user: &User) {
+        self.attempts.forget(connection, user);
     }
 
     /// The user of a connection with this address or user name.

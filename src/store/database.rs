@@ -153,6 +153,11 @@ impl Database {
         &self.db
     }
 
+    /// Its files, in bytes.
+    pub(super) fn size(&self) -> Result<u64> {
+        Ok(self.db.size_on_disk()?)
+    }
+
     /// Makes `change` durable and moves `head` on. After an error it is unknown whether the change
     /// happened: the database must be reopened.
     pub(super) fn commit(&self, head: &mut Head, mut change: Change) -> Result<()> {

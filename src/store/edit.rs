@@ -32,6 +32,9 @@ pub(super) struct Edit<'a> {
     moves: Vec<Move>,
     /// Bytes of records in changed blocks, about.
     bytes: usize,
+    /// Users that come and that go.
+    come: u64,
+    gone: u64,
 }
 
 impl<'a> Edit<'a> {
@@ -50,6 +53,8 @@ impl<'a> Edit<'a> {
             removed: Vec::new(),
             moves: Vec::new(),
             bytes: 0,
+            come: 0,
+            gone: 0,
         }
     }
 
@@ -86,6 +91,7 @@ impl<'a> Edit<'a> {
     /// Adds a user whose keys nobody else has.
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
         let hashes = [Some(draft.email), draft.username, Some(draft.id)];
+        self.come += 1;
         self.append(&draft.record, hashes.into_iter().flatten()).map(drop)
     }
 
@@ -133,10 +139,12 @@ impl<'a> Edit<'a> {
         self.note_change(place.block(), record);
         if self.block(place.block())?.replace(place.slot(), record) {
             self.removed.extend(gone.into_iter().map(|hash| (hash, place)));
-            come.into_iter().for_each(|hash| self.added.insert(hash, place));
+            for hash in come {
+                self.added.insert(hash, place);
+            }
             return Ok(());
         }
-        self.empty(place)?;
+        self.take_out(place)?;
         let hashes: Vec<u64> = new.each().map(|key| self.core.hasher.hash(key)).collect();
         let to = self.append(record, hashes.into_iter())?;
         self.note_move(place, Some(to));
@@ -145,12 +153,13 @@ impl<'a> Edit<'a> {
 
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
-        self.empty(place)?;
+        self.gone += 1;
+        self.take_out(place)?;
         self.note_move(place, None);
         Ok(())
     }
 
-    fn empty(&mut self, place: Place) -> Result<()> {
+    fn take_out(&mut self, place: Place) -> Result<()> {
         let record = self.record(place)?;
         let keys = Keys::decode(&record)?;
         let hashes = keys.each().map(|key| (self.core.hasher.hash(key), place));
@@ -189,6 +198,7 @@ impl<'a> Edit<'a> {
     pub(super) fn publish(self) -> u32 {
         self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
         self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
+        self.shards.note_users(self.come, self.gone);
         self.tail
     }
 }

@@ -24,10 +24,12 @@ mod edit;
 mod error;
 mod exports;
 mod failures;
+mod figures;
 mod jobs;
 mod keys;
 mod log;
 mod logins;
+mod meters;
 mod open;
 mod outbox;
 mod record;
@@ -36,6 +38,7 @@ mod spool;
 mod streams;
 mod sweep;
 mod tasks;
+mod unsent;
 mod users;
 mod walk;
 mod witness;
@@ -54,9 +57,11 @@ pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
 pub use error::{Result, StoreError};
 pub use exports::ExportFile;
+pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
 pub use logins::TicketHash;
+pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
@@ -95,6 +100,7 @@ pub struct Store {
     spool: Spool,
     exports: Exports,
     bell: Arc<Bell>,
+    meters: Meters,
     /// How often letters were put forward.
     put_forward: AtomicU64,
     /// `None` while a fault is being mended.

@@ -217,7 +217,7 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     for letter in LETTERS.values(tree) {
         let letter = letter?;
         if is_old(&letter) {
-            numbers.push(letter.number.to_be_bytes());
+            numbers.push(letter.number);
             if numbers.len() == STEP {
                 break;
             }
@@ -228,14 +228,21 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     }
     let mut writer = core.writer.lock();
     let mut change = Change::default();
+    let mut gone = Vec::new();
     for number in &numbers {
         // Somebody may have put it forward meanwhile.
-        if LETTERS.get(tree, &[number])?.as_ref().is_some_and(is_old) {
-            LETTERS.remove(&mut change, &[number]);
+        if LETTERS.get(tree, &[&number.to_be_bytes()])?.as_ref().is_some_and(is_old) {
+            LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
+            gone.push(*number);
         }
     }
-    if !change.is_empty() {
-        core.commit(&mut writer, change)?.done();
+    if !gone.is_empty() {
+        let unpublished = core.commit(&mut writer, change)?;
+        let mut unsent = core.unsent.lock();
+        for number in gone {
+            unsent.remove(number);
+        }
+        unpublished.done();
     }
     Ok(numbers.len() == STEP)
 }

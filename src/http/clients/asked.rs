@@ -20,7 +20,7 @@ const METADATA: (usize, usize) = (10, 255);
 
 /// What kind of value a setting has.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Flag,
     Text(&'static RangeInclusive<usize>),
     OneOf(&'static [&'static str]),
@@ -31,7 +31,8 @@ enum Kind {
     Any,
 }
 
-const SETTINGS: &[(&str, Kind)] = &[
+/// The settings there are.
+pub(super) const SETTINGS: &[(&str, Kind)] = &[
     ("description", Kind::Text(&DESCRIPTION_CHARS)),
     ("app_type", Kind::OneOf(&["native", "spa", "regular_web", "non_interactive"])),
     ("grant_types", Kind::GrantTypes),

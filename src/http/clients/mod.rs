@@ -4,6 +4,7 @@
 //! is a hash.
 
 mod asked;
+mod described;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -14,6 +15,8 @@ use serde_json::{Map, Value, json};
 use super::auth::{CreateClients, DeleteClients, Granted, ReadClients, RotateSecret, UpdateClients};
 use super::error::ApiError;
 use super::lists::Shape;
+use super::openapi::asked::{From, Narrowed, Paged};
+use super::openapi::lists::ClientList;
 use super::params::{Fields, Id, Params};
 use super::payload::read_object;
 use super::{State, json, no_content};
@@ -21,6 +24,7 @@ use crate::domain::{Client, Event};
 use crate::store::Store;
 use crate::tokens::{random_text, secret_hash};
 use asked::{Asked, check_size};
+pub(super) use described::{ClientChange, ClientView, NewClient};
 
 /// Characters of the ids that are given.
 const ID_CHARS: usize = 32;
@@ -31,6 +35,12 @@ const DEFAULT_GRANT_TYPES: [&str; 4] =
     ["authorization_code", "implicit", "refresh_token", "client_credentials"];
 
 /// A page of clients, by id, chosen by `is_global`, `is_first_party` and `app_type` (several with commas).
+#[utoipa::path(
+    get, path = "/api/v2/clients", tag = "clients", summary = "List clients",
+    params(Paged, From, Narrowed, ("is_global" = Option<bool>, Query), ("is_first_party" = Option<bool>, Query), ("app_type" = Option<String>, Query)),
+    responses((status = 200, description = "The clients", body = ClientList)),
+    security(("token" = ["read:clients", "read:client_keys"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadClients>,
     request: HttpRequest,
@@ -75,6 +85,12 @@ impl Filter {
 }
 
 /// One client.
+#[utoipa::path(
+    get, path = "/api/v2/clients/{id}", tag = "clients", summary = "Show a client",
+    params(("id" = String, Path), Narrowed),
+    responses((status = 200, description = "The client", body = ClientView)),
+    security(("token" = ["read:clients", "read:client_keys"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadClients>,
     request: HttpRequest,
@@ -88,6 +104,12 @@ pub(super) async fn show(
 }
 
 /// Makes a client: `201`, with its secret. It may do nothing in the API before it has a grant.
+#[utoipa::path(
+    post, path = "/api/v2/clients", tag = "clients", summary = "Make a client",
+    request_body = NewClient,
+    responses((status = 201, description = "The client, with its secret", body = ClientView)),
+    security(("token" = ["create:clients"])),
+)]
 pub(super) async fn create(
     granted: Granted<CreateClients>,
     state: Data<State>,
@@ -111,6 +133,13 @@ pub(super) async fn create(
 }
 
 /// Changes a client: `200` and how it is then. A setting that is given as null goes back to its default.
+#[utoipa::path(
+    patch, path = "/api/v2/clients/{id}", tag = "clients", summary = "Change a client",
+    params(("id" = String, Path)),
+    request_body = ClientChange,
+    responses((status = 200, description = "The client as it is then", body = ClientView)),
+    security(("token" = ["update:clients"])),
+)]
 pub(super) async fn update(
     granted: Granted<UpdateClients>,
     state: Data<State>,
@@ -131,6 +160,12 @@ pub(super) async fn update(
 
 /// Deletes a client with its grants, and disables connections for it: `204`, also if there is none. Tokens
 /// it has are good until they expire.
+#[utoipa::path(
+    delete, path = "/api/v2/clients/{id}", tag = "clients", summary = "Delete a client",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "There is no such client any more")),
+    security(("token" = ["delete:clients"])),
+)]
 pub(super) async fn delete(
     granted: Granted<DeleteClients>,
     state: Data<State>,
@@ -146,6 +181,12 @@ pub(super) async fn delete(
 }
 
 /// Gives a client a new secret: `200`, with it. The old one is no good from now on.
+#[utoipa::path(
+    post, path = "/api/v2/clients/{id}/rotate-secret", tag = "clients", summary = "Give a client a new secret",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The client, with its new secret", body = ClientView)),
+    security(("token" = ["update:client_keys"])),
+)]
 pub(super) async fn rotate_secret(
     granted: Granted<RotateSecret>,
     state: Data<State>,

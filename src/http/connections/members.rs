@@ -5,16 +5,19 @@ use std::ops::RangeInclusive;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::super::auth::{DeleteUsers, Granted, ReadConnections, UpdateConnections};
-use super::super::caller::Caller;
+use super::super::auth::{DeleteConnectionUser, Granted, ReadConnections, UpdateConnections};
 use super::super::error::{ApiError, Place};
+use super::super::openapi::sent::Switch as SwitchSent;
 use super::super::params::{Checkpoint, Id, Params};
 use super::super::payload::{ANY, Object, read_objects};
-use super::super::{State, json, no_content, now};
+use super::super::users::deletion;
+use super::super::{State, json, no_content};
 use super::find;
-use crate::domain::{Connection, ConnectionId, Email, Event, EventType, Owed, User};
+use crate::domain::{Connection, ConnectionId, Email};
 use crate::store::{Store, StoreError};
 
 /// Most clients shown at once.
@@ -23,6 +26,12 @@ const LARGEST_PAGE: usize = 1000;
 const CHANGES: RangeInclusive<usize> = 1..=50;
 
 /// The clients a connection is enabled for, by id; `from` and `take` (50, at most 1000) give a page.
+#[utoipa::path(
+    get, path = "/api/v2/connections/{id}/clients", tag = "connections", summary = "List the clients a connection is enabled for",
+    params(("id" = String, Path), ("from" = Option<String>, Query), ("take" = Option<u32>, Query, minimum = 1, maximum = 1000)),
+    responses((status = 200, description = "Their ids", body = EnabledClients)),
+    security(("token" = ["read:connections"])),
+)]
 pub(in crate::http) async fn clients(
     _: Granted<ReadConnections>,
     request: HttpRequest,
@@ -36,15 +45,33 @@ pub(in crate::http) async fn clients(
     enabled.sort();
     let mut rest = enabled.iter().filter(|one| after.as_ref().is_none_or(|after| after < *one));
     let shown: Vec<&String> = rest.by_ref().take(take).collect();
-    let clients: Vec<Value> = shown.iter().map(|id| json!({ "client_id": id })).collect();
-    let mut answer = json!({ "clients": clients });
-    if let Some(last) = rest.next().and(shown.last()) {
-        answer["next"] = json!(last);
-    }
-    json(StatusCode::OK, &answer)
+    let next = rest.next().and(shown.last()).map(|last| last.as_str());
+    let clients = shown.iter().map(|id| EnabledClient { client_id: id }).collect();
+    json(StatusCode::OK, &EnabledClients { clients, next })
+}
+
+/// Clients a connection is enabled for.
+#[derive(Serialize, ToSchema)]
+struct EnabledClients<'a> {
+    clients: Vec<EnabledClient<'a>>,
+    /// Where to go on, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'a str>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct EnabledClient<'a> {
+    client_id: &'a str,
 }
 
 /// Enables or disables a connection for some clients: `204`, all of them or none.
+#[utoipa::path(
+    patch, path = "/api/v2/connections/{id}/clients", tag = "connections", summary = "Enable or disable a connection for clients",
+    params(("id" = String, Path)),
+    request_body = Vec<SwitchSent>,
+    responses((status = 204, description = "All is as it was asked for")),
+    security(("token" = ["update:connections"])),
+)]
 pub(in crate::http) async fn change_clients(
     granted: Granted<UpdateConnections>,
     state: Data<State>,
@@ -100,8 +127,14 @@ fn switch_all(connection: &mut Connection, asked: &[Switch]) {
 }
 
 /// Deletes the user with this `email` from a database: `204`, also if there is none.
+#[utoipa::path(
+    delete, path = "/api/v2/connections/{id}/users", tag = "connections", summary = "Delete a user by the e-mail address",
+    params(("id" = String, Path), ("email" = String, Query, format = "email")),
+    responses((status = 204, description = "There is no such user any more")),
+    security(("token" = ["delete:users"])),
+)]
 pub(in crate::http) async fn delete_user(
-    granted: Granted<DeleteUsers>,
+    granted: Granted<DeleteConnectionUser>,
     request: HttpRequest,
     state: Data<State>,
     id: Id<ConnectionId>,
@@ -128,11 +161,4 @@ fn email(params: &Params) -> Result<Email, ApiError> {
         params.text("email").ok_or_else(|| refuse("Missing required property: email".into(), None))?;
     let rule = |_| refuse("Object didn't pass validation for format email".into(), Some("email"));
     Email::parse(given).map_err(rule)
-}
-
-fn deletion(caller: &Caller, connection: &Connection, user: &User) -> Owed {
-    let told = |event: Event| event.about(connection).about_user(user);
-    let deleted = Event::new(now(), EventType::UserDeleted, "User deleted").by(caller.origin.clone());
-    let events = vec![told(caller.success(StatusCode::NO_CONTENT)), told(deleted)];
-    Owed { events, letters: Vec::new() }
 }

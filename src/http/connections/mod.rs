@@ -6,22 +6,26 @@
 //! | `members` | `…/{id}/clients`, `…/{id}/users` |
 
 mod asked;
-mod members;
+pub(super) mod members;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::{CreateConnections, DeleteConnections, Granted, ReadConnections, UpdateConnections};
-use super::error::{ApiError, Place};
+use super::error::{ApiError, ErrorObject, Place};
 use super::lists::Shape;
+use super::openapi::asked::{From, Narrowed, Paged};
+use super::openapi::lists::ConnectionList;
+use super::openapi::sent::{ConnectionChange, NewConnection};
 use super::params::{Fields, Id, Params};
 use super::payload::{ANY, Object, read_object};
 use super::views::ConnectionView;
 use super::{MAX_FILE_SIZE_HEADER, State, json, no_content, now};
-use crate::domain::{Connection, ConnectionId, ConnectionName, DATABASE_STRATEGY};
+use crate::domain::{Connection, ConnectionId, ConnectionName, DATABASE_STRATEGY, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::tokens::random;
 use asked::Asked;
@@ -30,6 +34,12 @@ pub(super) use members::{change_clients, clients, delete_user};
 /// Connections by `strategy` (may be repeated) and `name`. A bare array, or with `page`,
 /// `per_page` a page of it, with `include_totals` the page in an object, with `from`, `take` a
 /// page from a checkpoint.
+#[utoipa::path(
+    get, path = "/api/v2/connections", tag = "connections", summary = "List connections",
+    params(Paged, From, Narrowed, ("strategy" = Option<Vec<String>>, Query), ("name" = Option<String>, Query)),
+    responses((status = 200, description = "The connections", body = ConnectionList)),
+    security(("token" = ["read:connections"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadConnections>,
     request: HttpRequest,
@@ -52,6 +62,12 @@ pub(super) async fn list(
 }
 
 /// One connection.
+#[utoipa::path(
+    get, path = "/api/v2/connections/{id}", tag = "connections", summary = "Show a connection",
+    params(("id" = String, Path), Narrowed),
+    responses((status = 200, description = "The connection", body = ConnectionView)),
+    security(("token" = ["read:connections"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadConnections>,
     request: HttpRequest,
@@ -68,6 +84,12 @@ pub(super) async fn show(
 
 /// Makes a database: `201`. Options that are not given have the defaults of a new one. `409` if another
 /// connection goes by its name, or by one of its realms.
+#[utoipa::path(
+    post, path = "/api/v2/connections", tag = "connections", summary = "Make a connection",
+    request_body = NewConnection,
+    responses((status = 201, description = "The connection", body = ConnectionView), (status = 409, description = "The name is taken", body = ErrorObject)),
+    security(("token" = ["create:connections"])),
+)]
 pub(super) async fn create(
     granted: Granted<CreateConnections>,
     state: Data<State>,
@@ -97,6 +119,13 @@ fn name_of(body: &mut Object) -> Result<ConnectionName, ApiError> {
 
 /// Changes a connection: `200` and how it is then. `options` are replaced as a whole; name and strategy
 /// cannot be changed.
+#[utoipa::path(
+    patch, path = "/api/v2/connections/{id}", tag = "connections", summary = "Change a connection",
+    params(("id" = String, Path)),
+    request_body = ConnectionChange,
+    responses((status = 200, description = "The connection as it is then", body = ConnectionView), (status = 409, description = "The name is taken", body = ErrorObject)),
+    security(("token" = ["update:connections"])),
+)]
 pub(super) async fn update(
     granted: Granted<UpdateConnections>,
     state: Data<State>,
@@ -119,6 +148,12 @@ pub(super) async fn update(
 
 /// Deletes a connection with all its users: `202` and when. They are gone, and the name is free, from
 /// now on. `204` if there is none (any more).
+#[utoipa::path(
+    delete, path = "/api/v2/connections/{id}", tag = "connections", summary = "Delete a connection with its users",
+    params(("id" = String, Path)),
+    responses((status = 202, description = "It is gone", body = Deleted), (status = 204, description = "There was none")),
+    security(("token" = ["delete:connections"])),
+)]
 pub(super) async fn delete(
     granted: Granted<DeleteConnections>,
     state: Data<State>,
@@ -134,7 +169,14 @@ pub(super) async fn delete(
         return Ok(no_content());
     }
     tracing::info!("connection {} deleted", connection.name);
-    json(StatusCode::ACCEPTED, &json!({ "deleted_at": now() }))
+    json(StatusCode::ACCEPTED, &Deleted { deleted_at: now() })
+}
+
+/// When something was deleted.
+#[derive(Serialize, ToSchema)]
+struct Deleted {
+    #[schema(value_type = String, format = DateTime)]
+    deleted_at: Timestamp,
 }
 
 /// The connection with this id, which has to be there.

@@ -1,7 +1,9 @@
 //! A log stream as clients see it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::super::openapi::sent::Filter;
 use super::body::MASK;
 use crate::domain::{EventFilter, HttpSink, LogStream, StreamId, StreamProgress, StreamStatus, Timestamp};
 use crate::notify::streams::waiting;
@@ -24,20 +26,24 @@ impl Known {
 }
 
 /// A log stream.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LogStream)]
 pub(super) struct StreamView<'a> {
+    #[schema(value_type = String)]
     id: &'a StreamId,
     name: &'a str,
     r#type: &'static str,
+    #[schema(value_type = String)]
     status: StreamStatus,
     sink: SinkView<'a>,
+    #[schema(value_type = Vec<Filter>)]
     filters: &'a [EventFilter],
     #[serde(rename = "isPriority")]
     is_priority: bool,
     delivery: DeliveryView<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names the API gives them")]
 struct SinkView<'a> {
@@ -52,20 +58,22 @@ struct SinkView<'a> {
     http_signing_secret: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HeaderView<'a> {
     header: &'a str,
     value: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DeliveryView<'a> {
     waiting: u64,
     delivered: u64,
     lost: u64,
     attempts: u32,
+    #[schema(value_type = Option<String>, format = DateTime, nullable = true)]
     failing_since: Option<Timestamp>,
     last_error: Option<&'a str>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_delivery_at: Option<Timestamp>,
 }
 

@@ -20,6 +20,7 @@ mod clients;
 mod deletion;
 mod duplicates;
 mod faults;
+mod figures;
 mod kills;
 mod model;
 mod open;
@@ -29,6 +30,7 @@ mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
+mod users;
 mod walking;
 mod workload;
 
