@@ -5,8 +5,8 @@ use std::io;
 
 use super::Store;
 use super::error::Result;
-use super::room::free_bytes;
 use super::meters::Meters;
+use super::room::free_bytes;
 use crate::domain::{ConnectionId, Timestamp};
 
 /// Whether calls to the store can succeed.
