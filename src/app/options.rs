@@ -1,7 +1,10 @@
 //! What each room needs to know of the settings, in its own terms.
 
+use std::num::NonZeroU32;
+
 use super::Address;
 use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
+use crate::http;
 use crate::import::Limits;
 use crate::login;
 use crate::notify::letters::Desk;
@@ -72,6 +75,18 @@ pub(super) fn post(settings: &Settings) -> PostSettings {
 pub(super) fn patience(settings: &Settings) -> Patience {
     let Mail { retry_first, retry_longest, give_up_after, .. } = settings.mail;
     Patience { retry_first, retry_longest, give_up_after }
+}
+
+/// Whose pages may use the API.
+pub(super) fn cors_origins(settings: &Settings) -> Vec<String> {
+    settings.server.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect()
+}
+
+/// How many requests one client may make, if that is limited.
+pub(super) fn rate_limit(settings: &Settings) -> Option<http::RateLimit> {
+    let positive = |number: usize| NonZeroU32::new(u32::try_from(number).ok()?);
+    let limit = settings.rate_limit;
+    Some(http::RateLimit { per_second: positive(limit.requests_per_second)?, burst: positive(limit.burst)? })
 }
 
 /// How events are sent.

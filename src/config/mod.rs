@@ -13,6 +13,7 @@ mod layers;
 mod login;
 mod mail;
 mod metrics;
+mod rate_limit;
 mod retention;
 mod stream;
 #[cfg(test)]
@@ -42,10 +43,11 @@ pub use exports::Exports;
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
+pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
 pub use tls::Tls;
-pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
 
@@ -70,6 +72,8 @@ pub struct Settings {
     pub import: Import,
     /// Files of users to take away.
     pub exports: Exports,
+    /// How many requests one client may make.
+    pub rate_limit: RateLimit,
     /// Access tokens.
     pub tokens: Tokens,
     /// Letters.
@@ -107,6 +111,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
     /// https.
     pub tls: Tls,
 }
@@ -312,15 +318,15 @@ impl Settings {
         if self.import.max_unpacked_size.bytes() == 0 {
             return refuse("import.max_unpacked_size", "must be at least 1 byte".to_owned());
         }
-        let Self { server, exports, mail, webhooks, login, retention, metrics, .. } = self;
         let faults = [
-            server.tls.fault(),
-            exports.fault(),
-            mail.fault(),
-            webhooks.fault(),
-            login.fault(),
-            retention.fault(),
-            metrics.fault(),
+            self.server.tls.fault(),
+            self.rate_limit.fault(),
+            self.exports.fault(),
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.retention.fault(),
+            self.metrics.fault(),
         ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);

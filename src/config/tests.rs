@@ -44,6 +44,8 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.retention.exports, Duration::from_hours(24));
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
+    assert!(settings.server.cors_origins.is_empty());
+    assert_eq!((settings.rate_limit.requests_per_second, settings.rate_limit.burst), (50_000, 100_000));
     let kept = &settings.retention;
     assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
     assert_eq!(kept.unsent_logs, Duration::from_hours(365 * 24));
@@ -222,6 +224,11 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
         ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
         ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
+        ("[rate_limit]\nrequests_per_second = 1000001", "setting \"rate_limit.requests_per_second\""),
+        ("[rate_limit]\nburst = 0", "setting \"rate_limit.burst\""),
+        ("[rate_limit]\nburst = 1000001", "must be 1 to 1000000"),
+        ("[server]\ncors_origins = [\"*\"]", "setting \"server.cors_origins"),
+        ("[server]\ncors_origins = [\"https://a.test/\"]", "browsers would write https://a.test"),
         ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
         ("[import]\nmax_unpacked_size = 0", "setting \"import.max_unpacked_size\""),
         ("[exports]\nlink_lifetime = \"999ms\"", "must be 1s to 1d"),

@@ -1,6 +1,6 @@
 //! Who may do what: a handler takes the permission it needs as an argument.
 //!
-//! **Invariant:** the order is token (401), size (413), scope (403); all of it before a byte of
+//! **Invariant:** the order is token (401), rate limit (429), size (413), scope (403); all of it before a byte of
 //! the body is read. A client that is refused while it is still sending gets to see why.
 
 use std::marker::PhantomData;
@@ -11,8 +11,9 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::body::{Body, content_length};
-use super::caller::Caller;
+use super::caller::{self, Caller};
 use super::error::ApiError;
+use super::rate_limits::{self, Who};
 use super::{State, now, payload};
 use crate::domain::Scope;
 use crate::tokens::{Grant, TokenFault};
@@ -123,7 +124,13 @@ impl<N> Granted<N> {
 fn judge<N: Needs>(request: &HttpRequest) -> Result<(Caller, Grant), ApiError> {
     let state = request.app_data::<web::Data<State>>();
     let state = state.ok_or_else(|| ApiError::internal("the routes have no state"))?;
-    let grant = grant(request, state)?;
+    let grant = grant(request, state);
+    let who = match &grant {
+        Ok(grant) => Who::Client(&grant.subject),
+        Err(_) => Who::Address(caller::address(request, state)),
+    };
+    rate_limits::admit(request, state, who)?;
+    let grant = grant?;
     let caller = Caller::new(request, state, grant.client_id(), N::OPERATION);
     request.extensions_mut().insert(caller.clone());
     if let (Some(most), Some(length)) = (N::max_body(state), content_length(request))

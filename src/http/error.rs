@@ -5,18 +5,28 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
+use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::rate_limits::whole_seconds;
 use super::users::UserFault;
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
 use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
+
+/// The code of every 429 of the API.
+const TOO_MANY_REQUESTS: &str = "too_many_requests";
+/// When to come back for a place among the jobs, in seconds.
+const JOB_RETRY: u64 = 5;
+/// When to come back to a server that is busy, in seconds.
+const BUSY_RETRY: u64 = 5;
 
 /// Which part of a request breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +108,8 @@ pub(super) enum ApiError {
     NoConnectionWithId(ConnectionId),
     /// The user a body names lives where there are no passwords.
     NoPasswords,
+    /// Too many requests; when to come back.
+    GlobalLimit(Duration),
     /// Too many passwords are being looked at.
     Busy,
     /// The job asked for is not there.
@@ -232,6 +244,9 @@ impl ApiError {
                 "operation_not_supported",
                 "The user's main connection does not support this operation.".into(),
             ),
+            Self::GlobalLimit(_) => {
+                (S::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS, "Global limit has been reached".into())
+            }
             Self::Busy => (
                 S::SERVICE_UNAVAILABLE,
                 "",
@@ -294,15 +309,16 @@ impl ApiError {
     }
 
     /// The header that goes with it.
-    pub(super) fn header(&self) -> Option<(header::HeaderName, &str)> {
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let bearer = |text| Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(text)));
+        let retry_after = |seconds: u64| Some((header::RETRY_AFTER, seconds.into()));
         match self {
-            Self::MissingAuthentication => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
-            Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
-            Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => {
-                Some((header::RETRY_AFTER, "5"))
-            }
+            Self::MissingAuthentication => bearer("Bearer"),
+            Self::Token(_) => bearer("Bearer error=\"invalid_token\""),
+            Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
+            Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
+            Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => retry_after(BUSY_RETRY),
             _ => None,
         }
     }
@@ -350,7 +366,7 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
         }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
-            "too_many_requests",
+            TOO_MANY_REQUESTS,
             format!(
                 "There are {active} active import users jobs, please wait until some of them are \
                  finished and try again"
@@ -493,7 +509,7 @@ mod tests {
         assert_eq!((&body["message"], &body["error"]), (&json!(expected), &json!("Forbidden")));
         let (body, header) = answer(StoreError::TooManyActiveJobs(2).into()).await;
         assert_eq!(body["errorCode"], "too_many_requests");
-        assert_eq!(header.as_deref(), Some("retry-after: 10"));
+        assert_eq!(header.as_deref(), Some("retry-after: 5"));
         let full = StoreError::DiskFull { free: 1, needed: 2 };
         assert_eq!(answer(full.into()).await.0["error"], "Insufficient Storage");
     }

@@ -23,25 +23,29 @@
 //! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views`, `tasks` and `lists` are what is answered, and `error` every refusal.
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
+//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views`, `tasks` and `lists` are what is
+//! answered, and `error` every refusal. What holds for all answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: CORS, and any use of the `Host` header.
+//! Deliberately absent: any use of the `Host` header.
 
 mod auth;
 mod body;
 mod caller;
 mod clients;
 mod connections;
+mod cors;
 mod error;
 mod exports;
 mod failures;
 mod grants;
+mod gzip;
+mod head;
 mod health;
 mod imports;
 mod jobs;
@@ -57,6 +61,7 @@ mod page_sign_in;
 mod params;
 mod passwords;
 mod payload;
+mod rate_limits;
 mod reload;
 mod reset_page;
 mod routes;
@@ -91,6 +96,8 @@ use crate::tokens::Tokens;
 use error::ApiError;
 pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
+pub use rate_limits::RateLimit;
+use rate_limits::RateLimits;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -102,6 +109,7 @@ pub struct State {
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
     requests: metrics::Requests,
+    rate_limits: Option<RateLimits>,
 }
 
 impl Deref for State {
@@ -135,6 +143,10 @@ pub struct Parts {
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<String>,
+    /// How many requests one client may make, if that is limited.
+    pub rate_limit: Option<RateLimit>,
     /// Name of this installation.
     pub tenant: String,
     /// Who sends events.
@@ -151,8 +163,9 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
+        let rate_limits = parts.rate_limit.map(RateLimits::new);
         let (wrong_secrets, requests) = Default::default();
-        Self { parts, hostname, wrong_secrets, page_code, requests }
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

@@ -1,16 +1,22 @@
 //! Every endpoint there is, and the answers to requests that meet none.
+//!
+//! Each answers `OPTIONS`, and `HEAD` if it answers `GET`: nobody has to say so.
+
+use std::future::ready;
 
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::error::PathError;
 use actix_web::http::Method;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::http::header;
+use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, exports, grants, health, imports, jobs, log_streams, logs, metrics,
-    oauth, openapi, outbox, page, page_sign_in, passwords, reset_page, tickets, users,
+    State, caller, clients, connections, cors, exports, grants, gzip, head, health, imports, jobs,
+    log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
+    rate_limits, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -76,9 +82,16 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/metrics").get(metrics::show))
         .service(page::files())
         .default_service(web::to(no_such_route))
+        // The first of these is next to the endpoint, the last one has the last word.
         .wrap(from_fn(caller::note_refusal))
+        .wrap(from_fn(rate_limits::tell))
         .wrap(headers)
-        .wrap(from_fn(metrics::count));
+        .wrap(from_fn(gzip::leave_small))
+        .wrap(Compress::default())
+        .wrap(from_fn(gzip::negotiate))
+        .wrap(from_fn(cors::allow_origins))
+        .wrap(from_fn(metrics::count))
+        .wrap(from_fn(head::drop_body));
     move |config| {
         config.service(all);
     }
@@ -95,19 +108,19 @@ pub(super) fn at(path: &str) -> Endpoint {
     Endpoint { resource: web::resource(path), methods: Vec::new() }
 }
 
-/// Defines a function for each method.
+/// Defines a function for each method, or for some that belong together.
 macro_rules! methods {
-    ($($name:ident $method:ident;)+) => {
+    ($($name:ident: $($method:ident)+;)+) => {
         impl Endpoint {
             $(
-                #[doc = concat!("What `", stringify!($method), "` does.")]
-                pub(super) fn $name<F, Args>(mut self, handler: F) -> Self
+                #[doc = concat!("What `", stringify!($name), "` does.")]
+                pub(super) fn $name<F, Args>(self, handler: F) -> Self
                 where
                     F: Handler<Args, Output: Responder + 'static>,
                     Args: FromRequest + 'static,
                 {
-                    self.methods.push(Method::$method);
-                    Self { resource: self.resource.route(web::$name().to(handler)), ..self }
+                    let methods = [$(Method::$method),+];
+                    methods.into_iter().fold(self, |endpoint, method| endpoint.on(method, handler.clone()))
                 }
             )+
         }
@@ -115,21 +128,33 @@ macro_rules! methods {
 }
 
 methods! {
-    get GET;
-    post POST;
-    patch PATCH;
-    delete DELETE;
+    get: GET HEAD;
+    post: POST;
+    patch: PATCH;
+    delete: DELETE;
+}
+
+impl Endpoint {
+    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args, Output: Responder + 'static>,
+        Args: FromRequest + 'static,
+    {
+        self.methods.push(method.clone());
+        Self { resource: self.resource.route(web::method(method).to(handler)), ..self }
+    }
 }
 
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
-        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-        let allowed = allowed.join(", ");
-        let refuse = move || {
-            let refusal = ApiError::MethodNotAllowed(allowed.clone());
-            async move { Err::<HttpResponse, _>(refusal) }
-        };
-        self.resource.default_service(web::to(refuse)).register(config);
+        let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
+        let allowed = methods.collect::<Vec<_>>().join(", ");
+        let refused = allowed.clone();
+        let refuse = move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(refused.clone())));
+        // Everybody may know what can be asked.
+        let tell = move || ready(no_content().customize().insert_header((header::ALLOW, allowed.clone())));
+        let resource = self.resource.default_service(web::to(refuse));
+        resource.route(web::method(Method::OPTIONS).to(tell)).register(config);
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use serde_json::json;
 use url::Url;
 
 use super::auth::{CreateTickets, Granted};
 use super::error::ApiError;
-use super::payload::{self, Object};
+use super::payload::{self, Object, Payload};
 use super::{State, json};
 use crate::domain::{Connection, ConnectionId, User, UserId};
 use crate::login::TicketWish;

@@ -1,8 +1,6 @@
 //! What can be told of the store at a glance: nothing here reads the jobs, the letters or the log, however
 //! many there are.
 
-use std::io;
-
 use super::Store;
 use super::error::Result;
 use super::meters::Meters;

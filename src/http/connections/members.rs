@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::super::auth::{DeleteConnectionUser, Granted, ReadConnections, UpdateC
 use super::super::error::{ApiError, Place};
 use super::super::openapi::sent::Switch as SwitchSent;
 use super::super::params::{Checkpoint, Id, Params};
-use super::super::payload::{ANY, Object, read_objects};
+use super::super::payload::{ANY, Object, Payload, read_objects};
 use super::super::users::deletion;
 use super::super::{State, json, no_content};
 use super::find;

@@ -4,14 +4,14 @@ pub(super) mod file;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use serde_json::{Value, json};
 use tracing::info;
 
 use super::auth::{Export as Leave, Granted};
 use super::caller::Caller;
 use super::error::ApiError;
-use super::payload::{self, Object};
+use super::payload::{Object, Payload, read_object};
 use super::tasks::TaskView;
 use super::{State, json as answer, now};
 use crate::domain::{
@@ -32,7 +32,7 @@ pub(super) async fn create(
     state: Data<State>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (connection_id, export) = read(payload::read_object(payload).await?)?;
+    let (connection_id, export) = read(read_object(payload).await?)?;
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
     let exports = state.exports.clone();
     let created_at = now();

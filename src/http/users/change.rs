@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 
 use super::super::auth::{Granted, UpdateUser};
 use super::super::error::{ApiError, Place};
-use super::super::payload::{self, ANY, Object};
+use super::super::payload::{self, ANY, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
 use super::fault::{UserFault, broken};

@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 
 use super::super::auth::{CreateUser, Granted};
 use super::super::error::ApiError;
-use super::super::payload::{self, Object};
+use super::super::payload::{self, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
 use super::fault::{UserFault, broken};
