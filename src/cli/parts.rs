@@ -195,7 +195,7 @@ mod tests {
             file.set_len(0).unwrap();
             file.rewind().unwrap();
             writeln!(file, "\u{feff}{}", rows.join(separator)).unwrap();
-            for limit in [AROUND + 331, AROUND + 9000, AROUND + 200_000] {
+            for limit in [AROUND + 340, AROUND + 9000, AROUND + 200_000] {
                 let plan = plan(&mut file, limit).unwrap().unwrap();
                 assert!(plan.parts.len() > 1 && plan.too_long.is_empty());
                 let mut sent: Vec<String> = Vec::new();

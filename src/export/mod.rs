@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `sheet` | writes users, to anything that takes bytes |
+//! | `pack` | compresses them on the way |
 //! | `fields` | finds in a user what was asked for |
 //! | `work` | the thread that works on exports, one after the other |
 //!
@@ -15,6 +16,7 @@
 //! - Memory is bounded: a block of users, a row, and the bit that [`Store::walk`] keeps for each user.
 
 mod fields;
+mod pack;
 mod sheet;
 mod work;
 

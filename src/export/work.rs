@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, BufWriter};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::pack::Packer;
 use super::sheet::Sheet;
 use crate::domain::{CONNECTION_NOT_FOUND, Connection, Export, JobId, Owed, Task, TaskStage, Timestamp};
 use crate::store::{Bell, Store, StoreError};
@@ -25,8 +24,6 @@ const MAX_ATTEMPTS: u32 = 10;
 const NAP: Duration = Duration::from_secs(10);
 /// Pause after a fault of the store, before it is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes that go to the file in one go.
-const BUFFER: usize = 256 << 10;
 
 /// The thread, and those who want something of it.
 pub struct Exports {
@@ -182,8 +179,7 @@ impl Shared {
     /// Writes the file of an export; tells how many users it has.
     fn export(&self, id: &JobId, what: &Export) -> Result<u64, Trouble> {
         let file = self.store.begin_export(id, what.format)?;
-        let packed = GzEncoder::new(BufWriter::with_capacity(BUFFER, file), Compression::fast());
-        let mut sheet = Sheet::new(what, BufWriter::with_capacity(BUFFER, packed))?;
+        let mut sheet = Sheet::new(what, Packer::new(file)?)?;
         let connections = self.connections(what)?;
         let limit = what.limit.unwrap_or(u64::MAX);
         let mut users = 0;
@@ -196,9 +192,7 @@ impl Shared {
                 Err(trouble) => return Err(trouble),
             }
         }
-        let packed = sheet.finish().into_inner().map_err(io::IntoInnerError::into_error)?;
-        let file = packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.finish()?;
+        sheet.finish().finish()?.finish()?;
         Ok(users)
     }
 

@@ -162,6 +162,7 @@ fn what_is_no_export_is_refused() {
     server
         .send("POST", "/api/v2/jobs/users-exports", &json!({ "connection_id": "con_0000000000000009" }))
         .assert_refusal(400, "Bad Request", "The connection does not exist.", "inexistent_connection");
+    let server = Server::ephemeral();
     let token = server.token_for("create:users");
     assert_eq!(server.send_as("POST", "/api/v2/jobs/users-exports", &json!({}), &token).status, 403);
 }
@@ -361,7 +362,7 @@ fn rich_row(at: usize, texts: &[String]) -> String {
     format!(
         "{{\"email\":\"u{at}@acme.test\",\"email_verified\":{}{profile}{exported},\
          \"app_metadata\":{{\"n\":[1.000,-0,12345678901234567890123.10,1e400],{}:{{\"deep\":[[[{{\"x\":{}}}]],null,true]}}}},\
-         \"user_metadata\":{{\"t\":{},\"esc\":\"\\ud800 \\u0000 \\u00e9\",\"k\":{{}}}}}}",
+         \"user_metadata\":{{\"t\":{},\"esc\":\"\\u0000 \\u00e9 \\uD83D\\ude00 \\/\",\"k\":{{}}}}}}",
         at.is_multiple_of(2),
         format_args!("\"k{}\"", at % 50),
         text(1),
@@ -376,7 +377,9 @@ const EXPORT_ONLY: [&str; 3] = ["created_at", "updated_at", "identities"];
 fn users_in(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let users = text.lines().map(|line| {
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line).unwrap();
-        EXPORT_ONLY.iter().for_each(|name| drop(members.remove(*name)));
+        for name in EXPORT_ONLY {
+            members.remove(name);
+        }
         let id = members["user_id"].get().to_owned();
         (id, members.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
     });
@@ -391,7 +394,7 @@ fn an_export_of_ten_thousand_rich_users_imports_again_as_the_same_users() {
     let settings = [("INTAKE_IMPORT_MAX_FILE_SIZE", "64MB")];
     let first = Server::ephemeral_with(&settings);
     let job = first.import(&file, false);
-    assert_eq!(job["summary"]["inserted"], USERS, "{job} {:.2000}", first.errors(&job).to_string());
+    assert_eq!(job["summary"]["inserted"], USERS, "{job}");
     let job = export(&first, &json!({ "format": "json" }));
     let packed = fetch(&first, job["location"].as_str().unwrap());
     let before = users_in(&unpack(&packed));
@@ -400,13 +403,13 @@ fn an_export_of_ten_thousand_rich_users_imports_again_as_the_same_users() {
 
     let second = Server::ephemeral_with(&settings);
     let job = import(&second, &second.connection_id(), &packed);
-    assert_eq!(job["summary"]["inserted"], USERS, "{job} {:.2000}", second.errors(&job).to_string());
+    assert_eq!(job["summary"]["inserted"], USERS, "{job}");
     let after = users_in(&exported(&second, &json!({ "format": "json" })));
     for (id, user) in &before {
         assert_eq!(after.get(id), Some(user), "{id}");
     }
     assert_eq!(after.len(), before.len());
-    assert_eq!(after["\"auth0|own-0\""]["user_metadata"].contains(r"\ud800 \u0000 \u00e9"), true);
+    assert!(after["\"auth0|own-0\""]["user_metadata"].contains(r"\u0000 \u00e9 \uD83D\ude00 \/"));
 }
 
 #[test]
@@ -478,12 +481,12 @@ fn check_piped(file: &Path) {
 
 #[test]
 fn users_that_change_during_an_export_are_in_it_once() {
+    const USERS: usize = 20_000;
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(
         directory.path(),
         &[("INTAKE_IMPORT_MAX_FILE_SIZE", "64MB"), ("INTAKE_LOG_LEVEL", "error")],
     );
-    const USERS: usize = 20_000;
     assert_eq!(server.import(&rows(USERS), false)["status"], "completed");
     let grown = |bytes: usize| {
         let row = |at| json!({ "email": row(at)["email"], "email_verified": true, "app_metadata": { "x": "y".repeat(bytes) } });
