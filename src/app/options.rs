@@ -45,6 +45,7 @@ pub(super) fn logins(settings: &Settings) -> login::Rules {
         block_for: login.block_for,
         reset_mail_pause: login.reset_mail_pause,
         reset_link_lifetime: login.reset_link_lifetime,
+        verification_link_lifetime: login.verification_link_lifetime,
     }
 }
 

@@ -33,7 +33,7 @@ pub use fault::{Code, FailedRow, Fault, FileFault};
 pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
-pub use login::{Credential, ResetTicket};
+pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};
 pub use schema::{RowSchema, UnknownSchema};
 pub use shown_user::ShownUser;
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};

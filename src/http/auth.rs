@@ -78,6 +78,8 @@ permissions! {
     UpdateGrants: UpdateClientGrants, "Update Client Grant";
     DeleteGrants: DeleteClientGrants, "Delete Client Grant";
     CreateTickets: CreateUserTickets, "Create a Password Change Ticket";
+    CreateVerificationTickets: CreateUserTickets, "Create an Email Verification Ticket";
+    SendVerification: UpdateUsers, "Send an Email Address Verification Email";
     ReadLogs: ReadLogs | ReadLogsUsers;
     ReadStreams: ReadLogStreams;
     CreateStreams: CreateLogStreams, "Create a Log Stream";

@@ -110,6 +110,12 @@ pub(super) enum ApiError {
     NoPasswords,
     /// Too many requests; when to come back.
     GlobalLimit(Duration),
+    /// The user of a job that asks to verify an address is not there.
+    NoAddressee,
+    /// The connection of the identity that a body names is not there.
+    NoIdentityConnection,
+    /// The user has another identity than the one that a body names.
+    NoIdentity,
     /// Too many passwords are being looked at.
     Busy,
     /// The job asked for is not there.
@@ -282,13 +288,13 @@ impl ApiError {
             }
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
-            refused => refused.upload_row(),
+            refused => refused.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
     }
 
-    /// The rows of an upload that is well formed but cannot be taken.
-    fn upload_row(&self) -> (StatusCode, &'static str, String) {
+    /// The rows of an upload, or an order of another job, that is well formed but cannot be taken.
+    fn job_row(&self) -> (StatusCode, &'static str, String) {
         let (code, message) = match self {
             Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
             Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
@@ -303,6 +309,9 @@ impl ApiError {
             }
             Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
             Self::NoDatabase => ("operation_not_supported", "Connection must be a database connection."),
+            Self::NoAddressee => ("inexistent_user", "The user does not exist."),
+            Self::NoIdentityConnection => ("inexistent_connection", "Identity connection does not exist."),
+            Self::NoIdentity => ("invalid_body", "The user exists, but does not contain the given identity."),
             _ => ("operation_not_supported", "Connection must be enabled."),
         };
         (StatusCode::BAD_REQUEST, code, message.to_owned())
@@ -318,8 +327,10 @@ impl ApiError {
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
             Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
             Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
-            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => retry_after(BUSY_RETRY),
-            _ => None,
+            _ => match self.row().status {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(BUSY_RETRY),
+                _ => None,
+            },
         }
     }
 

@@ -1,8 +1,6 @@
-//! `GET /api/v2/jobs`, `…/{id}` and `…/{id}/errors`: what became of uploads, and
-//! of jobs that take none. The list is of uploads alone.
+//! `GET /api/v2/jobs`, `…/{id}` and `…/{id}/errors`: what became of uploads.
 
 use std::io;
-use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path};
@@ -13,14 +11,13 @@ use serde::Serialize;
 use super::auth::{Granted, ReadJobs};
 use super::error::{ApiError, Place, log_store_fault};
 use super::params::{Page, Params};
-use super::tasks::TaskView;
 use super::views::{Detail, FailedRowView, JobView, status};
-use super::{State, failures, json};
-use crate::domain::{FailedRow, Job, JobId, Stage, Task, TaskStage, Ticket};
+use super::{State, failures, json, tasks};
+use crate::domain::{FailedRow, Job, JobId, Stage, Ticket};
 use crate::store::{Store, StoreError};
 
 /// The content type of a list of failed rows; unlike elsewhere there is no charset.
-const PLAIN_JSON: &str = "application/json";
+pub(super) const PLAIN_JSON: &str = "application/json";
 
 /// One job and how it stands.
 pub(super) async fn show(
@@ -30,24 +27,11 @@ pub(super) async fn show(
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let detail = Detail::of(&Params::of(&request)?)?;
-    match find(&state, id.into_inner()).await?.ok_or(ApiError::NoSuchJob)? {
-        Found::Import(job) => json(StatusCode::OK, &JobView::of(&job, &state.engine, detail)),
-        Found::Task(task) => json(StatusCode::OK, &TaskView::of(&task, &state)),
-    }
-}
-
-/// A job of either kind.
-enum Found {
-    Import(Arc<Job>),
-    Task(Box<Task>),
-}
-
-async fn find(state: &State, id: JobId) -> Result<Option<Found>, ApiError> {
-    let found = state.store(move |store| match store.job(&id)? {
-        Some(job) => Ok(Some(Found::Import(job))),
-        None => Ok(store.task(&id)?.map(|task| Found::Task(Box::new(task)))),
-    });
-    found.await
+    let wanted = id.clone();
+    let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
+        return tasks::show(&state, id.into_inner()).await;
+    };
+    json(StatusCode::OK, &JobView::of(&job, &state.engine, detail))
 }
 
 /// A page of jobs, newest first, for which every given filter holds: `status`, `connection` (id
@@ -133,9 +117,9 @@ pub(super) async fn errors(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = match find(&state, id.into_inner()).await?.ok_or(ApiError::NoSuchJobErrors)? {
-        Found::Import(job) => job,
-        Found::Task(task) => return task_errors(&task),
+    let wanted = id.clone();
+    let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
+        return tasks::errors(&state, id.into_inner()).await;
     };
     if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
         return form.answer(&state, &job).await;
@@ -157,15 +141,6 @@ pub(super) async fn errors(
             Ok(HttpResponse::NoContent().content_type(PLAIN_JSON).finish())
         }
     }
-}
-
-/// A task that failed is its only error.
-fn task_errors(task: &Task) -> Result<HttpResponse, ApiError> {
-    let TaskStage::Failed { .. } = task.stage else {
-        return Ok(HttpResponse::NoContent().content_type(PLAIN_JSON).finish());
-    };
-    let body = serde_json::to_string(&TaskView::accepted(task)).map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().content_type(PLAIN_JSON).body(body))
 }
 
 /// A piece of the array, and the row the next one starts with.

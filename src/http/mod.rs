@@ -4,28 +4,32 @@
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
 //! | `exports` | `POST /api/v2/jobs/users-exports`, `GET /exports/{file}` |
+//! | `verification` | `POST /api/v2/jobs/verification-email` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `tasks` | the same for jobs that take no file |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
-//! | `tickets` | `POST /api/v2/tickets/password-change` |
+//! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
+//! | `verification_page` | `/u/email-verification`, the page where addresses are verified |
 //! | `page` | `/` and `/static/…`: the status page |
 //! | `health` | `/healthz`, `/readyz` |
 //! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
 //! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
-//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views`, `tasks` and `lists` are what is
-//! answered, and `error` every refusal. What holds for all answers is in `cors`, `gzip`, `head` and `rate_limits`.
+//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
+//! answered, `hosted` what the pages below `/u` have in common, and `error` every refusal. What holds for all
+//! answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
@@ -47,6 +51,7 @@ mod grants;
 mod gzip;
 mod head;
 mod health;
+mod hosted;
 mod imports;
 mod jobs;
 mod lists;
@@ -70,6 +75,8 @@ mod tasks;
 mod tickets;
 mod upload;
 mod users;
+mod verification;
+mod verification_page;
 mod views;
 
 use std::net::{IpAddr, TcpListener};

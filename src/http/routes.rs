@@ -14,9 +14,9 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, cors, exports, grants, gzip, head, health, imports, jobs,
+    State, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports, jobs,
     log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
-    rate_limits, reset_page, tickets, users,
+    rate_limits, reset_page, tickets, users, verification, verification_page,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -30,6 +30,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/jobs/users-imports").post(imports::create))
         .service(at("/api/v2/jobs/users-exports").post(exports::create))
         .service(at("/exports/{name}").get(exports::file::show))
+        .service(at("/api/v2/jobs/verification-email").post(verification::send))
         .service(at("/api/v2/jobs").get(jobs::list))
         .service(at("/api/v2/jobs/{id}").get(jobs::show))
         .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))
@@ -54,7 +55,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/users-by-email").get(users::by_email))
         .service(at("/api/v2/users").post(users::create))
         .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
-        .service(at("/api/v2/tickets/password-change").post(tickets::create))
+        .service(at("/api/v2/tickets/password-change").post(tickets::change_password))
+        .service(at("/api/v2/tickets/email-verification").post(tickets::verify_email))
         .service(at("/api/v2/outbox").get(outbox::list))
         .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
         .service(at("/api/v2/outbox/{id}/retry").post(outbox::retry))
@@ -71,7 +73,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/oauth/token").post(oauth::token))
         .service(at("/dbconnections/change_password").post(passwords::request_change))
         .service(at("/u/reset-password").get(reset_page::show).post(reset_page::submit))
-        .service(at("/u/pages.css").get(reset_page::style))
+        .service(at("/u/email-verification").get(verification_page::show).post(verification_page::submit))
+        .service(at("/u/pages.css").get(hosted::style))
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))

@@ -13,6 +13,7 @@ use super::database::{Change, Database, Head, Numbered};
 use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
+use super::logins::issue_tickets;
 use super::meters::Meters;
 use super::unsent::Unsent;
 use super::walk::Walks;
@@ -192,6 +193,7 @@ impl Core {
         }
         let unpublished = Unpublished(&self.poisoned);
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
+        issue_tickets(self, &mut change)?;
         let news = number(&mut writer.head, &mut change)?;
         self.walks.note(&change.moves);
         let begun = Instant::now();

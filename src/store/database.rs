@@ -82,9 +82,8 @@ impl Change {
     }
 
     /// Adds what is to be told of the change.
-    pub(super) fn owe(&mut self, mut owed: Owed) {
-        self.numbered.owed.events.append(&mut owed.events);
-        self.numbered.owed.letters.append(&mut owed.letters);
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.numbered.owed.append(owed);
     }
 
     /// Leaves a range of keys to be removed later, in small steps. Nothing may read or write them

@@ -60,7 +60,6 @@ pub use exports::ExportFile;
 pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
-pub use logins::TicketHash;
 pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};

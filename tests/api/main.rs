@@ -40,4 +40,5 @@ mod tls;
 mod user_changes;
 mod user_imports;
 mod users;
+mod verification;
 mod wire;

@@ -10,8 +10,8 @@ use super::super::payload::{self, ANY, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
 use super::fault::{UserFault, broken};
-use super::{credential, find, verification};
-use crate::domain::{Connection, Owed, Scope, User};
+use super::{credential, find, owed, verification};
+use crate::domain::{Connection, Scope, User};
 use crate::import::{UserChange, judge_change};
 use crate::login::Password;
 use crate::store::{Refused, Taken};
@@ -57,10 +57,9 @@ pub(in crate::http) async fn change(
     };
     let has_new_password = password.is_some();
     let event = granted.caller.success(StatusCode::OK).about(&connection).with("changed", asked.names());
+    let letter = verification(&state, &granted.caller, asked.client_id.clone(), asked.wants_letter(&before))?;
     let (at, around) = (connection.clone(), state.clone());
     let changed = state.store(move |store| {
-        let wants_letter = asked.wants_letter(&before);
-        let client = asked.client_id;
         let how = |user: &mut User| {
             asked.change.apply(user, &around.limits).map_err(|fault| broken(&[fault]))?;
             user.updated_at = now();
@@ -68,10 +67,7 @@ pub(in crate::http) async fn change(
                 password.as_ref().map(|new| new.changed_at).or(user.activity.last_password_reset);
             Ok::<_, ApiError>(password)
         };
-        store.change_user(&at.id, &before.id, how, |user| Owed {
-            letters: verification::letters(wants_letter, &around, user, &at, client.as_deref()),
-            ..event.about_user(user).into()
-        })
+        store.change_user(&at.id, &before.id, how, |user| owed(user, &at, event, letter))
     });
     let user = changed.await??;
     if has_new_password {
@@ -88,7 +84,7 @@ impl Asked {
             password: body.text("password", 1..=usize::MAX)?.map(Password::new),
             verify_email: body.flag("verify_email")?,
             connection: body.text("connection", ANY)?,
-            client_id: body.text("client_id", ANY)?,
+            client_id: body.text("client_id", 1..=128)?,
         };
         if asked.names().is_empty() {
             let rule = "Too few properties defined (0), minimum 1";

@@ -10,8 +10,8 @@ use super::super::payload::{self, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
 use super::fault::{UserFault, broken};
-use super::{credential, verification};
-use crate::domain::{Candidate, Connection, Owed, UserId};
+use super::{credential, owed, verification};
+use crate::domain::{Candidate, Connection, UserId};
 use crate::import::judge_new;
 use crate::login::Password;
 use crate::store::Refused;
@@ -58,12 +58,12 @@ pub(in crate::http) async fn create(
         }
     };
     let wants_letter = asked.verify_email.unwrap_or(!candidate.email_verified);
+    let letter = verification(&state, &granted.caller, None, wants_letter)?;
     let event = granted.caller.success(StatusCode::CREATED).about(&connection);
-    let (at, around) = (connection.clone(), state.clone());
+    let at = connection.clone();
     let created = state.store(move |store| {
-        store.create_user(&at.id, &candidate, &id, password.as_ref(), now(), |user| Owed {
-            letters: verification::letters(wants_letter, &around, user, &at, None),
-            ..event.about_user(user).into()
+        store.create_user(&at.id, &candidate, &id, password.as_ref(), now(), |user| {
+            owed(user, &at, event, letter)
         })
     });
     let user = created.await?.map_err(refused)?;

@@ -5,7 +5,6 @@
 //! | `create` | `POST /api/v2/users` |
 //! | `change` | `PATCH /api/v2/users/{id}` |
 //! | `fault` | why a user is not made or changed |
-//! | `verification` | the letter that is to prove an address |
 //!
 //! Here are `GET /api/v2/users-by-email`, `GET` and `DELETE /api/v2/users/{id}`. What a user may be is judged by
 //! the rules for rows of an import. Deliberately absent: lists and the search.
@@ -13,7 +12,6 @@
 mod change;
 mod create;
 mod fault;
-mod verification;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
@@ -25,8 +23,8 @@ use super::error::{ApiError, Place};
 use super::params::{Fields, Params};
 use super::views::UserView;
 use super::{State, json, no_content, now};
-use crate::domain::{Connection, Credential, Event, EventType, Owed, User, UserId};
-use crate::login::{Password, Policy};
+use crate::domain::{Connection, Credential, Event, EventType, Origin, Owed, User, UserId};
+use crate::login::{Password, Policy, Verification};
 pub(super) use change::change;
 pub(super) use create::create;
 pub(super) use fault::UserFault;
@@ -90,7 +88,7 @@ pub(super) fn deletion(caller: &Caller, connection: &Connection, user: &User) ->
     let told = |event: Event| event.about(connection).about_user(user);
     let deleted = Event::new(now(), EventType::UserDeleted, "User deleted").by(caller.origin.clone());
     let events = vec![told(caller.success(StatusCode::NO_CONTENT)), told(deleted)];
-    Owed { events, letters: Vec::new() }
+    Owed { events, ..Owed::nothing() }
 }
 
 /// The user with this id, who has to be there.
@@ -111,4 +109,24 @@ async fn credential(
     }
     let turn = state.logins.turn().await.ok_or(ApiError::Busy)?;
     state.logins(move |logins| logins.credential(&turn, &password, now())).await
+}
+
+/// The letter by which a user is asked to verify the address, if one is wanted; drawn before anything is written.
+fn verification(
+    state: &State,
+    caller: &Caller,
+    client_id: Option<String>,
+    is_wanted: bool,
+) -> Result<Option<Verification>, ApiError> {
+    let origin = Origin { client_id, ..caller.origin.clone() };
+    Ok(is_wanted.then(|| state.logins.verification(origin)).transpose()?)
+}
+
+/// What is to be told of a user who was made or changed.
+fn owed(user: &User, connection: &Connection, event: Event, letter: Option<Verification>) -> Owed {
+    let told = Owed::from(event.about_user(user));
+    match letter {
+        Some(letter) => told.and(letter.owed(user, connection, None, now())),
+        None => told,
+    }
 }

@@ -179,7 +179,7 @@ fn ended(job: &Job) -> Owed {
         written_at: NOW,
     };
     let event = Event::new(NOW, EventType::ImportCompleted, "Done").with("job_id", job.id.as_str());
-    Owed { events: vec![event], letters: vec![letter] }
+    Owed { events: vec![event], letters: vec![letter], ..Owed::nothing() }
 }
 
 /// The event of a job that was accepted.
