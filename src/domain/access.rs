@@ -55,6 +55,8 @@ scopes! {
     UpdateLogStreams => "update:log_streams",
     DeleteLogStreams => "delete:log_streams",
     CreateUserTickets => "create:user_tickets",
+    ReadActions => "read:actions",
+    ReadDirectoryProvisionings => "read:directory_provisionings",
     ReadStats => "read:stats",
     ReadOutbox => "read:outbox",
     UpdateOutbox => "update:outbox",

@@ -73,6 +73,8 @@ permissions! {
     DeleteClients: DeleteClients, "Delete a Client";
     RotateSecret: UpdateClientKeys, "Rotate a Client Secret";
     ReadGrants: ReadClientGrants;
+    ReadActions: ReadActions;
+    ReadDirectoryProvisionings: ReadDirectoryProvisionings;
     CreateGrants: CreateClientGrants, "Create Client Grant";
     UpdateGrants: UpdateClientGrants, "Update Client Grant";
     DeleteGrants: DeleteClientGrants, "Delete Client Grant";

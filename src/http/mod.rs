@@ -13,6 +13,7 @@
 //! | `tickets` | `POST /api/v2/tickets/password-change` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `absent` | lists of what intake does not have, for tools that ask: always empty |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
@@ -30,6 +31,7 @@
 //!
 //! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
 
+mod absent;
 mod auth;
 mod body;
 mod caller;

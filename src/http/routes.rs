@@ -9,8 +9,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, openapi, outbox,
-    page, page_sign_in, passwords, reset_page, tickets, users,
+    State, absent, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, openapi,
+    outbox, page, page_sign_in, passwords, reset_page, tickets, users,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -42,7 +42,9 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete))
         .service(at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret))
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
-        .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
+        .service(
+            at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
+        )
         .service(at("/api/v2/users-by-email").get(users::by_email))
         .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
         .service(at("/api/v2/tickets/password-change").post(tickets::create))
@@ -66,6 +68,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/api/v2/actions/actions").get(absent::actions))
+        .service(at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings))
         .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
         .service(page::files())
