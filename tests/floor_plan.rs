@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tokens",
+    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tls", "tokens",
     "upkeep",
 ];
 
@@ -16,12 +16,13 @@ const PLAN: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
-    ("http", &["jobs", "import", "login", "notify", "store", "tokens", "domain"]),
+    ("http", &["jobs", "import", "login", "notify", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
     ("notify", &["store", "domain"]),
     ("store", &["domain"]),
+    ("tls", &[]),
     ("tokens", &["domain"]),
     ("upkeep", &["store", "domain"]),
 ];
@@ -35,6 +36,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("jsonwebtoken", "tokens"),
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),
+    ("rcgen", "tls"),
     ("clap", "cli"),
     ("lettre", "notify"),
     ("standardwebhooks", "notify"),

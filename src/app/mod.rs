@@ -1,12 +1,13 @@
-//! The composition root: opens the store, binds the port, starts the engine, and shuts all down in
+//! The composition root: opens the store, binds the ports, starts the engine, and shuts all down in
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
+mod doors;
 mod furnish;
 mod options;
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::config::{PublicUrl, Settings};
+use crate::config::Settings;
 use crate::domain::{Connection, Job, Scope, Timestamp};
-use crate::http::{self, OneTimeCode};
+use crate::http::{self, Doors, OneTimeCode};
 use crate::jobs::Engine;
 use crate::login::Logins;
 use crate::notify;
@@ -25,8 +26,10 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Store, StoreError};
+use crate::tls::TlsFault;
 use crate::tokens::{KeyError, Keys, Tokens, random_text};
 use crate::upkeep::Upkeep;
+pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 pub use options::limits;
@@ -43,9 +46,12 @@ pub enum StartError {
     /// The signing key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The port.
-    #[error("cannot listen on {0}: {1}; choose another address with --bind or server.bind")]
-    Bind(SocketAddr, io::Error),
+    /// A port.
+    #[error("cannot listen on {0}: {1}; choose another address with {2}")]
+    Bind(SocketAddr, io::Error, &'static str),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// A declared connection names a client that is nowhere.
     #[error(
         "connections: \"{connection}\" is to be enabled for the client \"{client}\", which is neither declared nor stored"
@@ -82,7 +88,7 @@ impl StartError {
 /// A server that is ready to run: connections already queue at its port.
 pub struct App {
     address: Address,
-    listener: TcpListener,
+    doors: Doors,
     parts: http::Parts,
     mailer: Mailer,
     upkeep: Upkeep,
@@ -104,26 +110,33 @@ pub enum Until {
 pub struct Address {
     /// The URL clients reach it by, which its tokens name.
     pub public_url: String,
-    /// The URL on this machine.
+    /// The plain one on this machine.
     pub local_url: String,
+    /// The one with TLS on this machine, if there is TLS.
+    #[serde(default)]
+    pub local_https_url: Option<String>,
+}
+
+impl Address {
+    /// Host and port of the public URL, which is what the constructors of SDKs take.
+    pub fn domain(&self) -> &str {
+        let place = self.public_url.split_once("://").map_or(&*self.public_url, |(_, place)| place);
+        place.split('/').next().unwrap_or(place)
+    }
 }
 
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        let certificates = doors::certificates(&settings.server.tls)?;
         let post = Post::new(options::post(settings))?;
         let store = Store::open(options::store(settings))?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
-        let bind = settings.server.bind;
-        let listener = TcpListener::bind(bind).map_err(|error| StartError::Bind(bind, error))?;
-        let bound = listener.local_addr()?;
-        // Not before the port is ours: the secret of a new client is shown once, at a start that succeeds.
+        let doors = doors::open(&settings.server, certificates)?;
+        // Not before the ports are ours: the secret of a new client is shown once, at a start that succeeds.
         let new_client = furnish(&store, settings)?;
-        let address = Address {
-            public_url: settings.server.public_url.or_bound(bound),
-            local_url: PublicUrl::default().or_bound(bound),
-        };
+        let address = doors::address(&settings.server, &doors)?;
         let store = Arc::new(store);
         let desk = options::desk(settings, &address);
         let logins = Logins::new(store.clone(), options::logins(settings), desk.clone());
@@ -135,7 +148,8 @@ impl App {
         let parts = http::Parts {
             store,
             engine: Arc::new(engine),
-            tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime),
+            tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
+                .known_as(doors::aliases(&doors)?),
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
@@ -143,7 +157,7 @@ impl App {
             trusted_proxies: settings.server.trusted_proxies.clone(),
             tenant: settings.tenant.name.as_str().to_owned(),
         };
-        Ok(Self { address, listener, parts, mailer, upkeep, page_code: None, new_client })
+        Ok(Self { address, doors, parts, mailer, upkeep, page_code: None, new_client })
     }
 
     /// Where it is.
@@ -185,7 +199,7 @@ impl App {
     pub fn run(self, until: Until) -> io::Result<()> {
         let Self { parts, mailer, upkeep, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
-        let served = http::serve(self.listener, http::State::new(parts, self.page_code), until_future(until));
+        let served = http::serve(self.doors, http::State::new(parts, self.page_code), until_future(until));
         engine.stop();
         mailer.stop();
         streams.stop();
@@ -234,7 +248,7 @@ pub fn token_for(
     let keys = Keys::open_or_create(directory, settings.tokens.algorithm)?;
     let url = match running(directory) {
         Some(address) => address.public_url,
-        None => settings.server.public_url.or_bound(settings.server.bind),
+        None => settings.server.expected_url(),
     };
     let tokens = Tokens::new(keys, &url, settings.tokens.lifetime);
     tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())

@@ -1,13 +1,16 @@
 //! A client of the API: just what `import` needs of it.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufReader, Read};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 
 use super::Problem;
@@ -85,15 +88,18 @@ struct ErrorBody {
 }
 
 impl Client {
-    pub(super) fn new(url: &str, token: &str) -> Self {
+    /// Trusts the certificates in `ca_file`, or else the public ones.
+    pub(super) fn new(url: &str, token: &str, ca_file: Option<&Path>) -> Result<Self, Problem> {
         // Fails when a provider is there already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            .tls_config(TlsConfig::builder().root_certs(roots(ca_file)?).build())
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
             .build();
-        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { agent: config.into(), base, token: token.to_owned() })
     }
 
     /// The database connections, and the largest body an upload may have.
@@ -199,6 +205,25 @@ impl Form<'_> {
             + "\r\ncontent-disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
                content-type: application/json\r\n\r\n"
     }
+}
+
+/// The certificates to trust.
+fn roots(ca_file: Option<&Path>) -> Result<RootCerts, Problem> {
+    let Some(path) = ca_file else {
+        return Ok(RootCerts::WebPki);
+    };
+    let pem = fs::read(path)
+        .map_err(|error| Problem::new(format!("--ca-file {} cannot be read: {error}", path.display())))?;
+    let items: Vec<PemItem> = parse_pem(&pem).filter_map(Result::ok).collect();
+    let found = items.into_iter().filter_map(|item| match item {
+        PemItem::Certificate(certificate) => Some(certificate),
+        _ => None,
+    });
+    let found: Vec<Certificate> = found.collect();
+    if found.is_empty() {
+        return Err(Problem::new(format!("--ca-file {}: there is no certificate in it", path.display())));
+    }
+    Ok(RootCerts::from(found))
 }
 
 /// Turns an error answer into its message.

@@ -41,6 +41,7 @@ impl Host {
         let mut settings = settings.clone();
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
+        settings.server.tls.switch_off();
         let mut waits = false;
         loop {
             let locked = match App::build(&settings) {

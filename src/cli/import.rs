@@ -61,14 +61,14 @@ impl Import {
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
-            return Ok((None, Client::new(url, token)));
+            return Ok((None, Client::new(url, token, self.ca_file.as_deref())?));
         }
         let mut settings = self.config.load()?;
         // The outcome tells what a log would; what it can't tell is a warning.
         settings.log.level = settings.log.level.min(LevelFilter::WARN);
         start_log(&settings.log);
         let host = Host::find_or_start(&settings)?;
-        let client = Client::new(host.url(), host.token());
+        let client = Client::new(host.url(), host.token(), None)?;
         Ok((Some(host), client))
     }
 

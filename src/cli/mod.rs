@@ -116,8 +116,11 @@ impl ConfigFile {
   intake serve
   intake serve --bind 0.0.0.0:8080 --config /etc/intake.toml
   intake serve --ephemeral          a throwaway server: temporary data, free port, and as first
-                                    line on stdout a JSON object with url, token, client_id,
-                                    client_secret, connection_id, connection and page
+                                    line on stdout a JSON object with url, domain, token,
+                                    client_id, client_secret, connection_id, connection, page
+                                    and http_url
+  intake serve --ephemeral --tls    the same with https and a throwaway certificate; clients
+                                    have to trust the file named as ca_file
 
 Exit status: 0 stopped when asked, 1 could not run, 2 wrong usage.")]
 struct Serve {
@@ -126,9 +129,15 @@ struct Serve {
     /// Keep everything in a temporary directory that is removed at exit, and take a free port
     #[arg(long)]
     ephemeral: bool,
-    /// Address and port to listen on (default: server.bind, 127.0.0.1:3000)
+    /// Address and port for plain http (default: server.bind, 127.0.0.1:3000)
     #[arg(long, value_name = "ADDR")]
     bind: Option<SocketAddr>,
+    /// Insist on https: with --ephemeral by a throwaway certificate, else by that of the settings
+    #[arg(long)]
+    tls: bool,
+    /// Address and port for https (default: server.tls.bind, 127.0.0.1:3443)
+    #[arg(long, value_name = "ADDR")]
+    tls_bind: Option<SocketAddr>,
 }
 
 /// Import files of users and wait for the outcome of every row
@@ -170,6 +179,9 @@ struct Import {
     /// URL of a running server
     #[arg(long, requires = "token")]
     url: Option<String>,
+    /// File with the certificates (PEM) to trust for --url, in place of the public ones
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
     /// Access token for --url with the scopes create:users and read:connections
     #[arg(long, requires = "url")]
     token: Option<String>,

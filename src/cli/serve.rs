@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Exit, Problem, Serve};
-use crate::app::{App, Until};
+use crate::app::{self, App, Until};
 use crate::config::{Log, LogFormat, Settings};
 
 /// What tokens of throwaway servers are made out to.
@@ -22,11 +22,22 @@ impl Serve {
         start_log(&settings.log);
         if self.ephemeral {
             settings.server.bind = ([127, 0, 0, 1], 0).into();
+            settings.server.tls.bind = ([127, 0, 0, 1], 0).into();
         }
         if let Some(bind) = self.bind {
             settings.server.bind = bind;
         }
-        if self.ephemeral { run_ephemeral(settings) } else { run(&settings) }
+        if let Some(bind) = self.tls_bind {
+            settings.server.tls.bind = bind;
+        }
+        let throws_in = self.ephemeral && self.tls;
+        if (self.tls || self.tls_bind.is_some()) && !settings.server.tls.is_on() && !throws_in {
+            return Err(Problem::new(
+                "https needs a certificate: set server.tls.certificate and server.tls.key, or try it with \
+                 --ephemeral --tls, which makes a throwaway one",
+            ));
+        }
+        if self.ephemeral { run_ephemeral(settings, throws_in) } else { run(&settings) }
     }
 }
 
@@ -40,21 +51,25 @@ fn run(settings: &Settings) -> Result<Exit, Problem> {
 }
 
 /// The directory goes when this returns, so the store must be closed by then.
-fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
+fn run_ephemeral(mut settings: Settings, throws_in_certificate: bool) -> Result<Exit, Problem> {
     let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
     directory.path().clone_into(&mut settings.storage.path);
+    let ca_file = throws_in_certificate.then(|| app::throw_in_certificate(&mut settings)).transpose()?;
     let mut app = App::build(&settings)?;
     let page = app.page_link()?;
     let connection = app.connections()?.into_iter().next();
     let client = app.new_client();
     let about = json!({
         "url": app.address().public_url,
+        "domain": app.address().domain(),
         "token": app.full_token(TEST_CLIENT)?,
         "client_id": client.map(|client| &client.id),
         "client_secret": client.map(|client| &client.secret),
         "connection_id": connection.as_ref().map(|connection| &connection.id),
         "connection": connection.as_ref().map(|connection| &connection.name),
         "page": page,
+        "http_url": app.address().local_url,
+        "ca_file": ca_file,
     });
     writeln!(io::stdout(), "{about}")?;
     app.run(Until::Signalled)?;
@@ -66,7 +81,10 @@ fn run_ephemeral(mut settings: Settings) -> Result<Exit, Problem> {
 fn introduce(app: &App, settings: &Settings, page: &str) -> Result<(), Problem> {
     let address = app.address();
     eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
-    if address.public_url != address.local_url {
+    if let Some(url) = &address.local_https_url {
+        eprintln!("  https on {url}");
+    }
+    if ![Some(&address.local_url), address.local_https_url.as_ref()].contains(&Some(&address.public_url)) {
         eprintln!("  public URL {}", address.public_url);
     }
     for connection in app.connections()? {

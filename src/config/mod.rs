@@ -15,6 +15,7 @@ mod retention;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 mod webhooks;
 
@@ -39,6 +40,7 @@ pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use retention::Retention;
 pub use stream::DeclaredStream;
+pub use tls::Tls;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
@@ -89,7 +91,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Address and port to listen on.
+    /// Address and port for plain http.
     #[serde(deserialize_with = "text")]
     pub bind: SocketAddr,
     /// The URL clients use.
@@ -97,6 +99,21 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// https.
+    pub tls: Tls,
+}
+
+impl Server {
+    /// The URL clients use, if the server listens at these addresses: https if there is that.
+    pub fn url(&self, plain: SocketAddr, tls: Option<SocketAddr>) -> String {
+        let bound = || tls.map_or(PublicUrl::local("http", plain), |tls| PublicUrl::local("https", tls));
+        self.public_url.as_str().map_or_else(bound, str::to_owned)
+    }
+
+    /// The same from the settings alone.
+    pub fn expected_url(&self) -> String {
+        self.url(self.bind, self.tls.bind())
+    }
 }
 
 /// `[tenant]`
@@ -278,7 +295,13 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
-        let faults = [self.mail.fault(), self.webhooks.fault(), self.login.fault(), self.retention.fault()];
+        let faults = [
+            self.server.tls.fault(),
+            self.mail.fault(),
+            self.webhooks.fault(),
+            self.login.fault(),
+            self.retention.fault(),
+        ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);
         }

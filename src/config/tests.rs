@@ -26,8 +26,9 @@ fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
 fn defaults_are_what_the_manual_says() {
     let settings = load("", &[]).unwrap();
     assert_eq!(settings.server.bind.to_string(), "127.0.0.1:3000");
-    let address = settings.server.bind;
-    assert_eq!(settings.server.public_url.or_bound(address), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.expected_url(), "http://127.0.0.1:3000");
+    assert_eq!(settings.server.tls.bind.to_string(), "127.0.0.1:3443");
+    assert!(!settings.server.tls.is_on());
     assert_eq!(settings.tenant.name.as_str(), "intake");
     assert!(settings.tenant.owners.is_empty());
     assert_eq!(settings.storage.path, Path::new("intake-data"));
@@ -53,6 +54,22 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.log.level, LevelFilter::INFO);
     assert!(settings.connections.is_empty() && settings.clients.is_empty());
+}
+
+#[test]
+fn https_is_there_when_it_has_a_certificate_and_is_then_the_public_url() {
+    let file = "[server.tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"";
+    let server = load(file, &[("INTAKE_SERVER_TLS_BIND", "127.0.0.1:8443")]).unwrap().server;
+    assert_eq!(server.tls.bind().map(|bind| bind.to_string()), Some("127.0.0.1:8443".to_owned()));
+    assert_eq!(server.expected_url(), "https://127.0.0.1:8443");
+    let variables = [("INTAKE_SERVER_TLS_CERTIFICATE", "a.pem"), ("INTAKE_SERVER_TLS_KEY", "b.pem")];
+    let server = load("server.public_url = \"http://a.test\"", &variables).unwrap().server;
+    assert_eq!((server.tls.key.as_path(), &*server.expected_url()), (Path::new("b.pem"), "http://a.test"));
+    let half = "\"server.tls.key\" (given by settings.toml): may not be empty when there is a certificate";
+    assert!(refusal("[server.tls]\ncertificate = \"a.pem\"", &[]).contains(half));
+    let half = "\"server.tls.certificate\" (given by settings.toml): may not be empty when there is a key";
+    assert!(refusal("[server.tls]\nkey = \"b.pem\"", &[]).contains(half));
+    assert!(refusal("[server.tls]\ncert = \"b.pem\"", &[]).contains("no setting \"server.tls.cert\""));
 }
 
 #[test]
@@ -167,7 +184,7 @@ fn a_file_wins_over_the_defaults_and_the_environment_over_the_file() {
     assert_eq!(settings.tenant.name.as_str(), "acme");
     let owners: Vec<&str> = settings.tenant.owners.iter().map(|owner| owner.0.as_str()).collect();
     assert_eq!(owners, ["ann@acme.test", "bob@acme.test"]);
-    let url = settings.server.public_url.or_bound(settings.server.bind);
+    let url = settings.server.expected_url();
     assert_eq!(url, "https://users.acme.test");
 }
 

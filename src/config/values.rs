@@ -73,9 +73,14 @@ impl TryFrom<String> for Address {
 pub struct PublicUrl(Option<String>);
 
 impl PublicUrl {
-    /// The URL of a server bound to `address`.
-    pub fn or_bound(&self, address: SocketAddr) -> String {
-        self.0.clone().unwrap_or_else(|| format!("http://{address}"))
+    /// The URL, if one is set.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The URL of a server that listens at `address`.
+    pub fn local(scheme: &str, address: SocketAddr) -> String {
+        format!("{scheme}://{address}")
     }
 }
 

@@ -66,8 +66,12 @@ pub(super) async fn list(
     let shape = Shape::in_pages(&params)?;
     let fields = Fields::of(&params)?;
     let mut grants = state.store(Store::grants).await?;
-    let is = |name: &str, value: &str| params.text(name).is_none_or(|wanted| wanted == value);
-    grants.retain(|grant| is("client_id", &grant.client_id) && is("audience", view(grant, &state).audience));
+    let (client_id, audience) = (params.text("client_id"), params.text("audience"));
+    let audience = audience.map(|audience| state.tokens.meant_by(audience));
+    grants.retain(|grant| {
+        client_id.is_none_or(|wanted| wanted == grant.client_id)
+            && audience.as_deref().is_none_or(|wanted| wanted == view(grant, &state).audience)
+    });
     let chosen = shape.choose(&grants, |grant| grant.id.clone());
     let views = chosen.entries.iter().map(|grant| fields.select(&view(grant, &state)));
     let views = views.collect::<Result<Vec<_>, _>>()?;
@@ -114,7 +118,7 @@ pub(super) async fn create(
     let grant = ClientGrant {
         id: GrantId::from_entropy(random().map_err(ApiError::internal)?),
         client_id,
-        audience: (audience != state.tokens.audience()).then_some(audience),
+        audience: (state.tokens.meant_by(&audience) != state.tokens.audience()).then_some(audience),
         scope,
     };
     let event = about(granted.caller.success(StatusCode::CREATED), &grant, &state);

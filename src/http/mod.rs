@@ -21,7 +21,7 @@
 //! | `page` | `/` and `/static/…`: the status page |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
 //! `views` and `lists` are what is answered, and `error` every refusal.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
@@ -29,7 +29,7 @@
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: TLS (a proxy's job), CORS, and any use of the `Host` header.
+//! Deliberately absent: CORS, and any use of the `Host` header.
 
 mod absent;
 mod auth;
@@ -53,6 +53,7 @@ mod page_sign_in;
 mod params;
 mod passwords;
 mod payload;
+mod reload;
 mod reset_page;
 mod routes;
 mod sign_in;
@@ -78,6 +79,7 @@ use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
+use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
 pub use page_sign_in::OneTimeCode;
@@ -167,15 +169,35 @@ impl fmt::Debug for State {
     }
 }
 
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Doors {
+    /// For plain http.
+    pub plain: TcpListener,
+    /// For https, if there is that.
+    pub tls: Option<TlsDoor>,
+}
+
+/// Where the server listens for https, and who it is there.
+#[derive(Debug)]
+pub struct TlsDoor {
+    /// The port.
+    pub listener: TcpListener,
+    /// What it shows to clients.
+    pub certificates: Certificates,
+}
+
 /// How long a request may take to arrive, up to its body.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take to close.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves the API on `listener` until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
-pub fn serve<S>(listener: TcpListener, state: State, stop: Option<S>) -> io::Result<()>
+/// Serves the API until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
+pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
 where
     S: Future<Output = ()> + 'static,
 {
@@ -184,8 +206,17 @@ where
         let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
+            .tls_handshake_timeout(HANDSHAKE_TIME)
             .shutdown_timeout(GRACE.as_secs())
-            .listen(listener)?;
+            .listen(doors.plain)?;
+        let server = match doors.tls {
+            Some(TlsDoor { listener, certificates }) => {
+                let config = certificates.server_config().map_err(io::Error::other)?;
+                reload::on_hangup(certificates)?;
+                server.listen_rustls_0_23(listener, config)?
+            }
+            None => server,
+        };
         let Some(stop) = stop else {
             return server.run().await;
         };

@@ -107,12 +107,13 @@ async fn audience(state: &State, client: &Client, asked: Option<&str>) -> Result
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
         return Ok(tokens.userinfo());
     };
+    let asked = tokens.meant_by(asked).into_owned();
     if asked == tokens.userinfo() || asked == tokens.audience() {
-        return Ok(asked.to_owned());
+        return Ok(asked);
     }
-    let (id, audience) = (client.id.clone(), asked.to_owned());
+    let (id, audience) = (client.id.clone(), asked.clone());
     let grant = state.store(move |store| store.grant_for(&id, Some(&audience))).await?;
-    grant.map(|_| asked.to_owned()).ok_or(OauthError::PasswordAudience)
+    grant.map(|_| asked).ok_or(OauthError::PasswordAudience)
 }
 
 /// The scopes asked for that users can give.

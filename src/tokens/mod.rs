@@ -4,7 +4,9 @@
 //! **Invariants:** a token is taken for what it says only if its algorithm is the key's, its
 //! signature is ours, issuer and audience are this server, and it is neither too old nor too new;
 //! there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
-//! whoever they are for: the API is there for clients. The private key leaves the process only into
+//! whoever they are for: the API is there for clients. A server has one audience in tokens, however many
+//! URLs it has: other names for it count where tokens are asked for ([`Tokens::meant_by`]), never where they
+//! are checked. The private key leaves the process only into
 //! its file, which nobody else may read.
 //!
 //! Deliberately absent: revocation. Tokens end by expiring, or all at once by deleting the key
@@ -15,6 +17,7 @@ mod keys;
 mod tests;
 mod users;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,7 @@ pub struct Tokens {
     keys: Arc<Keys>,
     issuer: String,
     audience: String,
+    aliases: Arc<[String]>,
     lifetime: Duration,
     validation: Arc<Validation>,
 }
@@ -117,7 +121,27 @@ impl Tokens {
         // Times are checked in `verify`, against the clock it is given.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self { keys: Arc::new(keys), issuer, audience, lifetime, validation: Arc::new(validation) }
+        let (keys, aliases, validation) = (Arc::new(keys), Arc::default(), Arc::new(validation));
+        Self { keys, issuer, audience, aliases, lifetime, validation }
+    }
+
+    /// The same for a server that clients may also name by these URLs (no slash at their ends).
+    #[must_use]
+    pub fn known_as(self, urls: Vec<String>) -> Self {
+        Self { aliases: urls.into(), ..self }
+    }
+
+    /// The audience that a client means: one of this server by any of its URLs is the one by the public URL,
+    /// and that of anybody else is what it is.
+    pub fn meant_by<'a>(&'a self, audience: &'a str) -> Cow<'a, str> {
+        let mut paths = self.aliases.iter().filter_map(|url| audience.strip_prefix(url.as_str()));
+        paths
+            .find_map(|path| match path {
+                "/api/v2/" => Some(Cow::Borrowed(self.audience())),
+                "/userinfo" => Some(Cow::Owned(self.userinfo())),
+                _ => None,
+            })
+            .unwrap_or(Cow::Borrowed(audience))
     }
 
     /// The issuer: the public URL and a slash.

@@ -229,3 +229,35 @@ fn a_token_of_a_user_opens_nothing_here() {
     let odd = tokens.mint_for_user(&user, tokens.audience(), "x", &OpenIdScope::ALL, NOW).unwrap();
     assert_eq!(tokens.verify(&odd.id.unwrap(), NOW), Err(TokenFault::Invalid));
 }
+
+#[test]
+fn an_audience_by_any_name_of_this_server_is_the_one_it_has() {
+    let names = ["https://localhost:3443", "http://localhost:3000"].map(str::to_owned);
+    let tokens = tokens().known_as(names.to_vec());
+    let meant = |audience: &str| tokens.meant_by(audience).into_owned();
+    assert_eq!(meant("https://localhost:3443/api/v2/"), tokens.audience());
+    assert_eq!(meant("http://localhost:3000/api/v2/"), tokens.audience());
+    assert_eq!(meant("https://localhost:3443/userinfo"), tokens.userinfo());
+    assert_eq!(meant(tokens.audience()), tokens.audience());
+    for foreign in [
+        "",
+        "https://localhost:3443",
+        "https://localhost:3443/api/v2",
+        "https://localhost:3443/api/v2/x",
+        "https://localhost:34430/api/v2/",
+        "https://localhost:3443.evil.test/api/v2/",
+        "https://user@localhost:3443/api/v2/",
+        "https://localhost:3000/api/v2/",
+        "https://orders.test/api/v2/",
+    ] {
+        assert_eq!(meant(foreign), foreign);
+    }
+}
+
+#[test]
+fn other_names_of_this_server_are_not_taken_in_tokens() {
+    let alias = "https://localhost:3443";
+    let tokens = tokens().known_as(vec![alias.to_owned()]);
+    let token = tokens.mint_for("abc", &format!("{alias}/api/v2/"), "read:users", DAY, NOW).unwrap();
+    assert_eq!(tokens.verify(&token, NOW), Err(TokenFault::Invalid));
+}

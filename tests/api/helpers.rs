@@ -95,11 +95,16 @@ impl Server {
         )
     }
 
+    /// A throwaway server with https beside http.
+    pub fn ephemeral_with_tls(settings: &[(&str, &str)]) -> Self {
+        Self::spawn_ephemeral(&mut intake(&["serve", "--ephemeral", "--tls"], settings))
+    }
+
     fn spawn_ephemeral(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let about: Value = serde_json::from_str(&first_line(child.stdout.take().unwrap())).unwrap();
         let text = |name: &str| about[name].as_str().unwrap().to_owned();
-        Self { child, url: text("url"), token: text("token"), agent: agent(), about }
+        Self { child, url: text("http_url"), token: text("token"), agent: agent(), about }
     }
 
     /// A server on a directory that stays.

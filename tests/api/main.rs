@@ -30,4 +30,5 @@ mod retention;
 mod rows;
 mod smtp;
 mod story;
+mod tls;
 mod users;

@@ -48,6 +48,7 @@ pub(super) async fn client_credentials(
     client: &Client,
 ) -> Result<TokenAnswer, OauthError> {
     let audience = asked.audience.as_deref().unwrap_or_else(|| state.tokens.audience());
+    let audience = &*state.tokens.meant_by(audience);
     let by = Origin {
         client_id: Some(client.id.clone()),
         client_name: Some(client.name.clone()),

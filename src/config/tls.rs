@@ -1,0 +1,50 @@
+//! `[server.tls]`: https.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::values::{Fault, first_broken, text};
+
+/// `[server.tls]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Address and port for https.
+    #[serde(deserialize_with = "text")]
+    pub bind: SocketAddr,
+    /// The certificate and its chain (PEM); empty: no https.
+    #[serde(deserialize_with = "text")]
+    pub certificate: PathBuf,
+    /// The certificate's key (PEM).
+    #[serde(deserialize_with = "text")]
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// Whether there is https.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+
+    /// Where there is https, if there is.
+    pub fn bind(&self) -> Option<SocketAddr> {
+        self.is_on().then_some(self.bind)
+    }
+
+    /// No https.
+    pub fn switch_off(&mut self) {
+        self.certificate = PathBuf::new();
+        self.key = PathBuf::new();
+    }
+
+    /// The first of the settings that makes no sense, and why.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let has_key = !self.key.as_os_str().is_empty();
+        first_broken([
+            ("server.tls.key", has_key || !self.is_on(), "may not be empty when there is a certificate"),
+            ("server.tls.certificate", self.is_on() || !has_key, "may not be empty when there is a key"),
+        ])
+    }
+}
