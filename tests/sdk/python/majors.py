@@ -1,15 +1,11 @@
 """What differs between the majors of auth0-python, and nothing else: the same calls by the same names, each
-giving what the server answered as plain dictionaries."""
+giving what the server answered as plain dictionaries; None stands for a call that a major does not have."""
 
 import io
 from importlib.metadata import version
 
 VERSION = version("auth0-python")
 MAJOR = int(VERSION.split(".")[0])
-
-
-class Missing:
-    """A call that this major does not have."""
 
 
 def connect(domain, token=None, client_id=None, client_secret=None):
@@ -42,7 +38,7 @@ class Major4:
         auth0 = Auth0(domain, token, rest_options=RestClientOptions(retries=0, timeout=60))
         self.connections = Resource4(auth0.connections)
         self.connections.list = auth0.connections.all
-        self.connections.clients = self.connections.change_clients = self.connections.everything = Missing
+        self.connections.clients = self.connections.change_clients = self.connections.everything = None
         self.connections.delete_user = auth0.connections.delete_user_by_email
         self.clients = Resource4(auth0.clients)
         self.clients.list = lambda: auth0.clients.all(page=0, per_page=50, extra_params={"include_totals": "true"})
@@ -77,14 +73,14 @@ class Major4:
     def name_of_refusal(status):
         return "RateLimitError" if status == 429 else "Auth0Error"
 
-    # What this major calls the code where the server sends none.
-    no_code = ("a0.sdk.internal.unknown",)
+    # Where the server sends no code, this major takes the name of the status for one.
+    no_code = ("Unauthorized", "Request Entity Too Large")
 
 
 class Resource4:
     def __init__(self, resource):
         self.create = lambda **body: resource.create(body)
-        self.get = getattr(resource, "get", Missing)
+        self.get = getattr(resource, "get", None)
         self.update = lambda id, **body: resource.update(id, body)
         self.delete = lambda id: resource.delete(id)
 
@@ -120,7 +116,7 @@ class FromMajor5:
         self.users.logs = lambda id, **query: plain(auth0.users.logs.list(id, **query).response)
         self.logs = Resource5(auth0.logs)
         self.logs.list = lambda **query: plain(auth0.logs.list(include_totals=True, **query).response)
-        self.logs.after = Missing
+        self.logs.after = None
         self.log_streams = Resource5(auth0.log_streams)
         self.log_streams.list = lambda: plain(auth0.log_streams.list())
         self.log_streams.create = lambda **body: plain(auth0.log_streams.create(request=body))

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from auth0.authentication import Database, GetToken
 from auth0.authentication.token_verifier import AsymmetricSignatureVerifier, TokenVerifier
 
-from majors import VERSION, Missing, connect
+from majors import VERSION, connect
 from report import Report
 
 server = json.load(sys.stdin)
@@ -97,12 +97,12 @@ for query, shape in api.lists_of_connections:
 
 @call("connections.list by name")
 def _():
-    strategy = ["auth0"] if api.connections.everything is not Missing else "auth0"
+    strategy = ["auth0"] if api.connections.everything is not None else "auth0"
     page = api.connections.list(name="two", strategy=strategy)
     same([one["name"] for one in entries(page, "connections")], ["two"])
 
 
-if api.connections.everything is Missing:
+if api.connections.everything is None:
     report.absent("connections.list page by page")
 else:
 
@@ -129,7 +129,7 @@ def _():
     api.connections.delete(made["three"])
 
 
-if api.connections.clients is Missing:
+if api.connections.clients is None:
     report.absent("connections.clients.update")
     report.absent("connections.clients.get")
 else:
@@ -187,7 +187,7 @@ def _():
     same([one["id"] for one in entries(page, "client_grants")], [grant["id"]])
 
 
-if api.client_grants.get is Missing:
+if api.client_grants.get is None:
     report.absent("client_grants.get")
 else:
 
@@ -371,7 +371,7 @@ def _():
     same(api.logs.get(event["log_id"])["type"], event["type"])
 
 
-if api.logs.after is Missing:
+if api.logs.after is None:
     report.absent("logs.list from a checkpoint")
 else:
 
