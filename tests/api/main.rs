@@ -28,6 +28,7 @@ mod passwords;
 mod receiver;
 mod retention;
 mod rows;
+mod sdk;
 mod smtp;
 mod story;
 mod tls;

@@ -1,0 +1,228 @@
+//! The published SDKs and tools of Auth0, unmodified, against a real server. `tests/run` installs them; what
+//! they call is in `tests/sdk`.
+//!
+//! Which calls pass is printed (`tests/run sdk --nocapture`), and kept in `target/sdk`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::helpers::{INTAKE, Server, installed, tool};
+
+/// Limits that are met, identity tokens that SDKs can check, and a log stream to this machine.
+const SETTINGS: [(&str, &str); 4] = [
+    ("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"),
+    ("INTAKE_IMPORT_WORKERS", "1"),
+    ("INTAKE_TOKENS_ALGORITHM", "RS256"),
+    ("INTAKE_WEBHOOKS_ALLOW_PRIVATE_TARGETS", "true"),
+];
+
+fn path(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
+}
+
+/// A command whose settings are its own.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INTAKE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Makes a command trust a server's certificate, in the ways their manuals say.
+fn trusting<'a>(command: &'a mut Command, server: &Server) -> &'a mut Command {
+    let ca_file = server.about["ca_file"].as_str().unwrap();
+    for name in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"] {
+        command.env(name, ca_file);
+    }
+    command
+}
+
+/// Runs a command to its end; shows and keeps what it says.
+fn run(name: &str, command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}");
+    fs::create_dir_all(path("target/sdk")).unwrap();
+    fs::write(path("target/sdk").join(name), &*said).unwrap();
+    let failures: Vec<&str> = said.lines().filter(|line| line.contains("FAILED")).collect();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}\n{}\n{complaints}", output.status, failures.join("\n"));
+}
+
+/// Runs a command with the line of a server of its own on its standard input.
+fn drive(name: &str, command: &mut Command) {
+    let server = Server::ephemeral_with_tls(&SETTINGS);
+    let mut line = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut line, server.about.to_string().as_bytes()).unwrap();
+    std::io::Seek::rewind(&mut line).unwrap();
+    run(name, trusting(command.stdin(Stdio::from(line)), &server));
+}
+
+fn npm(name: &str) {
+    let (Some(node), Some(_)) = (tool("node"), installed(&format!("tests/sdk/node_modules/{name}"))) else {
+        return;
+    };
+    drive(name, command(&node).arg(path("tests/sdk/node/scenario.mjs")).arg(name));
+}
+
+fn pypi(major: &str) {
+    let Some(python) = installed(&format!("target/auth0-python-{major}/bin/python")) else { return };
+    drive(&format!("auth0-python-{major}"), command(&python).arg(path("tests/sdk/python/scenario.py")));
+}
+
+#[test]
+fn the_newest_sdk_for_node_works_unmodified() {
+    npm("auth0");
+}
+
+#[test]
+fn version_5_of_the_sdk_for_node_works_unmodified() {
+    npm("auth0-5");
+}
+
+#[test]
+fn version_4_of_the_sdk_for_node_works_unmodified() {
+    npm("auth0-4");
+}
+
+#[test]
+fn the_newest_sdk_for_python_works_unmodified() {
+    pypi("6");
+}
+
+#[test]
+fn version_5_of_the_sdk_for_python_works_unmodified() {
+    pypi("5");
+}
+
+#[test]
+fn version_4_of_the_sdk_for_python_works_unmodified() {
+    pypi("4");
+}
+
+#[test]
+fn the_documented_curl_commands_work_as_they_stand() {
+    if tool("curl").is_some() {
+        drive("curl", &mut command(&path("tests/sdk/curl.sh")));
+    }
+}
+
+/// The examples of the README start their own server, by its name.
+fn example(program: &Path, file: &str) {
+    let mut folders = vec![Path::new(INTAKE).parent().unwrap().to_owned()];
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut example = command(program);
+    example.arg(path("tests/sdk/examples").join(file)).env("PATH", std::env::join_paths(folders).unwrap());
+    run(file, &mut example);
+    let lines = fs::read_to_string(path("tests/sdk/examples").join(file)).unwrap().lines().count();
+    assert!(lines <= 30, "{file} has {lines} lines");
+}
+
+#[test]
+fn the_example_for_node_works() {
+    let (Some(node), Some(_)) = (tool("node"), installed("tests/sdk/node_modules/auth0")) else { return };
+    example(&node, "import.mjs");
+}
+
+#[test]
+fn the_example_for_python_works() {
+    let Some(python) = installed("target/auth0-python-6/bin/python") else { return };
+    example(&python, "import_users.py");
+}
+
+/// Runs `a0deploy` with the credentials of a server. It looks at what is named here; the rest of its default set
+/// are pages, factors and settings of a tenant that intake does not have.
+fn deploy(server: &Server, arguments: &[&str]) -> Option<()> {
+    let (node, program) = (tool("node")?, installed("tests/sdk/node_modules/auth0-deploy-cli/lib/index.js")?);
+    let text = |name: &str| server.about[name].as_str().unwrap();
+    let mut deploy = command(&node);
+    deploy
+        .arg(program)
+        .args(arguments)
+        .env("AUTH0_DOMAIN", text("domain"))
+        .env("AUTH0_CLIENT_ID", text("client_id"))
+        .env("AUTH0_CLIENT_SECRET", text("client_secret"))
+        .env(
+            "AUTH0_INCLUDED_ONLY",
+            r#"["databases", "connections", "clients", "clientGrants", "logStreams"]"#,
+        );
+    run(&format!("auth0-deploy-cli-{}", arguments[0]), trusting(&mut deploy, server));
+    Some(())
+}
+
+/// The entries of a list by their names, less what differs from server to server.
+fn entries(server: &Server, path: &str, less: &[&str]) -> Value {
+    let mut list = server.get(path).json();
+    for entry in list.as_array_mut().unwrap() {
+        entry.as_object_mut().unwrap().retain(|name, _| !less.contains(&name.as_str()));
+    }
+    list.as_array_mut().unwrap().sort_by_key(|entry| entry["name"].to_string());
+    list
+}
+
+#[test]
+fn the_deploy_cli_carries_connections_and_clients_to_another_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let [from, to] = [(); 2].map(|()| Server::ephemeral_with_tls(&SETTINGS));
+    let client = json!({
+        "name": "Shop", "app_type": "regular_web", "callbacks": ["https://shop.test/back"],
+        "client_metadata": { "team": "growth" },
+    });
+    let client = from.send("POST", "/api/v2/clients", &client).json();
+    let connection = json!({
+        "name": "customers", "strategy": "auth0", "display_name": "Customers", "metadata": { "region": "eu" },
+        "options": { "passwordPolicy": "fair", "requires_username": true },
+        "enabled_clients": [client["client_id"]],
+    });
+    assert_eq!(from.send("POST", "/api/v2/connections", &connection).status, 201);
+    let grant = json!({
+        "client_id": client["client_id"], "audience": "https://shop.test/api", "scope": ["read:orders"],
+    });
+    assert_eq!(from.send("POST", "/api/v2/client-grants", &grant).status, 201);
+
+    if deploy(&from, &["export", "--format", "directory", "--output_folder", folder]).is_none() {
+        return;
+    }
+    deploy(&to, &["import", "--input_file", folder]).unwrap();
+
+    let connections = |server| entries(server, "/api/v2/connections", &["id", "enabled_clients"]);
+    assert_eq!(connections(&to), connections(&from));
+    let clients = |server| entries(server, "/api/v2/clients", &["client_id"]);
+    assert_eq!(clients(&to), clients(&from));
+    let id = |path: &str, key: &str| to.get(path).json()[0][key].clone();
+    let customers = to.get("/api/v2/connections?name=customers").json();
+    let shop = id("/api/v2/clients?app_type=regular_web", "client_id");
+    assert_eq!(customers[0]["enabled_clients"], json!([shop]));
+    let grants = to.get("/api/v2/client-grants?audience=https%3A%2F%2Fshop.test%2Fapi").json();
+    assert_eq!((&grants[0]["client_id"], &grants[0]["scope"]), (&shop, &json!(["read:orders"])));
+}
+
+#[test]
+fn lists_of_what_is_not_here_are_empty_in_their_own_forms() {
+    let server = Server::ephemeral();
+    let actions = |query: &str| server.get(&format!("/api/v2/actions/actions{query}"));
+    let none = |page, per_page| json!({ "total": 0, "page": page, "per_page": per_page, "actions": [] });
+    assert_eq!(actions("").json(), none(0, 50));
+    assert_eq!(actions("?page=3&per_page=100").json(), none(3, 100));
+    let rule = "Query validation error: 'Value 101 is greater than maximum 100' on property per_page.";
+    actions("?per_page=101").assert_refusal(400, "Bad Request", rule, "invalid_query_string");
+    let directories = "/api/v2/connections-directory-provisionings";
+    assert_eq!(
+        server.get(&format!("{directories}?take=50")).json(),
+        json!({ "directory_provisionings": [] })
+    );
+    for (path, scope) in
+        [("/api/v2/actions/actions", "read:actions"), (directories, "read:directory_provisionings")]
+    {
+        let refused = server.get_as(path, &server.token_for("read:users"));
+        let message = format!("Insufficient scope, expected any of: {scope}");
+        refused.assert_refusal(403, "Forbidden", &message, "insufficient_scope");
+        assert_eq!(server.get_as(path, &server.token_for(scope)).status, 200);
+        assert_eq!(server.send("POST", path, &json!({})).status, 405);
+    }
+}
