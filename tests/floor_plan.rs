@@ -33,6 +33,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("lz4_flex", "store"),
     ("actix_web", "http"),
     ("actix_multipart", "http"),
+    ("governor", "http"),
     ("jsonwebtoken", "tokens"),
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),

@@ -27,7 +27,7 @@ use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFault;
-use crate::tokens::{KeyError, Keys, Tokens, random_text};
+use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
 pub use doors::throw_in_certificate;
 use furnish::furnish;
@@ -129,6 +129,7 @@ impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let certificates = doors::certificates(&settings.server.tls)?;
+        let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
         let store = Store::open(options::store(settings))?;
         forget_address(store.path())?;
@@ -153,9 +154,14 @@ impl App {
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
+            limits: limits(settings),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            cors_origins: options::cors_origins(settings),
+            rate_limit: options::rate_limit(settings),
             tenant: settings.tenant.name.as_str().to_owned(),
+            metrics_token: settings.metrics.token().map(secret_hash),
+            started_at,
         };
         Ok(Self { address, doors, parts, mailer, upkeep, page_code: None, new_client })
     }

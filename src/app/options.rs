@@ -1,7 +1,10 @@
 //! What each room needs to know of the settings, in its own terms.
 
+use std::num::NonZeroU32;
+
 use super::Address;
 use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
+use crate::http;
 use crate::import::Limits;
 use crate::login;
 use crate::notify::letters::Desk;
@@ -17,7 +20,8 @@ const MAIL_FOLDER: &str = "mail";
 /// The rules for rows that can be set.
 pub fn limits(settings: &Settings) -> Limits {
     let bytes = settings.import.max_metadata_size.bytes();
-    Limits { max_metadata_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }
+    let max_metadata_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits { max_metadata_bytes, schema: settings.import.schema }
 }
 
 /// What all letters have in common.
@@ -41,6 +45,7 @@ pub(super) fn logins(settings: &Settings) -> login::Rules {
         block_for: login.block_for,
         reset_mail_pause: login.reset_mail_pause,
         reset_link_lifetime: login.reset_link_lifetime,
+        verification_link_lifetime: login.verification_link_lifetime,
     }
 }
 
@@ -71,6 +76,18 @@ pub(super) fn post(settings: &Settings) -> PostSettings {
 pub(super) fn patience(settings: &Settings) -> Patience {
     let Mail { retry_first, retry_longest, give_up_after, .. } = settings.mail;
     Patience { retry_first, retry_longest, give_up_after }
+}
+
+/// Whose pages may use the API.
+pub(super) fn cors_origins(settings: &Settings) -> Vec<String> {
+    settings.server.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect()
+}
+
+/// How many requests one client may make, if that is limited.
+pub(super) fn rate_limit(settings: &Settings) -> Option<http::RateLimit> {
+    let positive = |number: usize| NonZeroU32::new(u32::try_from(number).ok()?);
+    let limit = settings.rate_limit;
+    Some(http::RateLimit { per_second: positive(limit.requests_per_second)?, burst: positive(limit.burst)? })
 }
 
 /// How events are sent.

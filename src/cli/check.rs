@@ -9,7 +9,7 @@ use super::report::FailedRow;
 use super::source::Source;
 use super::{Check, Exit, Problem};
 use crate::app;
-use crate::domain::{self, Candidate, Fault};
+use crate::domain::{self, Candidate, Fault, UserId};
 use crate::import::{Examined, examine, reported};
 
 impl Check {
@@ -38,6 +38,7 @@ impl Check {
 struct Keys {
     emails: HashMap<String, u64>,
     usernames: HashMap<String, u64>,
+    ids: HashMap<UserId, u64>,
 }
 
 impl Keys {
@@ -55,12 +56,18 @@ impl Keys {
         let email = candidate.email.as_str();
         let username = candidate.username.as_ref().map(domain::Username::as_str);
         let mut faults = Vec::new();
-        faults.extend(self.emails.get(email).map(|first| Fault::given_before("email", *first)));
+        let user = self.emails.get(email);
+        faults.extend(user.map(|first| Fault::given_before("email", *first)));
         let first = username.and_then(|name| self.usernames.get(name));
         faults.extend(first.map(|first| Fault::given_before("username", *first)));
+        // A row for a user who is there already makes none, whatever its id.
+        let id = candidate.id.as_ref().filter(|_| user.is_none());
+        let first = id.and_then(|id| self.ids.get(id));
+        faults.extend(first.map(|first| Fault::given_before("user_id", *first)));
         if faults.is_empty() {
             self.emails.insert(email.to_owned(), index);
             self.usernames.extend(username.map(|name| (name.to_owned(), index)));
+            self.ids.extend(candidate.id.clone().map(|id| (id, index)));
         }
         faults
     }

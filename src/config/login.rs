@@ -32,6 +32,9 @@ pub struct Login {
     /// How long the link in a reset mail is good.
     #[serde(deserialize_with = "duration")]
     pub reset_link_lifetime: Duration,
+    /// How long the link in a mail is good that asks to verify an address.
+    #[serde(deserialize_with = "duration")]
+    pub verification_link_lifetime: Duration,
 }
 
 impl Login {
@@ -61,6 +64,11 @@ impl Login {
             (
                 "login.reset_link_lifetime",
                 Self::LINK_LIFETIMES.contains(&self.reset_link_lifetime),
+                "must be 1m to 30d",
+            ),
+            (
+                "login.verification_link_lifetime",
+                Self::LINK_LIFETIMES.contains(&self.verification_link_lifetime),
                 "must be 1m to 30d",
             ),
         ]);

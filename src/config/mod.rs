@@ -11,6 +11,8 @@ mod declared;
 mod layers;
 mod login;
 mod mail;
+mod metrics;
+mod rate_limit;
 mod retention;
 mod stream;
 #[cfg(test)]
@@ -32,16 +34,18 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 
-use crate::domain::{ConnectionId, SigningAlgorithm};
+use crate::domain::{ConnectionId, RowSchema, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
+pub use metrics::Metrics;
+pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use stream::DeclaredStream;
 pub use tls::Tls;
-pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret};
+pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
 
@@ -64,6 +68,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of imports.
     pub import: Import,
+    /// How many requests one client may make.
+    pub rate_limit: RateLimit,
     /// Access tokens.
     pub tokens: Tokens,
     /// Letters.
@@ -74,6 +80,8 @@ pub struct Settings {
     pub login: Login,
     /// How long things are kept.
     pub retention: Retention,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
     /// Connections to create when they are missing.
@@ -99,6 +107,8 @@ pub struct Server {
     pub public_url: PublicUrl,
     /// Addresses of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
     /// https.
     pub tls: Tls,
 }
@@ -157,6 +167,9 @@ pub struct Import {
     pub max_active_jobs: usize,
     /// Largest metadata of one user.
     pub max_metadata_size: ByteSize,
+    /// Which properties rows may have.
+    #[serde(deserialize_with = "text")]
+    pub schema: RowSchema,
 }
 
 impl Import {
@@ -270,6 +283,7 @@ impl Settings {
     ) -> Result<Self, ConfigError> {
         let (mut settings, origins) = layers::merge(config, environment)?;
         settings.mail.read_password().map_err(|why| origins.invalid("mail.smtp_password_file", why))?;
+        settings.metrics.read_token().map_err(|why| origins.invalid("metrics.token_file", why))?;
         settings.check(&origins)?;
         Ok(settings)
     }
@@ -297,10 +311,12 @@ impl Settings {
         }
         let faults = [
             self.server.tls.fault(),
+            self.rate_limit.fault(),
             self.mail.fault(),
             self.webhooks.fault(),
             self.login.fault(),
             self.retention.fault(),
+            self.metrics.fault(),
         ];
         if let Some((key, why)) = faults.into_iter().flatten().next() {
             return refuse(key, why);

@@ -41,6 +41,8 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
+    assert!(settings.server.cors_origins.is_empty());
+    assert_eq!((settings.rate_limit.requests_per_second, settings.rate_limit.burst), (50_000, 100_000));
     let kept = &settings.retention;
     assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
     assert_eq!(kept.unsent_logs, Duration::from_hours(365 * 24));
@@ -218,8 +220,17 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[import]\nworkers = \"2\"", "setting \"import.workers\""),
         ("[import]\nmax_file_size = 0", "setting \"import.max_file_size\""),
         ("[import]\nmax_active_jobs = -2", "setting \"import.max_active_jobs\""),
+        ("[rate_limit]\nrequests_per_second = 1000001", "setting \"rate_limit.requests_per_second\""),
+        ("[rate_limit]\nburst = 0", "setting \"rate_limit.burst\""),
+        ("[rate_limit]\nburst = 1000001", "must be 1 to 1000000"),
+        ("[server]\ncors_origins = [\"*\"]", "setting \"server.cors_origins"),
+        ("[server]\ncors_origins = [\"https://a.test/\"]", "browsers would write https://a.test"),
         ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
         ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
+        (
+            "[import]\nschema = \"full\"",
+            "setting \"import.schema\" (given by settings.toml): expected basic or",
+        ),
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
@@ -391,5 +402,29 @@ fn settings_of_the_login_go_to_the_edge_of_their_ranges() {
          reset_link_lifetime = \"30d\"",
     ] {
         load(&format!("[login]\n{login}"), &[]).unwrap();
+    }
+}
+
+#[test]
+fn the_token_for_metrics_is_long_and_comes_from_one_place() {
+    assert_eq!(load("", &[]).unwrap().metrics.token(), None);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+    let from_file = format!("[metrics]\ntoken_file = \"{}\"", file.path().display());
+    for settings in [load(&from_file, &[]), load("", &[("INTAKE_METRICS_TOKEN", "0123456789abcdef")])] {
+        let settings = settings.unwrap();
+        assert_eq!(settings.metrics.token(), Some("0123456789abcdef"));
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+    }
+    let bad = [
+        ("token = \"hush-hush-hush-\"", "\"metrics.token\" (given by settings.toml): must be at least 16"),
+        ("token = \"hush hush hush hush\"", "without blanks"),
+        ("token_file = \"/no/such\"", "\"metrics.token_file\" (given by settings.toml): /no/such"),
+        ("token_file = \"/dev/null\"", "no token in its only line"),
+        ("token = \"hush\"\ntoken_file = \"/dev/null\"", "either token or token_file"),
+    ];
+    for (file, expected) in bad {
+        let message = refusal(&format!("[metrics]\n{file}"), &[]);
+        assert!(message.contains(expected) && !message.contains("hush"), "{file}\n  said: {message}");
     }
 }

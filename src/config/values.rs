@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use url::Url;
 
 use crate::domain::Email;
 
@@ -106,6 +107,32 @@ fn is_authority(text: &str) -> bool {
         _ => (text, None),
     };
     !host.is_empty() && !host.contains('@') && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// The origin of web pages, written as browsers write it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for WebOrigin {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let url = Url::parse(&text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        match url.map(|url| url.origin().ascii_serialization()) {
+            Some(written) if written == text => Ok(Self(text)),
+            Some(written) => Err(format!("\"{text}\" is no origin; browsers would write {written}")),
+            None => {
+                Err(format!("\"{text}\" is no origin like https://app.example.com (and * is not allowed)"))
+            }
+        }
+    }
 }
 
 /// A number of bytes; written `500KB` or plainly.

@@ -33,6 +33,7 @@ scopes! {
     CreateUsers => "create:users",
     ReadUsers => "read:users",
     UpdateUsers => "update:users",
+    UpdateUsersAppMetadata => "update:users_app_metadata",
     DeleteUsers => "delete:users",
     CreateConnections => "create:connections",
     ReadConnections => "read:connections",

@@ -17,6 +17,9 @@ pub const PASSWORD_POLICY: &str = "passwordPolicy";
 /// Its values, from any password to excellent ones.
 pub const PASSWORD_POLICIES: [&str; 5] = ["none", "low", "fair", "good", "excellent"];
 
+/// The option of a database that says whether users have user names.
+const REQUIRES_USERNAME: &str = "requires_username";
+
 /// The ways to ask for tokens that a client may be allowed. Most belong to sign-in pages, which are not
 /// here; they are kept with clients all the same.
 pub const GRANT_TYPES: [&str; 12] = [
@@ -137,6 +140,11 @@ impl Connection {
     /// Whether it goes by a name that is the other's.
     pub fn clashes_with(&self, other: &Self) -> bool {
         self.name == other.name || self.known_as().iter().any(|name| other.known_as().contains(name))
+    }
+
+    /// Whether its users have user names that are given one by one; imports bring theirs in any case.
+    pub fn requires_username(&self) -> bool {
+        self.options.get(REQUIRES_USERNAME).and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// Whether it takes imports and sign-ins at all.

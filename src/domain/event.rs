@@ -55,6 +55,10 @@ event_types! {
     PasswordChangeFailed => "fcp", "user.fail", "Failed Change Password";
     PasswordChangeRequested => "scpr", "user.success", "Success Change Password Request";
     PasswordChangeRequestFailed => "fcpr", "user.fail", "Failed Change Password Request";
+    EmailVerified => "sv", "user.success", "Success Verification Email";
+    EmailVerificationFailed => "fv", "user.fail", "Failed Verification Email";
+    EmailVerificationRequested => "svr", "user.success", "Success Verification Email Request";
+    EmailVerificationRequestFailed => "fvr", "user.fail", "Failed Verification Email Request";
     UserDeleted => "sdu", "user.success", "Successful User Deletion";
     MailNotSent => "fn", "system.notification", "Failed Sending Notification";
     StreamSuspended => "flss", "system.notification", "Log Stream Suspended";

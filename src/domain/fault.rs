@@ -109,6 +109,12 @@ impl Fault {
         Self { path: Some(path), ..Self::of_row(code, message) }
     }
 
+    /// The rule that is broken, without the property it is about.
+    pub fn rule(&self) -> &str {
+        let before = self.path.as_ref().map(|path| format!("Error in {path} property - "));
+        before.and_then(|before| self.message.strip_prefix(&before)).unwrap_or(&self.message)
+    }
+
     /// A second row for one user: row `first` gave the same `key` (`email`, `username` or `user_id`).
     pub fn given_before(key: &str, first: u64) -> Self {
         let message = format!("A user with this {key} was already provided.");

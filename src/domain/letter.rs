@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Timestamp};
+use super::{Event, TicketHash, Timestamp, UserTicket};
 
 /// A letter to one reader, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub struct Owed {
     pub events: Vec<Event>,
     /// For the outbox.
     pub letters: Vec<Letter>,
+    /// Tickets whose links are in the letters, or in an answer. Each is the newest of its kind from then on.
+    pub tickets: Vec<(TicketHash, UserTicket)>,
 }
 
 impl Owed {
@@ -59,10 +61,24 @@ impl Owed {
     pub fn nothing() -> Self {
         Self::default()
     }
+
+    /// This, and then `more`.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.append(more);
+        self
+    }
+
+    /// Adds `more`.
+    pub fn append(&mut self, mut more: Self) {
+        self.events.append(&mut more.events);
+        self.letters.append(&mut more.letters);
+        self.tickets.append(&mut more.tickets);
+    }
 }
 
 impl From<Event> for Owed {
     fn from(event: Event) -> Self {
-        Self { events: vec![event], letters: Vec::new() }
+        Self { events: vec![event], ..Self::nothing() }
     }
 }

@@ -1,8 +1,8 @@
-//! What a user signs in with.
+//! What a user signs in with, and leave to set it or to verify an address.
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, Timestamp, UserId};
+use super::{ConnectionId, Timestamp, User, UserId};
 
 /// A user's password, hashed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,23 +19,74 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Leave to set a user's password once. The text of the ticket itself is kept as a hash only.
+/// SHA-256 of the text of a ticket, which itself is nowhere but in a link.
+pub type TicketHash = [u8; 32];
+
+/// Leave to do something for one user, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResetTicket {
-    /// Whose password.
+pub struct UserTicket {
+    /// For which user.
     pub user: UserId,
     /// Where that user lives.
     pub connection: ConnectionId,
+    /// To do what.
+    pub leave: Leave,
     /// When it was made.
     pub created_at: Timestamp,
     /// Until when it is good.
     pub expires_at: Timestamp,
-    /// Whether it went to the user's mailbox, or proves in another way that the address is theirs.
-    pub proves_email: bool,
     /// Where to go afterwards.
     pub result_url: Option<String>,
     /// Whether that URL is told the user's address.
     pub include_email_in_redirect: bool,
     /// The client it was asked for.
     pub client_id: Option<String>,
+}
+
+/// What a ticket allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leave {
+    /// To set the password.
+    SetPassword {
+        /// Whether it went to the user's mailbox, or proves in another way that the address is theirs.
+        proves_email: bool,
+    },
+    /// To say that an address is the user's own.
+    VerifyEmail {
+        /// This one, and none that the user gets later.
+        email: String,
+    },
+}
+
+/// Kinds of tickets. A user has one good ticket of each at most: the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TicketKind {
+    /// [`Leave::SetPassword`]
+    SetPassword,
+    /// [`Leave::VerifyEmail`]
+    VerifyEmail,
+}
+
+impl TicketKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 2] = [Self::SetPassword, Self::VerifyEmail];
+}
+
+impl Leave {
+    /// What kind of ticket has it.
+    pub const fn kind(&self) -> TicketKind {
+        match self {
+            Self::SetPassword { .. } => TicketKind::SetPassword,
+            Self::VerifyEmail { .. } => TicketKind::VerifyEmail,
+        }
+    }
+
+    /// Whether it holds for the user as it is now.
+    pub fn holds_for(&self, user: &User) -> bool {
+        match self {
+            Self::SetPassword { .. } => true,
+            Self::VerifyEmail { email } => *email == user.email,
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod ids;
 mod job;
 mod letter;
 mod login;
+mod schema;
 mod stream;
 mod task;
 #[cfg(test)]
@@ -31,7 +32,8 @@ pub use fault::{Code, FailedRow, Fault, FileFault};
 pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
-pub use login::{Credential, ResetTicket};
+pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};
+pub use schema::{RowSchema, UnknownSchema};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;

@@ -140,6 +140,36 @@ pub struct Candidate<'a> {
     pub user_metadata: Option<Cow<'a, str>>,
 }
 
+impl Candidate<'_> {
+    /// The same, with texts of its own.
+    pub fn into_owned(self) -> Candidate<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Candidate {
+            profile: self.profile.map(|text| own(text.clone())),
+            app_metadata: self.app_metadata.map(own),
+            user_metadata: self.user_metadata.map(own),
+            ..self
+        }
+    }
+
+    /// The user it would be; its id is `made` if it brings none.
+    pub fn to_user(&self, made: &UserId, now: Timestamp) -> User {
+        User {
+            id: self.id.as_ref().unwrap_or(made).clone(),
+            email: self.email.as_str().to_owned(),
+            email_verified: self.email_verified,
+            username: self.username.as_ref().map(|name| name.as_str().to_owned()),
+            created_at: now,
+            updated_at: now,
+            blocked: self.blocked,
+            profile: self.profile.map(|text| text.clone().into_owned()),
+            activity: Activity::default(),
+            app_metadata: self.app_metadata.as_deref().map(str::to_owned),
+            user_metadata: self.user_metadata.as_deref().map(str::to_owned),
+        }
+    }
+}
+
 /// A stored user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

@@ -1,6 +1,6 @@
 //! Who may do what: a handler takes the permission it needs as an argument.
 //!
-//! **Invariant:** the order is token (401), size (413), scope (403); all of it before a byte of
+//! **Invariant:** the order is token (401), rate limit (429), size (413), scope (403); all of it before a byte of
 //! the body is read. A client that is refused while it is still sending gets to see why.
 
 use std::marker::PhantomData;
@@ -11,8 +11,9 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::body::{Body, content_length};
-use super::caller::Caller;
+use super::caller::{self, Caller};
 use super::error::ApiError;
+use super::rate_limits::{self, Who};
 use super::{State, now, payload};
 use crate::domain::Scope;
 use crate::tokens::{Grant, TokenFault};
@@ -30,39 +31,38 @@ pub(super) trait Needs: 'static {
     }
 }
 
-/// Defines a type for each permission: the scopes of which one will do, and the operation as the
-/// tenant log names it (those that change nothing have none).
+/// Defines a type for each permission: the scopes of which one will do, the operation as the tenant log
+/// names it (those that change nothing have none), and how large its body may be if that is unusual.
 macro_rules! permissions {
-    ($($name:ident: $($scope:ident)|+ $(, $operation:literal)?;)+) => {
+    ($($name:ident: $($scope:ident)|+ $(, $operation:literal $(, $max_body:expr)?)?;)+) => {
         $(
             #[doc = concat!("Leave to `", stringify!($name), "`.")]
             pub(super) struct $name;
-            permissions!(@needs $name, [$(Scope::$scope),+], $($operation)?);
-        )+
-    };
-    (@needs Import, $scopes:expr, $operation:literal) => {
-        impl Needs for Import {
-            const ANY_OF: &'static [Scope] = &$scopes;
-            const OPERATION: &'static str = $operation;
-            fn max_body(state: &State) -> Option<u64> {
-                Some(state.max_file_size)
+
+            impl Needs for $name {
+                const ANY_OF: &'static [Scope] = &[$(Scope::$scope),+];
+                $(
+                    const OPERATION: &'static str = $operation;
+                    $(
+                        fn max_body(state: &State) -> Option<u64> {
+                            let max_body: fn(&State) -> u64 = $max_body;
+                            Some(max_body(state))
+                        }
+                    )?
+                )?
             }
-        }
-    };
-    (@needs $name:ident, $scopes:expr, $($operation:literal)?) => {
-        impl Needs for $name {
-            const ANY_OF: &'static [Scope] = &$scopes;
-            $(const OPERATION: &'static str = $operation;)?
-        }
+        )+
     };
 }
 
 permissions! {
-    Import: CreateUsers, "Create import users job";
+    Import: CreateUsers, "Create import users job", |state| state.max_file_size;
     ReadJobs: CreateUsers | ReadUsers;
     ReadUsers: ReadUsers;
-    UpdateUsers: UpdateUsers, "Update a User";
-    DeleteUsers: DeleteUsers, "Delete a Connection User";
+    CreateUser: CreateUsers, "Create a User", |_| payload::LARGEST_USER;
+    UpdateUser: UpdateUsers | UpdateUsersAppMetadata, "Update a User", |_| payload::LARGEST_USER;
+    DeleteUser: DeleteUsers, "Delete a User";
+    DeleteConnectionUser: DeleteUsers, "Delete a Connection User";
     ReadConnections: ReadConnections;
     CreateConnections: CreateConnections, "Create a Connection";
     UpdateConnections: UpdateConnections, "Update a Connection";
@@ -79,6 +79,8 @@ permissions! {
     UpdateGrants: UpdateClientGrants, "Update Client Grant";
     DeleteGrants: DeleteClientGrants, "Delete Client Grant";
     CreateTickets: CreateUserTickets, "Create a Password Change Ticket";
+    CreateVerificationTickets: CreateUserTickets, "Create an Email Verification Ticket";
+    SendVerification: UpdateUsers, "Send an Email Address Verification Email";
     ReadLogs: ReadLogs | ReadLogsUsers;
     ReadStreams: ReadLogStreams;
     CreateStreams: CreateLogStreams, "Create a Log Stream";
@@ -92,6 +94,7 @@ permissions! {
 pub(super) struct Granted<N> {
     /// Who asks.
     pub(super) caller: Caller,
+    grant: Grant,
     proof: PhantomData<N>,
 }
 
@@ -101,7 +104,9 @@ impl<N: Needs> FromRequest for Granted<N> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let refusal = match judge::<N>(request) {
-            Ok(caller) => return Box::pin(async { Ok(Self { caller, proof: PhantomData }) }),
+            Ok((caller, grant)) => {
+                return Box::pin(async { Ok(Self { caller, grant, proof: PhantomData }) });
+            }
             Err(refusal) => refusal,
         };
         let body = Body::new(payload.take(), 0);
@@ -112,10 +117,23 @@ impl<N: Needs> FromRequest for Granted<N> {
     }
 }
 
-fn judge<N: Needs>(request: &HttpRequest) -> Result<Caller, ApiError> {
+impl<N> Granted<N> {
+    /// Refuses who may not do this, too.
+    pub(super) fn require(&self, scope: &'static [Scope]) -> Result<(), ApiError> {
+        if self.grant.has_any(scope) { Ok(()) } else { Err(ApiError::InsufficientScope(scope)) }
+    }
+}
+
+fn judge<N: Needs>(request: &HttpRequest) -> Result<(Caller, Grant), ApiError> {
     let state = request.app_data::<web::Data<State>>();
     let state = state.ok_or_else(|| ApiError::internal("the routes have no state"))?;
-    let grant = grant(request, state)?;
+    let grant = grant(request, state);
+    let who = match &grant {
+        Ok(grant) => Who::Client(&grant.subject),
+        Err(_) => Who::Address(caller::address(request, state)),
+    };
+    rate_limits::admit(request, state, who)?;
+    let grant = grant?;
     let caller = Caller::new(request, state, grant.client_id(), N::OPERATION);
     request.extensions_mut().insert(caller.clone());
     if let (Some(most), Some(length)) = (N::max_body(state), content_length(request))
@@ -123,16 +141,20 @@ fn judge<N: Needs>(request: &HttpRequest) -> Result<Caller, ApiError> {
     {
         return Err(ApiError::TooLarge(most));
     }
-    if grant.has_any(N::ANY_OF) { Ok(caller) } else { Err(ApiError::InsufficientScope(N::ANY_OF)) }
+    if grant.has_any(N::ANY_OF) { Ok((caller, grant)) } else { Err(ApiError::InsufficientScope(N::ANY_OF)) }
 }
 
 fn grant(request: &HttpRequest, state: &State) -> Result<Grant, ApiError> {
+    state.tokens.verify(bearer(request)?, now()).map_err(ApiError::Token)
+}
+
+/// The token that a request brings, whatever it is worth.
+pub(super) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.ok_or(ApiError::MissingAuthentication)?;
     let given = given.to_str().map_err(|_| ApiError::Token(TokenFault::Invalid))?;
-    let token = match given.trim().split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(ApiError::MissingAuthentication),
-    };
-    state.tokens.verify(token, now()).map_err(ApiError::Token)
+    match given.trim().split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(ApiError::MissingAuthentication),
+    }
 }

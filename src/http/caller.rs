@@ -101,7 +101,7 @@ pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
 }
 
 /// The address in an entry of `X-Forwarded-For`, which some proxies write with a port.
-fn named_address(text: &str) -> Option<IpAddr> {
+pub(super) fn named_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
     text.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|ip| ip.to_canonical())
 }

@@ -5,17 +5,28 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
+use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::rate_limits::whole_seconds;
+use super::users::UserFault;
 use crate::domain::{ConnectionId, Scope};
 use crate::login::LoginError;
-use crate::store::StoreError;
+use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
+
+/// The code of every 429 of the API.
+const TOO_MANY_REQUESTS: &str = "too_many_requests";
+/// When to come back for a place among the jobs, in seconds.
+const JOB_RETRY: u64 = 5;
+/// When to come back to a server that is busy, in seconds.
+const BUSY_RETRY: u64 = 5;
 
 /// Which part of a request breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +102,20 @@ pub(super) enum ApiError {
     GrantExists,
     /// The user asked for is not there.
     NoSuchUser,
+    /// A user cannot be made or changed like that.
+    User(UserFault),
     /// The connection that a body names is not there.
     NoConnectionWithId(ConnectionId),
     /// The user a body names lives where there are no passwords.
     NoPasswords,
+    /// Too many requests; when to come back.
+    GlobalLimit(Duration),
+    /// The user of a job that asks to verify an address is not there.
+    NoAddressee,
+    /// The connection of the identity that a body names is not there.
+    NoIdentityConnection,
+    /// The user has another identity than the one that a body names.
+    NoIdentity,
     /// Too many passwords are being looked at.
     Busy,
     /// The job asked for is not there.
@@ -109,6 +130,10 @@ pub(super) enum ApiError {
     NoSuchLog,
     /// No endpoint has this path.
     NoSuchRoute,
+    /// Neither uploads nor reads can be served now.
+    NotReady(Condition),
+    /// The figures are for callers on this machine only.
+    NotLocal,
     /// The endpoint has other methods.
     MethodNotAllowed(String),
     /// The store refuses or fails.
@@ -208,6 +233,7 @@ impl ApiError {
                 "The client has a grant for this audience already; change that one".into(),
             ),
             Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
+            Self::User(fault) => fault.row(),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,
                 "inexistent_connection",
@@ -218,6 +244,9 @@ impl ApiError {
                 "operation_not_supported",
                 "The user's main connection does not support this operation.".into(),
             ),
+            Self::GlobalLimit(_) => {
+                (S::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS, "Global limit has been reached".into())
+            }
             Self::Busy => (
                 S::SERVICE_UNAVAILABLE,
                 "",
@@ -229,18 +258,20 @@ impl ApiError {
             Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
+            Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
+            Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),
             Self::MethodNotAllowed(allowed) => {
                 (S::METHOD_NOT_ALLOWED, "", format!("Method Not Allowed, expected {allowed}"))
             }
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
-            refused => refused.upload_row(),
+            refused => refused.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
     }
 
-    /// The rows of an upload that is well formed but cannot be taken.
-    fn upload_row(&self) -> (StatusCode, &'static str, String) {
+    /// The rows of an upload, or an order of another job, that is well formed but cannot be taken.
+    fn job_row(&self) -> (StatusCode, &'static str, String) {
         let (code, message) = match self {
             Self::NoUsers => ("invalid_body", "Must provide 'users' file as multipart part."),
             Self::EmptyUsers => ("invalid_body", "Users file must not be empty."),
@@ -255,19 +286,25 @@ impl ApiError {
             }
             Self::UnknownConnection => ("inexistent_connection", "The connection does not exist."),
             Self::NoDatabase => ("operation_not_supported", "Connection must be a database connection."),
+            Self::NoAddressee => ("inexistent_user", "The user does not exist."),
+            Self::NoIdentityConnection => ("inexistent_connection", "Identity connection does not exist."),
+            Self::NoIdentity => ("invalid_body", "The user exists, but does not contain the given identity."),
             _ => ("operation_not_supported", "Connection must be enabled."),
         };
         (StatusCode::BAD_REQUEST, code, message.to_owned())
     }
 
     /// The header that goes with it.
-    pub(super) fn header(&self) -> Option<(header::HeaderName, &str)> {
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let bearer = |text| Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(text)));
+        let retry_after = |seconds: u64| Some((header::RETRY_AFTER, seconds.into()));
         match self {
-            Self::MissingAuthentication => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::Token(_) => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
-            Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed)),
-            Self::Store(StoreError::TooManyActiveJobs(_)) => Some((header::RETRY_AFTER, "10")),
-            Self::Store(StoreError::Unavailable) | Self::Busy => Some((header::RETRY_AFTER, "5")),
+            Self::MissingAuthentication => bearer("Bearer"),
+            Self::Token(_) => bearer("Bearer error=\"invalid_token\""),
+            Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
+            Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
+            Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
+            Self::Store(StoreError::Unavailable) | Self::Busy | Self::NotReady(_) => retry_after(BUSY_RETRY),
             _ => None,
         }
     }
@@ -288,6 +325,16 @@ fn used_code() -> String {
         .to_owned()
 }
 
+fn not_ready(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Ready => "The server is ready.",
+        Condition::Faulty => "The database had a fault and is about to be reopened.",
+        Condition::Reopening => {
+            "The database is being reopened after a fault, and the directory of users rebuilt."
+        }
+    }
+}
+
 fn needs(any_of: &[Scope]) -> String {
     let names: Vec<&str> = any_of.iter().map(|scope| scope.name()).collect();
     format!("Insufficient scope, expected any of: {}", names.join(","))
@@ -305,7 +352,7 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
         }
         StoreError::TooManyActiveJobs(active) => (
             StatusCode::TOO_MANY_REQUESTS,
-            "too_many_requests",
+            TOO_MANY_REQUESTS,
             format!(
                 "There are {active} active import users jobs, please wait until some of them are \
                  finished and try again"
@@ -448,7 +495,7 @@ mod tests {
         assert_eq!((&body["message"], &body["error"]), (&json!(expected), &json!("Forbidden")));
         let (body, header) = answer(StoreError::TooManyActiveJobs(2).into()).await;
         assert_eq!(body["errorCode"], "too_many_requests");
-        assert_eq!(header.as_deref(), Some("retry-after: 10"));
+        assert_eq!(header.as_deref(), Some("retry-after: 5"));
         let full = StoreError::DiskFull { free: 1, needed: 2 };
         assert_eq!(answer(full.into()).await.0["error"], "Insufficient Storage");
     }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::openapi::asked::{From, Narrowed, Paged};
 use super::openapi::lists::GrantList;
 use super::openapi::sent::{GrantChange, NewGrant};
 use super::params::{Fields, Id, Params};
-use super::payload::{ANY, Object, read_object};
+use super::payload::{ANY, Object, Payload, read_object};
 use super::{State, json, no_content};
 use crate::domain::{ClientGrant, Event, GrantId};
 use crate::store::{Store, StoreError};

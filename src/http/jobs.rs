@@ -12,12 +12,12 @@ use super::auth::{Granted, ReadJobs};
 use super::error::{ApiError, Place, log_store_fault};
 use super::params::{Page, Params};
 use super::views::{Detail, FailedRowView, JobView, status};
-use super::{State, failures, json};
+use super::{State, failures, json, tasks};
 use crate::domain::{FailedRow, Job, JobId, Stage, Ticket};
 use crate::store::{Store, StoreError};
 
 /// The content type of a list of failed rows; unlike elsewhere there is no charset.
-const PLAIN_JSON: &str = "application/json";
+pub(super) const PLAIN_JSON: &str = "application/json";
 
 /// One job and how it stands.
 pub(super) async fn show(
@@ -27,7 +27,10 @@ pub(super) async fn show(
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let detail = Detail::of(&Params::of(&request)?)?;
-    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJob)?;
+    let wanted = id.clone();
+    let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
+        return tasks::show(&state, id.into_inner()).await;
+    };
     json(StatusCode::OK, &JobView::of(&job, &state.engine, detail))
 }
 
@@ -114,7 +117,10 @@ pub(super) async fn errors(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
-    let job = state.store(move |store| store.job(&id)).await?.ok_or(ApiError::NoSuchJobErrors)?;
+    let wanted = id.clone();
+    let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
+        return tasks::errors(&state, id.into_inner()).await;
+    };
     if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
         return form.answer(&state, &job).await;
     }

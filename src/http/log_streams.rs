@@ -11,14 +11,14 @@ mod view;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use tracing::info;
 
 use super::auth::{CreateStreams, DeleteStreams, Granted, ReadStreams, UpdateStreams};
 use super::error::{ApiError, ErrorObject, Place};
 use super::openapi::sent::{NewStream as NewStreamSent, StreamChange as StreamChangeSent};
 use super::params::Id;
-use super::payload::read_object;
+use super::payload::{Payload, read_object};
 use super::{State, json, no_content, now};
 use crate::domain::{HttpSink, LogStream, StreamId, StreamStatus};
 use crate::notify::streams::{TargetFault, same_origin};

@@ -3,14 +3,16 @@
 //! | file | endpoints |
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `verification` | `POST /api/v2/jobs/verification-email` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
+//! | `tasks` | the same for jobs that take no file |
 //! | `connections` | `/api/v2/connections`, `…/{id}`, `…/{id}/clients`, `…/{id}/users` |
 //! | `clients` | `/api/v2/clients`, `…/{id}`, `…/{id}/rotate-secret` |
 //! | `grants` | `/api/v2/client-grants`, `…/{id}` |
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
-//! | `users` | `GET /api/v2/users-by-email`, `GET` and `PATCH /api/v2/users/{id}` |
-//! | `tickets` | `POST /api/v2/tickets/password-change` |
+//! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
 //! | `absent` | lists of what intake does not have, for tools that ask: always empty |
@@ -18,18 +20,23 @@
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
 //! | `reset_page` | `/u/reset-password`, the page where passwords are set |
+//! | `verification_page` | `/u/email-verification`, the page where addresses are verified |
 //! | `page` | `/` and `/static/…`: the status page |
+//! | `health` | `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload` (JSON) and `upload` read what is sent, `params` what is asked for,
-//! `views` and `lists` are what is answered, and `error` every refusal.
+//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
+//! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
+//! answered, `hosted` what the pages below `/u` have in common, and `error` every refusal. What holds for all
+//! answers is in `cors`, `gzip`, `head` and `rate_limits`.
 //!
 //! **Invariants:** a handler translates and decides nothing. The store is reached through
 //! [`State::store`] only, so that no handler stalls the others. Nobody's body is read before his
 //! token was. Every answer that is no success is the API's error object, but for OAuth's, the legacy
 //! ones of `passwords` and pages; none ever tells the cause of a 500. No uploaded file is ever in memory as a whole.
 //!
-//! Deliberately absent: CORS, and any use of the `Host` header.
+//! Deliberately absent: any use of the `Host` header.
 
 mod absent;
 mod auth;
@@ -37,14 +44,20 @@ mod body;
 mod caller;
 mod clients;
 mod connections;
+mod cors;
 mod error;
 mod failures;
 mod grants;
+mod gzip;
+mod head;
+mod health;
+mod hosted;
 mod imports;
 mod jobs;
 mod lists;
 mod log_streams;
 mod logs;
+mod metrics;
 mod oauth;
 mod openapi;
 mod outbox;
@@ -53,13 +66,17 @@ mod page_sign_in;
 mod params;
 mod passwords;
 mod payload;
+mod rate_limits;
 mod reload;
 mod reset_page;
 mod routes;
 mod sign_in;
+mod tasks;
 mod tickets;
 mod upload;
 mod users;
+mod verification;
+mod verification_page;
 mod views;
 
 use std::net::{IpAddr, TcpListener};
@@ -75,6 +92,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
@@ -82,7 +100,10 @@ use crate::store::{Store, StoreError};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 use error::ApiError;
+pub use metrics::MetricsToken;
 pub use page_sign_in::OneTimeCode;
+pub use rate_limits::RateLimit;
+use rate_limits::RateLimits;
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -93,6 +114,8 @@ pub struct State {
     hostname: String,
     wrong_secrets: oauth::WrongSecrets,
     page_code: Mutex<Option<OneTimeCode>>,
+    requests: metrics::Requests,
+    rate_limits: Option<RateLimits>,
 }
 
 impl Deref for State {
@@ -114,14 +137,24 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// The rules for users that can be set.
+    pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<String>,
+    /// How many requests one client may make, if that is limited.
+    pub rate_limit: Option<RateLimit>,
     /// Name of this installation.
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// Who may read the figures.
+    pub metrics_token: MetricsToken,
+    /// When the process was started.
+    pub started_at: Timestamp,
 }
 
 impl State {
@@ -130,7 +163,9 @@ impl State {
         let host = parts.public_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
-        Self { parts, hostname, wrong_secrets: oauth::WrongSecrets::default(), page_code }
+        let rate_limits = parts.rate_limit.map(RateLimits::new);
+        let (wrong_secrets, requests) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

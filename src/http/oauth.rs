@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use super::body::{form_or_json, read_small};
 use super::error::ApiError;
 use super::openapi::sent::TokenRequest as TokenAsked;
+use super::rate_limits::whole_seconds;
 use super::{State, sign_in};
 use crate::domain::{Client, Scope};
 use crate::login::Password;
@@ -281,9 +282,7 @@ impl OauthError {
     /// In how many seconds to come back, if later is better.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyAttempts(time) => {
-                Some(time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
-            }
+            Self::TooManyAttempts(time) => Some(whole_seconds(*time)),
             _ => None,
         }
     }
@@ -308,7 +307,6 @@ impl ResponseError for OauthError {
         let mut response = respond(status, &OauthBody { error, error_description });
         if let Self::Server(error) = self
             && let Some((name, value)) = error.header()
-            && let Ok(value) = header::HeaderValue::from_str(value)
         {
             response.headers_mut().insert(name, value);
         }

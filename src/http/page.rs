@@ -64,7 +64,8 @@ pub(super) fn files() -> Vec<Endpoint> {
 
 #[expect(clippy::unused_async, reason = "handlers are")]
 async fn serve(file: &'static File, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let tag = format!("\"{:08x}-{}\"", crc32fast::hash(file.content.as_bytes()), file.content.len());
+    // Weak, because the bytes sent may be compressed.
+    let tag = format!("W/\"{:08x}-{}\"", crc32fast::hash(file.content.as_bytes()), file.content.len());
     let known = request.headers().get(header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };

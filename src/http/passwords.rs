@@ -4,7 +4,6 @@
 //! Refusals have the shape that this endpoint always had, `{"error": "…"}`.
 
 use std::fmt;
-use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
@@ -16,6 +15,7 @@ use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::openapi::sent::PasswordRequest;
+use super::rate_limits::whole_seconds;
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin};
 use crate::login::Pace;
@@ -97,10 +97,6 @@ fn rate_headers(answer: &mut HttpResponseBuilder, pace: &Pace) {
         .insert_header(("x-ratelimit-reset", pace.reset.millis().div_ceil(1000).to_string()));
 }
 
-fn seconds(time: Duration) -> String {
-    time.as_millis().div_ceil(1000).to_string()
-}
-
 /// Why nothing is sent.
 #[derive(Debug)]
 pub(super) enum LegacyError {
@@ -145,7 +141,7 @@ impl ResponseError for LegacyError {
             Self::TooMany(pace) => {
                 rate_headers(&mut answer, pace);
                 let retry_after = pace.retry_after.unwrap_or_default();
-                answer.insert_header((header::RETRY_AFTER, seconds(retry_after)));
+                answer.insert_header((header::RETRY_AFTER, whole_seconds(retry_after)));
             }
         }
         answer

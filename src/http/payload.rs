@@ -1,14 +1,24 @@
-//! JSON bodies: read within a limit, and taken apart member by member, in the API's own words.
+//! Bodies, JSON or form: read within a limit, and taken apart member by member, in the API's own words.
 //!
 //! Only those who hold the token for an operation get here: [`Granted`](super::auth::Granted) is an earlier
 //! argument of every handler. A member that is asked for is taken out, so what is left at the end of a closed
 //! object is what nobody knows ([`Object::close`]).
+//!
+//! All values of a form are texts (arrays of them, where a name is repeated). They become what is asked for if
+//! they say such a thing, and are refused in the same words as JSON otherwise.
 
+mod form;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::fmt;
+use std::future::{Ready, ready};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use actix_web::web;
+use actix_web::{FromRequest, HttpRequest, dev, web};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::body::read_small;
@@ -17,25 +27,57 @@ use super::error::{ApiError, Place};
 /// Largest JSON body taken, in bytes.
 pub(super) const LARGEST: u64 = 64 << 10;
 
+/// Largest JSON body about a user, in bytes: there is room for the largest metadata that can be set.
+pub(super) const LARGEST_USER: u64 = 256 << 10;
+
 /// Any number of them.
 pub(super) const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
-/// The value a request's body is. `413` above [`LARGEST`], `400` if it is no JSON.
-pub(super) async fn read(payload: web::Payload) -> Result<Value, ApiError> {
-    parse(&read_small(payload, LARGEST).await?)
+/// A body that is JSON, unless its type says that it is a form.
+pub(super) struct Payload {
+    content: web::Payload,
+    is_form: bool,
 }
 
-/// The object a request's body is.
-pub(super) async fn read_object(payload: web::Payload) -> Result<Object, ApiError> {
-    Object::of(read(payload).await?, String::new())
+impl FromRequest for Payload {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let content = web::Payload::from_request(request, payload).into_inner().map_err(ApiError::internal);
+        ready(content.map(|content| Self { content, is_form: form::is_type(request) }))
+    }
 }
 
-/// The objects of the array a request's body is.
+/// Members of a user that are no texts.
+const NO_TEXTS: [&str; 6] =
+    ["app_metadata", "blocked", "email_verified", "phone_verified", "user_metadata", "verify_email"];
+
+/// The JSON text of a request's body about a user, for what must be kept as it was written.
+pub(super) async fn read_user(payload: Payload) -> Result<String, ApiError> {
+    let content = read_small(payload.content, LARGEST_USER).await?;
+    if payload.is_form && form::is_one(&content) {
+        return Ok(Value::Object(form::with_values(form::parse(&content)?, &NO_TEXTS)).to_string());
+    }
+    String::from_utf8(content).map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))
+}
+
+/// The object a request's body is. `413` above [`LARGEST`], `400` if it is neither JSON nor a form.
+pub(super) async fn read_object(payload: Payload) -> Result<Object, ApiError> {
+    let is_form = payload.is_form;
+    let content = read_small(payload.content, LARGEST).await?;
+    if is_form && form::is_one(&content) {
+        return Ok(Object { path: String::new(), members: form::parse(&content)?, is_form });
+    }
+    Object::of(parse(&content)?, String::new())
+}
+
+/// The objects of the array a request's body is. No form says such a thing.
 pub(super) async fn read_objects(
-    payload: web::Payload,
+    payload: Payload,
     count: RangeInclusive<usize>,
 ) -> Result<Vec<Object>, ApiError> {
-    objects(read(payload).await?, "", count)
+    objects(parse(&read_small(payload.content, LARGEST).await?)?, "", count)
 }
 
 fn parse(content: &[u8]) -> Result<Value, ApiError> {
@@ -51,15 +93,31 @@ pub(super) struct Object {
     /// Where it is in the body; empty for the body itself.
     path: String,
     members: Map<String, Value>,
+    /// Whether it was sent as a form.
+    is_form: bool,
 }
 
 impl Object {
     /// The object that `value` is.
     pub(super) fn of(value: Value, path: String) -> Result<Self, ApiError> {
         match value {
-            Value::Object(members) => Ok(Self { path, members }),
+            Value::Object(members) => Ok(Self { path, members, is_form: false }),
             other => Err(wrong(mismatch("object", &other), &path)),
         }
+    }
+
+    /// Some members of the object that a text is; nothing is said of the others.
+    pub(super) fn with(names: &[&str], text: &str) -> Result<Self, ApiError> {
+        let Ok(mut given) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+            return Self::of(parse(text.as_bytes())?, String::new());
+        };
+        let member = |name: &&str| {
+            let value = given.remove(*name)?.get();
+            Some(serde_json::from_str(value).map(|value| ((*name).to_owned(), value)))
+        };
+        let members = names.iter().filter_map(member).collect::<Result<_, _>>();
+        let members = members.map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))?;
+        Ok(Self { path: String::new(), members, is_form: false })
     }
 
     /// Whether there is such a member left.
@@ -80,6 +138,13 @@ impl Object {
     /// Any value.
     pub(super) fn value(&mut self, name: &str) -> Option<Value> {
         self.members.shift_remove(name)
+    }
+
+    /// A value of some kind. What a form says is taken for JSON if that is of this kind.
+    fn value_as(&mut self, name: &str, is_kind: fn(&Value) -> bool) -> Option<Value> {
+        let value = self.value(name)?;
+        let said = value.as_str().filter(|_| self.is_form).and_then(|text| serde_json::from_str(text).ok());
+        Some(said.filter(is_kind).unwrap_or(value))
     }
 
     /// Whether the member is there and null; if so, it is taken out.
@@ -125,7 +190,7 @@ impl Object {
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
-        match self.value(name) {
+        match self.value_as(name, Value::is_boolean) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(other) => Err(self.refuse(name, mismatch("boolean", &other))),
@@ -134,7 +199,7 @@ impl Object {
 
     /// A whole number in this range.
     pub(super) fn whole(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
-        let Some(value) = self.value(name) else {
+        let Some(value) = self.value_as(name, Value::is_number) else {
             return Ok(None);
         };
         let (least, most) = range.into_inner();
@@ -149,7 +214,7 @@ impl Object {
 
     /// An object inside this one.
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
-        let value = self.value(name);
+        let value = self.value_as(name, Value::is_object);
         value.map(|value| Self::of(value, self.path_of(name))).transpose()
     }
 
@@ -159,7 +224,7 @@ impl Object {
         name: &str,
         count: RangeInclusive<usize>,
     ) -> Result<Option<Vec<Self>>, ApiError> {
-        let value = self.value(name);
+        let value = self.value_as(name, Value::is_array);
         value.map(|value| objects(value, &self.path_of(name), count)).transpose()
     }
 
@@ -174,6 +239,8 @@ impl Object {
             return Ok(None);
         };
         let path = self.path_of(name);
+        // A name that a form does not repeat.
+        let value = if self.is_form && value.is_string() { Value::Array(vec![value]) } else { value };
         let items = array(value, &path, count)?.into_iter().enumerate();
         let texts = items.map(|(at, item)| text(item, &format!("{path}[{at}]"), &length));
         texts.collect::<Result<_, _>>().map(Some)
@@ -280,78 +347,4 @@ fn kind(value: &Value) -> &'static str {
 /// What a client sent, as far as it can be quoted in an answer.
 fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may")]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(value: Value) -> Object {
-        Object::of(value, String::new()).unwrap()
-    }
-
-    #[track_caller]
-    fn check<T: fmt::Debug>(found: Result<T, ApiError>, rule: &str, property: &str) {
-        let on = if property.is_empty() { String::new() } else { format!(" on property {property}") };
-        assert_eq!(found.unwrap_err().to_string(), format!("Payload validation error: '{rule}'{on}."));
-    }
-
-    #[test]
-    fn a_body_is_an_object_or_refused() {
-        let parsed = |text: &str| parse(text.as_bytes()).and_then(|value| Object::of(value, String::new()));
-        assert!(parsed("{\"a\":1}").unwrap().has("a"));
-        check(parsed(""), "Expected type object but found type null", "");
-        check(parsed("[]"), "Expected type object but found type array", "");
-        check(parsed("1.5"), "Expected type object but found type number", "");
-        check(parsed("{"), "Invalid JSON: EOF while parsing an object at line 1 column 1", "");
-        check(parse(b"\"\xff\""), "Invalid JSON: invalid unicode code point at line 1 column 2", "");
-    }
-
-    #[test]
-    fn each_rule_has_the_wording_of_the_api() {
-        let mut it = object(json!({ "a": 1, "b": "four", "c": [1], "d": {}, "e": 1.5, "f": -1 }));
-        assert_eq!(it.text("none", ANY).unwrap(), None);
-        check(it.text("a", ANY), "Expected type string but found type integer", "a");
-        let again = || object(json!({ "b": "four", "c": ["x", 1], "f": -1, "g": 9, "h": u64::MAX }));
-        assert_eq!(again().text("b", 4..=4).unwrap().unwrap(), "four");
-        check(again().text("b", 0..=3), "String is too long (4 chars), maximum 3", "b");
-        check(again().text("b", 5..=9), "String is too short (4 chars), minimum 5", "b");
-        check(again().one_of("b", &["five"]), "No enum match for: four", "b");
-        assert_eq!(again().one_of("b", &["five", "four"]).unwrap(), Some("four"));
-        check(again().flag("b"), "Expected type boolean but found type string", "b");
-        check(again().whole("b", 0..=9), "Expected type integer but found type string", "b");
-        check(it.whole("e", 0..=9), "Expected type integer but found type number", "e");
-        check(again().whole("f", 0..=9), "Value -1 is less than minimum 0", "f");
-        check(again().whole("h", 0..=9), "Value 18446744073709551615 is greater than maximum 9", "h");
-        assert_eq!(again().whole("g", 9..=9).unwrap(), Some(9));
-        check(again().whole("g", 0..=8), "Value 9 is greater than maximum 8", "g");
-        check(again().texts("c", ANY, ANY), "Expected type string but found type integer", "c[1]");
-        check(again().texts("c", 0..=1, ANY), "Array is too long (2), maximum 1", "c");
-        check(again().texts("c", 3..=9, ANY), "Array is too short (2), minimum 3", "c");
-        check(again().texts("b", ANY, ANY), "Expected type array but found type string", "b");
-        check(again().objects("c", ANY), "Expected type object but found type string", "c[0]");
-        let none: Option<()> = None;
-        check(again().required(none, "z"), "Missing required property: z", "");
-    }
-
-    #[test]
-    fn rules_name_the_whole_way_to_a_member() {
-        let mut outer = object(json!({ "options": { "deep": { "min": 0, "y": 1 } } }));
-        let mut options = outer.object("options").unwrap().unwrap();
-        let mut deep = options.object("deep").unwrap().unwrap();
-        check(deep.whole("min", 1..=5), "Value 0 is less than minimum 1", "options.deep.min");
-        check(deep.close(), "Additional properties not allowed: y", "options.deep");
-        outer.close().unwrap();
-    }
-
-    #[test]
-    fn what_nobody_asked_for_is_refused_by_name() {
-        let mut it = object(json!({ "b": null, "z": 1, "a": 2 }));
-        assert!(!it.null("z") && it.null("b") && !it.null("b"));
-        check(it.close(), "Additional properties not allowed: z,a", "");
-        object(json!({})).close().unwrap();
-    }
 }

@@ -1,38 +1,24 @@
-//! `GET` and `POST /u/reset-password`: the page where users set their passwords, for people with a browser
-//! and nothing else. It works without JavaScript, and there is none.
+//! `GET` and `POST /u/reset-password`: the page where users set their passwords.
 //!
-//! **Invariants:** looking at the page never uses its ticket up, as programs that check mail look at it, too.
-//! Nothing that was sent gets into a page but as text. Whoever sees the page's address gets nothing by it
-//! from other sites: no referrer, no cache, no frame.
+//! **Invariant:** looking at the page never uses its ticket up, as programs that check mail look at it, too.
 
-use std::sync::LazyLock;
-
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use minijinja::Environment;
-use minijinja::value::Serde;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
+use super::hosted::{self, see_other};
 use super::params::Params;
 use super::{State, now};
+use crate::domain::TicketKind;
 use crate::login::{Opened, Password, Redeemed, Reset};
 
 /// Largest form, in bytes: two passwords, each byte of them escaped, and a ticket.
 const LARGEST_FORM: u64 = 16 << 10;
-const TEMPLATE: &str = "reset-password.html";
-const STYLE: &str = include_str!("../../static/pages.css");
-
-static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut pages = Environment::new();
-    // A template that does not parse is noticed by every test of the page.
-    drop(pages.add_template(TEMPLATE, include_str!("../../static/reset-password.html")));
-    pages
-});
 
 /// What the page shows.
 #[derive(Serialize)]
@@ -57,7 +43,7 @@ struct Form {
 pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     let ticket = Params::of(&request)?.text("ticket").unwrap_or_default().to_owned();
     let text = ticket.clone();
-    match state.logins(move |logins| logins.open(&text, now())).await? {
+    match state.logins(move |logins| logins.open(&text, TicketKind::SetPassword, now())).await? {
         Some(opened) => form(StatusCode::OK, &ticket, &opened, Vec::new()),
         None => gone(),
     }
@@ -71,7 +57,8 @@ pub(super) async fn submit(
 ) -> Result<HttpResponse, ApiError> {
     let Form { ticket, password, again } = read(&request, payload).await?;
     let text = ticket.clone();
-    let Some(opened) = state.logins(move |logins| logins.open(&text, now())).await? else {
+    let Some(opened) = state.logins(move |logins| logins.open(&text, TicketKind::SetPassword, now())).await?
+    else {
         return gone();
     };
     let reset = Reset { password, again, origin: caller::origin(&request, &state) };
@@ -89,11 +76,6 @@ pub(super) async fn submit(
         Redeemed::Done(None) => render(StatusCode::OK, &Page::Done, None),
         Redeemed::Done(Some(url)) => Ok(see_other(url.as_str())),
     }
-}
-
-/// The style sheet of the pages.
-pub(super) async fn style() -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().content_type("text/css; charset=utf-8").body(STYLE))
 }
 
 /// Where the page was until 2019.
@@ -119,7 +101,7 @@ fn form(
     opened: &Opened,
     objections: Vec<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let page = Page::Form { ticket, email: &opened.user.email, rules: opened.policy.rules(), objections };
+    let page = Page::Form { ticket, email: &opened.user.email, rules: opened.policy().rules(), objections };
     render(status, &page, opened.result_url.as_ref())
 }
 
@@ -127,30 +109,6 @@ fn gone() -> Result<HttpResponse, ApiError> {
     render(StatusCode::NOT_FOUND, &Page::Gone, None)
 }
 
-/// A page from which a form may lead to this server, and from here to `way_on`.
 fn render(status: StatusCode, page: &Page, way_on: Option<&Url>) -> Result<HttpResponse, ApiError> {
-    let template = PAGES.get_template(TEMPLATE).map_err(ApiError::internal)?;
-    let html = template.render(Serde(page)).map_err(ApiError::internal)?;
-    Ok(HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, security_policy(way_on)))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(html))
-}
-
-/// Browsers hold the answer to a form to the form's own rule, so the place it leads to has to be in it.
-fn security_policy(way_on: Option<&Url>) -> String {
-    let origin = way_on.map(|url| format!(" {}", url.origin().ascii_serialization())).unwrap_or_default();
-    format!(
-        "default-src 'none'; style-src 'self'; form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
-    )
-}
-
-fn see_other(to: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, to))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .finish()
+    hosted::render(status, hosted::RESET_PASSWORD, page, way_on)
 }

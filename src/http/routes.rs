@@ -1,16 +1,22 @@
 //! Every endpoint there is, and the answers to requests that meet none.
+//!
+//! Each answers `OPTIONS`, and `HEAD` if it answers `GET`: nobody has to say so.
+
+use std::future::ready;
 
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::error::PathError;
 use actix_web::http::Method;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::http::header;
+use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, absent, caller, clients, connections, grants, imports, jobs, log_streams, logs, oauth, openapi,
-    outbox, page, page_sign_in, passwords, reset_page, tickets, users,
+    State, absent, caller, clients, connections, cors, grants, gzip, head, health, hosted, imports, jobs,
+    log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
+    rate_limits, reset_page, tickets, users, verification, verification_page,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -22,6 +28,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .app_data(state)
         .app_data(path)
         .service(at("/api/v2/jobs/users-imports").post(imports::create))
+        .service(at("/api/v2/jobs/verification-email").post(verification::send))
         .service(at("/api/v2/jobs").get(jobs::list))
         .service(at("/api/v2/jobs/{id}").get(jobs::show))
         .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))
@@ -46,8 +53,10 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
             at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
         )
         .service(at("/api/v2/users-by-email").get(users::by_email))
-        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change))
-        .service(at("/api/v2/tickets/password-change").post(tickets::create))
+        .service(at("/api/v2/users").post(users::create))
+        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
+        .service(at("/api/v2/tickets/password-change").post(tickets::change_password))
+        .service(at("/api/v2/tickets/email-verification").post(tickets::verify_email))
         .service(at("/api/v2/outbox").get(outbox::list))
         .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
         .service(at("/api/v2/outbox/{id}/retry").post(outbox::retry))
@@ -64,7 +73,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/oauth/token").post(oauth::token))
         .service(at("/dbconnections/change_password").post(passwords::request_change))
         .service(at("/u/reset-password").get(reset_page::show).post(reset_page::submit))
-        .service(at("/u/pages.css").get(reset_page::style))
+        .service(at("/u/email-verification").get(verification_page::show).post(verification_page::submit))
+        .service(at("/u/pages.css").get(hosted::style))
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
@@ -72,10 +82,21 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings))
         .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
+        .service(at("/healthz").get(health::alive))
+        .service(at("/readyz").get(health::ready))
+        .service(at("/metrics").get(metrics::show))
         .service(page::files())
         .default_service(web::to(no_such_route))
+        // The first of these is next to the endpoint, the last one has the last word.
         .wrap(from_fn(caller::note_refusal))
-        .wrap(headers);
+        .wrap(from_fn(rate_limits::tell))
+        .wrap(headers)
+        .wrap(from_fn(gzip::leave_small))
+        .wrap(Compress::default())
+        .wrap(from_fn(gzip::negotiate))
+        .wrap(from_fn(cors::allow_origins))
+        .wrap(from_fn(metrics::count))
+        .wrap(from_fn(head::drop_body));
     move |config| {
         config.service(all);
     }
@@ -92,19 +113,19 @@ pub(super) fn at(path: &str) -> Endpoint {
     Endpoint { resource: web::resource(path), methods: Vec::new() }
 }
 
-/// Defines a function for each method.
+/// Defines a function for each method, or for some that belong together.
 macro_rules! methods {
-    ($($name:ident $method:ident;)+) => {
+    ($($name:ident: $($method:ident)+;)+) => {
         impl Endpoint {
             $(
-                #[doc = concat!("What `", stringify!($method), "` does.")]
-                pub(super) fn $name<F, Args>(mut self, handler: F) -> Self
+                #[doc = concat!("What `", stringify!($name), "` does.")]
+                pub(super) fn $name<F, Args>(self, handler: F) -> Self
                 where
                     F: Handler<Args, Output: Responder + 'static>,
                     Args: FromRequest + 'static,
                 {
-                    self.methods.push(Method::$method);
-                    Self { resource: self.resource.route(web::$name().to(handler)), ..self }
+                    let methods = [$(Method::$method),+];
+                    methods.into_iter().fold(self, |endpoint, method| endpoint.on(method, handler.clone()))
                 }
             )+
         }
@@ -112,21 +133,33 @@ macro_rules! methods {
 }
 
 methods! {
-    get GET;
-    post POST;
-    patch PATCH;
-    delete DELETE;
+    get: GET HEAD;
+    post: POST;
+    patch: PATCH;
+    delete: DELETE;
+}
+
+impl Endpoint {
+    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args, Output: Responder + 'static>,
+        Args: FromRequest + 'static,
+    {
+        self.methods.push(method.clone());
+        Self { resource: self.resource.route(web::method(method).to(handler)), ..self }
+    }
 }
 
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
-        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-        let allowed = allowed.join(", ");
-        let refuse = move || {
-            let refusal = ApiError::MethodNotAllowed(allowed.clone());
-            async move { Err::<HttpResponse, _>(refusal) }
-        };
-        self.resource.default_service(web::to(refuse)).register(config);
+        let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
+        let allowed = methods.collect::<Vec<_>>().join(", ");
+        let refused = allowed.clone();
+        let refuse = move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(refused.clone())));
+        // Everybody may know what can be asked.
+        let tell = move || ready(no_content().customize().insert_header((header::ALLOW, allowed.clone())));
+        let resource = self.resource.default_service(web::to(refuse));
+        resource.route(web::method(Method::OPTIONS).to(tell)).register(config);
     }
 }
 

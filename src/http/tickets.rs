@@ -1,18 +1,21 @@
-//! `POST /api/v2/tickets/password-change`: a link to set a password, for the caller to deliver.
+//! `POST /api/v2/tickets/password-change` and `…/email-verification`: links for the caller to deliver. No mail is
+//! sent.
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use serde_json::json;
 use url::Url;
 
-use super::auth::{CreateTickets, Granted};
-use super::error::ApiError;
-use super::payload::{self, Object};
+use super::auth::{CreateTickets, CreateVerificationTickets, Granted};
+use super::caller::Caller;
+use super::error::{ApiError, Place};
+use super::payload::{self, Object, Payload};
+use super::verification::Addressee;
 use super::{State, json};
-use crate::domain::{Connection, ConnectionId, User, UserId};
+use crate::domain::{Connection, ConnectionId, Leave, User, UserId};
 use crate::login::TicketWish;
 
 /// How long a link is good if nothing is said.
@@ -29,47 +32,82 @@ enum Whose {
     Address(ConnectionId, String),
 }
 
-/// Makes a link; `201` and the link. No mail is sent.
-pub(super) async fn create(
+/// Makes a link to set a password; `201` and the link.
+pub(super) async fn change_password(
     granted: Granted<CreateTickets>,
     state: Data<State>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (whose, wish) = read(payload::read_object(payload).await?)?;
-    if let Some(id) = wish.client_id.clone()
-        && state.store(move |store| store.client(&id)).await?.is_none()
-    {
-        return Err(ApiError::invalid(
-            super::error::Place::Payload,
-            "There is no client with this id",
-            "client_id",
-        ));
-    }
+    let (whose, proves_email, wish) = read_change(payload::read_object(payload).await?)?;
+    client_is_known(&state, wish.client_id.as_ref()).await?;
     let (user, connection) = find(&state, whose).await?;
+    create(&granted.caller, &state, user, connection, Leave::SetPassword { proves_email }, wish).await
+}
+
+/// Makes a link to verify the address that the user has now; `201` and the link.
+pub(super) async fn verify_email(
+    granted: Granted<CreateVerificationTickets>,
+    state: Data<State>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut body = payload::read_object(payload).await?;
+    let addressee = Addressee::read(&mut body)?;
+    let wish = read_wish(&mut body)?;
+    body.close()?;
+    client_is_known(&state, wish.client_id.as_ref()).await?;
+    let (user, connection) = addressee.find(&state).await?.ok_or(ApiError::NoSuchUser)?;
+    let leave = Leave::VerifyEmail { email: user.email.clone() };
+    create(&granted.caller, &state, user, connection, leave, wish).await
+}
+
+async fn create(
+    caller: &Caller,
+    state: &State,
+    user: User,
+    connection: Connection,
+    leave: Leave,
+    wish: TicketWish,
+) -> Result<HttpResponse, ApiError> {
     if !connection.is_database() {
         return Err(ApiError::NoPasswords);
     }
-    let event = granted.caller.success(StatusCode::CREATED).about(&connection).about_user(&user);
-    let made = state
-        .logins(move |logins| logins.create_ticket(&user, &connection, &wish, event.into(), super::now()));
+    let event = caller.success(StatusCode::CREATED).about(&connection).about_user(&user);
+    let made = state.logins(move |logins| {
+        logins.create_ticket(&user, &connection, leave, &wish, event.into(), super::now())
+    });
     let link = made.await?.ok_or(ApiError::NoSuchUser)?;
     json(StatusCode::CREATED, &json!({ "ticket": link }))
 }
 
-fn read(mut body: Object) -> Result<(Whose, TicketWish), ApiError> {
-    let user = body.text("user_id", 1..=200)?;
-    let connection: Option<ConnectionId> = body.parsed("connection_id")?;
-    let email = body.text("email", 1..=254)?;
+/// Refuses a client that is not there.
+pub(super) async fn client_is_known(state: &State, id: Option<&String>) -> Result<(), ApiError> {
+    let Some(id) = id.cloned() else {
+        return Ok(());
+    };
+    let found = state.store(move |store| store.client(&id)).await?;
+    let unknown = || ApiError::invalid(Place::Payload, "There is no client with this id", "client_id");
+    found.map(drop).ok_or_else(unknown)
+}
+
+/// What links of all kinds have in common; the same members for each.
+fn read_wish(body: &mut Object) -> Result<TicketWish, ApiError> {
     let result_url = body.text("result_url", 1..=MAX_URL)?;
-    let result_url = result_url.map(|text| web_url(&text).ok_or_else(|| not_web(&body))).transpose()?;
+    let result_url = result_url.map(|text| web_url(&text).ok_or_else(|| not_web(body))).transpose()?;
     let lifetime = body.whole("ttl_sec", 0..=MAX_LIFETIME)?.filter(|seconds| *seconds > 0);
-    let wish = TicketWish {
+    Ok(TicketWish {
         lifetime: lifetime.map_or(LIFETIME, Duration::from_secs),
-        proves_email: body.flag("mark_email_as_verified")?.unwrap_or(false),
         result_url,
         include_email_in_redirect: body.flag("includeEmailInRedirect")?.unwrap_or(false),
         client_id: body.text("client_id", 1..=128)?,
-    };
+    })
+}
+
+fn read_change(mut body: Object) -> Result<(Whose, bool, TicketWish), ApiError> {
+    let user = body.text("user_id", 1..=200)?;
+    let connection: Option<ConnectionId> = body.parsed("connection_id")?;
+    let email = body.text("email", 1..=254)?;
+    let proves_email = body.flag("mark_email_as_verified")?.unwrap_or(false);
+    let wish = read_wish(&mut body)?;
     let whose = match (user, connection, email) {
         (Some(user), None, None) => Whose::User(user),
         (None, Some(connection), Some(email)) => Whose::Address(connection, email),
@@ -81,7 +119,7 @@ fn read(mut body: Object) -> Result<(Whose, TicketWish), ApiError> {
         }
     };
     body.close()?;
-    Ok((whose, wish))
+    Ok((whose, proves_email, wish))
 }
 
 fn missing(body: &Object, name: &'static str) -> ApiError {

@@ -77,11 +77,12 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::domain::RowSchema;
 
     type Verdict = (u64, u64, bool);
 
     fn verdicts(text: &str) -> (Result<u64, FileFault>, Vec<Verdict>) {
-        let limits = Limits { max_metadata_bytes: 100 };
+        let limits = Limits { max_metadata_bytes: 100, schema: RowSchema::Basic };
         let mut verdicts = Vec::new();
         let on_row = |row: Examined<'_>| verdicts.push((row.index, row.line, row.verdict.is_ok()));
         let rows = examine(Cursor::new(text), &limits, on_row).unwrap();

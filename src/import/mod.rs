@@ -28,7 +28,7 @@ mod scan;
 mod testing;
 mod tokens;
 
-pub use check::{Limits, MAX_FAULTS, judge, judge_read};
+pub use check::{Limits, MAX_FAULTS, TextChange, UserChange, judge, judge_change, judge_new, judge_read};
 pub use examine::{Examined, examine, find_rows};
 pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows};
 pub use report::{MAX_REPORTED_BYTES, reported};

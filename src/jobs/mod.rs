@@ -40,6 +40,15 @@ const MEASURABLE: u64 = 1 << 20;
 /// Tells what is owed when a job has ended: who is to be told, and in which words.
 pub type Ended = Box<dyn Fn(&Job) -> Owed + Send + Sync>;
 
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Jobs that wait for a turn.
+    pub waiting: usize,
+    /// Jobs in the hands of a thread.
+    pub running: usize,
+}
+
 /// Threads that work on jobs.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -76,6 +85,11 @@ impl Engine {
     /// Tells the engine that a job was accepted.
     pub fn submit(&self, ticket: Ticket) {
         self.shared.queue.submit(ticket);
+    }
+
+    /// How many jobs are unfinished at this moment.
+    pub fn load(&self) -> Load {
+        self.shared.queue.load()
     }
 
     /// Whole percent of an unfinished job, by bytes of its file: at most 99, never going backwards.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::Load;
 use crate::domain::Ticket;
 
 /// How long a thread without work sleeps before it looks after the store.
@@ -75,6 +76,13 @@ impl Queue {
     /// Whether an earlier process left this job; true once for each.
     pub(super) fn is_left_over(&self, ticket: Ticket) -> bool {
         self.state.lock().left_over.remove(&ticket)
+    }
+
+    /// How many jobs wait for a turn, and how many are in a thread's hands.
+    pub(super) fn load(&self) -> Load {
+        let state = self.state.lock();
+        let waiting = state.waiting.len();
+        Load { waiting, running: state.known.len().saturating_sub(waiting) }
     }
 
     /// Whether somebody waits for a turn.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-use crate::domain::{Connection, ConnectionId, IdSeries, JobId};
+use crate::domain::{Connection, ConnectionId, IdSeries, JobId, RowSchema};
 use crate::import::Scanner;
 use crate::store::{NewJob, Options};
 
-const LIMITS: Limits = Limits { max_metadata_bytes: 64 << 10 };
+const LIMITS: Limits = Limits { max_metadata_bytes: 64 << 10, schema: RowSchema::Basic };
 const WORKERS: NonZeroUsize = NonZeroUsize::MIN;
 
 fn open(directory: &Path) -> Arc<Store> {

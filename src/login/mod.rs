@@ -5,9 +5,10 @@
 //! | `password` | hashing, and how much of it happens at once; argon2 is named there alone |
 //! | `policy` | which passwords a connection takes |
 //! | `attempts` | who has guessed too often, and who asks for too many letters; in memory |
-//! | `tickets` | the secret in a link that leads to a new password |
+//! | `tickets` | links that somebody may do something with, once: the secret in them, and where they lead |
 //! | `sign_in` | what becomes of a name and a password |
 //! | `reset` | how a password is set |
+//! | `verification` | how an address is verified |
 //!
 //! **Invariants:** a wrong password, a user nobody knows and a user who never set a password cost the same:
 //! one hash, one commit of its own. No password is kept, and no ticket but in a letter that waits; hashes of
@@ -22,6 +23,7 @@ mod policy;
 mod reset;
 mod sign_in;
 mod tickets;
+mod verification;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::domain::{Connection, Timestamp, User, Username};
+use crate::domain::{Connection, Credential, Timestamp, User, Username};
 pub use crate::notify::letters::Desk;
 use crate::store::{Store, StoreError};
 pub use attempts::{Attempt, Pace, TooMany};
@@ -37,8 +39,10 @@ use attempts::{Attempts, Limits, Paces, Who};
 use password::Passwords;
 pub use password::{Password, Turn};
 pub use policy::Policy;
-pub use reset::{Opened, Redeemed, Reset, TicketWish};
+pub use reset::Reset;
 pub use sign_in::{SignIn, Verdict};
+pub use tickets::{Opened, Redeemed, TicketWish};
+pub use verification::Verification;
 
 /// What can be set about signing in.
 #[derive(Debug, Clone)]
@@ -57,6 +61,8 @@ pub struct Rules {
     pub reset_mail_pause: Duration,
     /// How long the link in a reset letter is good.
     pub reset_link_lifetime: Duration,
+    /// How long the link in a letter is good that asks to verify an address.
+    pub verification_link_lifetime: Duration,
 }
 
 /// Why there is no answer.
@@ -123,6 +129,21 @@ impl Logins {
     /// Leave to hash a password; `None` if too many others wait for theirs.
     pub async fn turn(&self) -> Option<Turn> {
         self.passwords.turn().await
+    }
+
+    /// What is kept of a password that somebody else has set for a user.
+    pub fn credential(
+        &self,
+        turn: &Turn,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<Credential, LoginError> {
+        Ok(Credential { hash: password::hash(turn, password)?, changed_at: now })
+    }
+
+    /// Forgets that a user who has a new password gave wrong ones before.
+    pub fn forgive(&self, connection: &Connection, user: &User) {
+        self.attempts.forget(connection, user);
     }
 
     /// The user of a connection with this address or user name.

@@ -156,7 +156,10 @@ fn tells_of(text: &str, user: &User) -> bool {
     let metadata: Option<Value> = user.user_metadata.as_deref().and_then(|it| serde_json::from_str(it).ok());
     let told = ["name", "first", "last", "given_name", "family_name"]
         .map(|member| metadata.as_ref()?.get(member)?.as_str());
-    let whole = [Some(local), user.username.as_deref()].into_iter().chain(told).flatten();
+    let profile = &user.profile;
+    let named = [&profile.name, &profile.nickname, &profile.given_name, &profile.family_name];
+    let own = [Some(local), user.username.as_deref()].into_iter().chain(named.map(|name| name.as_deref()));
+    let whole = own.chain(told).flatten();
     whole
         .flat_map(|name| std::iter::once(name).chain(name.split(|c: char| !c.is_alphanumeric())))
         .any(|name| name.chars().count() >= SHORTEST_NAME && text.contains(&name.to_lowercase()))

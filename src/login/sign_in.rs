@@ -1,15 +1,10 @@
 //! A name and a password, and what becomes of them.
 
-use std::time::Duration;
-
 use super::attempts::Attempt;
 use super::password::{Password, Turn, verify};
 use super::tickets::TicketText;
 use super::{LoginError, Logins};
-use crate::domain::{
-    Client, Connection, Credential, Event, EventType, Letter, Origin, Owed, Timestamp, User,
-};
-use crate::notify::letters::reset_password;
+use crate::domain::{Client, Connection, Credential, Event, EventType, Origin, Owed, Timestamp, User};
 use crate::store::StoreError;
 
 /// Longest name that is written down as it was typed, in characters.
@@ -90,7 +85,7 @@ impl Logins {
         // Drawn and written in any case, so that the clock does not tell who gets it.
         let ticket = TicketText::draw()?;
         let letter = self.reset_letter(&ticket, asked.addressee(&found), now);
-        let mut owed = Owed { events: vec![asked.event(&found, now)], letters: Vec::new() };
+        let mut owed = Owed::from(asked.event(&found, now));
         let is_right = matches!(found, Found::Right(_));
         if is_right {
             attempt.succeeded();
@@ -135,14 +130,6 @@ impl Logins {
         })
     }
 
-    /// The letter with a link to set a password, if letters are written at all.
-    pub(super) fn reset_letter(&self, ticket: &TicketText, to: &str, now: Timestamp) -> Option<Letter> {
-        let lifetime: Duration = self.rules.reset_link_lifetime;
-        let link = ticket.link(&self.desk.public_url);
-        let key = ticket.message_key();
-        self.desk.writes.then(|| reset_password(&self.desk, to, &link, lifetime, &key, now))
-    }
-
     /// Offers a user a ticket, if a letter is owed that takes it there; one that nobody gets would only end the
     /// link that somebody handed over. Tells whether the letter was written.
     fn offer(
@@ -159,7 +146,7 @@ impl Logins {
         }
         let leave = self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now);
         let pause = now.before(self.rules.reset_mail_pause);
-        self.store.offer_ticket(ticket.hash(), &leave, pause, owed)
+        self.store.offer_ticket(ticket.hash(), leave, pause, owed)
     }
 }
 

@@ -1,16 +1,164 @@
-//! Tickets: a random text that stands for leave to set one user's password, once.
+//! Tickets: a random text that stands for leave to do something for one user, once.
 //!
 //! **Invariant:** the text goes into a link and nowhere else; the store keeps its hash. But a link in a letter
 //! stays in the outbox until that is sent or removed, and for ever in the `.eml` files of `transport = "file"`.
+//!
+//! Deliberately absent: what a ticket is used for, which `reset` and `verification` know.
 
 use std::fmt;
+use std::time::Duration;
 
-use super::LoginError;
-use crate::store::TicketHash;
+use url::Url;
+
+use super::policy::Policy;
+use super::{LoginError, Logins};
+use crate::domain::{
+    Connection, Event, EventType, Leave, Origin, Owed, TicketHash, TicketKind, Timestamp, User, UserTicket,
+};
 use crate::tokens::{random_text, secret_hash};
 
-/// The path of the page where passwords are set, below the public URL.
-const PAGE: &str = "/u/reset-password";
+/// What a link is to be like that somebody else delivers.
+#[derive(Debug)]
+pub struct TicketWish {
+    /// How long it is good.
+    pub lifetime: Duration,
+    /// Where to go afterwards.
+    pub result_url: Option<Url>,
+    /// Whether that URL is told the user's address.
+    pub include_email_in_redirect: bool,
+    /// The client it is for.
+    pub client_id: Option<String>,
+}
+
+/// A ticket that is good, and what it is for.
+#[derive(Debug)]
+pub struct Opened {
+    /// The user it is for.
+    pub user: User,
+    /// Where it leads afterwards.
+    pub result_url: Option<Url>,
+    pub(super) connection: Connection,
+    pub(super) ticket: UserTicket,
+    pub(super) text: TicketText,
+}
+
+/// What became of a ticket that was good a moment ago.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Redeemed {
+    /// It was used meanwhile, or its user is gone.
+    Gone,
+    /// What it allowed is done; where to go now, if anywhere.
+    Done(Option<Url>),
+}
+
+impl Logins {
+    /// Makes a link for a user, for somebody else to deliver; `None` if the connection is gone.
+    pub fn create_ticket(
+        &self,
+        user: &User,
+        connection: &Connection,
+        leave: Leave,
+        wish: &TicketWish,
+        owed: Owed,
+        now: Timestamp,
+    ) -> Result<Option<String>, LoginError> {
+        let text = TicketText::draw()?;
+        let ticket = UserTicket {
+            result_url: wish.result_url.as_ref().map(ToString::to_string),
+            include_email_in_redirect: wish.include_email_in_redirect,
+            client_id: wish.client_id.clone(),
+            ..ticket(user, connection, leave, wish.lifetime, now)
+        };
+        let link = text.link(ticket.leave.kind(), &self.desk.public_url);
+        let is_issued = self.store.issue_ticket(text.hash(), ticket, owed)?;
+        Ok(is_issued.then(|| format!("{link}#")))
+    }
+
+    /// What a ticket is for, if it is of this kind and good. Looking does not use it up.
+    pub fn open(&self, text: &str, kind: TicketKind, now: Timestamp) -> Result<Option<Opened>, LoginError> {
+        let Some(text) = TicketText::parse(text) else {
+            return Ok(None);
+        };
+        let Some(ticket) = self.store.ticket(text.hash(), kind, now)? else {
+            return Ok(None);
+        };
+        let found = self.store.user(&ticket.user)?;
+        let found = found
+            .filter(|(user, connection)| connection.id == ticket.connection && ticket.leave.holds_for(user));
+        let result_url = ticket.result_url.as_deref().and_then(|url| Url::parse(url).ok());
+        Ok(found.map(|(user, connection)| Opened { user, result_url, connection, ticket, text }))
+    }
+}
+
+impl Opened {
+    /// Which passwords the user may have.
+    pub fn policy(&self) -> Policy {
+        Policy::of(&self.connection)
+    }
+
+    /// An event about its user.
+    pub(super) fn event(&self, kind: EventType, description: &str, origin: &Origin, now: Timestamp) -> Event {
+        let origin = Origin { client_id: self.ticket.client_id.clone(), ..origin.clone() };
+        Event::new(now, kind, description).about(&self.connection).about_user(&self.user).by(origin)
+    }
+
+    /// Where to go afterwards, told what became of it.
+    pub(super) fn way_on(self) -> Option<Url> {
+        let mut url = self.result_url?;
+        let mut query = url.query_pairs_mut();
+        let kind = self.ticket.leave.kind();
+        if kind == TicketKind::VerifyEmail {
+            query.append_pair("supportSignUp", "true");
+            query.append_pair("supportForgotPassword", "true");
+        }
+        if self.ticket.include_email_in_redirect {
+            query.append_pair("email", &self.user.email);
+        }
+        query.append_pair("success", "true");
+        match kind {
+            TicketKind::SetPassword => {
+                query.append_pair("message", "You can now login to the application with the new password.");
+            }
+            TicketKind::VerifyEmail => {
+                query.append_pair("code", "success");
+                query.append_pair(
+                    "message",
+                    "Your email was verified. You can continue using the application.",
+                );
+            }
+        }
+        drop(query);
+        Some(url)
+    }
+}
+
+/// A ticket that leads nowhere afterwards.
+pub(super) fn ticket(
+    user: &User,
+    connection: &Connection,
+    leave: Leave,
+    lifetime: Duration,
+    now: Timestamp,
+) -> UserTicket {
+    UserTicket {
+        user: user.id.clone(),
+        connection: connection.id.clone(),
+        leave,
+        created_at: now,
+        expires_at: now.after(lifetime),
+        result_url: None,
+        include_email_in_redirect: false,
+        client_id: None,
+    }
+}
+
+/// The path of the page for tickets of a kind, below the public URL, and how the ids of letters with them begin.
+const fn page(kind: TicketKind) -> (&'static str, &'static str) {
+    match kind {
+        TicketKind::SetPassword => ("/u/reset-password", "reset"),
+        TicketKind::VerifyEmail => ("/u/email-verification", "verify"),
+    }
+}
 
 /// The text of a ticket.
 pub(super) struct TicketText(String);
@@ -36,14 +184,15 @@ impl TicketText {
     }
 
     /// What the letter with it is known by: it must be a letter's own, but lead nobody to the ticket.
-    pub(super) fn message_key(&self) -> String {
+    pub(super) fn message_key(&self, kind: TicketKind) -> String {
         let hash = self.hash();
-        hash[..12].iter().fold("reset-".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+        let start = format!("{}-", page(kind).1);
+        hash[..12].iter().fold(start, |key, byte| format!("{key}{byte:02x}"))
     }
 
     /// The link that leads to the page with it.
-    pub(super) fn link(&self, public_url: &str) -> String {
-        format!("{public_url}{PAGE}?ticket={}", self.0)
+    pub(super) fn link(&self, kind: TicketKind, public_url: &str) -> String {
+        format!("{public_url}{}?ticket={}", page(kind).0, self.0)
     }
 }
 
@@ -61,7 +210,7 @@ mod tests {
     #[test]
     fn a_ticket_comes_back_from_its_link() {
         let ticket = TicketText::draw().unwrap();
-        let link = ticket.link("https://users.test");
+        let link = ticket.link(TicketKind::SetPassword, "https://users.test");
         let text = link.strip_prefix("https://users.test/u/reset-password?ticket=").unwrap();
         assert_eq!(TicketText::parse(text).unwrap().hash(), ticket.hash());
         assert_ne!(TicketText::draw().unwrap().hash(), ticket.hash());

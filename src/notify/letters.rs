@@ -3,20 +3,23 @@
 //! **Invariants:** no line break of somebody else's gets into a subject, and no markup of his into the
 //! HTML. A letter's id is made of what it is about, so that writing it twice makes the same one.
 //!
+//! Letters with a link that only their reader may open are in `links`.
+//!
 //! Deliberately absent: sending, the outbox, and whether a letter is wanted ([`Desk::writes`] and
 //! `send_completion_email` are for the caller to ask).
 
+mod links;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use minijinja::Environment;
 use minijinja::value::Serde;
-use minijinja::{Environment, context};
 use serde::Serialize;
 
 use crate::domain::{CONNECTION_NOT_FOUND, Code, Job, Letter, Stage, Summary, Timestamp};
+pub use links::{reset_password, verify_email};
 
 /// What all letters have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +42,6 @@ const LONGEST: usize = 200;
 const LONGEST_REASON: usize = 1000;
 
 const JOB_ENDED: (&str, &str) = ("job_ended.html", include_str!("../../static/letters/job_ended.html"));
-const RESET_PASSWORD: (&str, &str) =
-    ("reset_password.html", include_str!("../../static/letters/reset_password.html"));
 
 /// Tells every owner that a job has ended; nobody if it has not.
 pub fn job_ended(desk: &Desk, job: &Job) -> Vec<Letter> {
@@ -57,33 +58,6 @@ pub fn job_ended(desk: &Desk, job: &Job) -> Vec<Letter> {
         written_at: words.written_at,
     };
     desk.owners.iter().enumerate().map(to_owner).collect()
-}
-
-/// Brings somebody the link to choose a password with. `message_key` is what only this letter has.
-pub fn reset_password(
-    desk: &Desk,
-    to: &str,
-    link: &str,
-    lifetime: Duration,
-    message_key: &str,
-    now: Timestamp,
-) -> Letter {
-    let tenant = one_line(&desk.tenant);
-    let subject = format!("Choose your password for {tenant}");
-    let why = format!(
-        "Somebody, probably you, wants to choose a password for the account {} at {tenant}. Open this link to do so:",
-        one_line(to)
-    );
-    let how_long = format!(
-        "The link works once, for {} from when this mail was written, and only until a newer one is sent.",
-        in_words(lifetime)
-    );
-    let not_asked = "If you did not ask for this, you need not do anything: as long as nobody opens the link, \
-                     nothing changes. Do not pass this mail on, as whoever has the link can choose the password.";
-    let text = format!("{why}\n\n{link}\n\n{how_long}\n\n{not_asked}\n");
-    let html = render(RESET_PASSWORD, context! { subject => &subject, why, link, how_long, not_asked });
-    let message_id = message_id(desk, message_key);
-    Letter { to: to.to_owned(), subject, text, html, message_id, written_at: now }
 }
 
 /// Everything a letter about a job says.
@@ -277,21 +251,4 @@ fn plain(text: &str, longest: usize) -> String {
         plain.push('…');
     }
     plain.trim().to_owned()
-}
-
-/// A time span for people: `5 days`, `1 hour 30 minutes`.
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [("day", 86_400, u64::MAX), ("hour", 3600, 24), ("minute", 60, 60), ("second", 1, 60)];
-    let mut words = String::new();
-    for (unit, length, most) in units {
-        let count = seconds / length % most;
-        if count > 0 {
-            let (space, plural) =
-                (if words.is_empty() { "" } else { " " }, if count == 1 { "" } else { "s" });
-            // Writing to a text does not fail.
-            let _ = write!(words, "{space}{count} {unit}{plural}");
-        }
-    }
-    words
 }

@@ -24,7 +24,7 @@ use letters::Desk;
 pub fn ended(desk: &Desk, job: &Job) -> Owed {
     let is_wanted = desk.writes && job.send_completion_email;
     let letters = if is_wanted { letters::job_ended(desk, job) } else { Vec::new() };
-    Owed { events: end_of(desk, job).into_iter().collect(), letters }
+    Owed { events: end_of(desk, job).into_iter().collect(), letters, ..Owed::nothing() }
 }
 
 /// The event of a job's end; none if it has not ended.

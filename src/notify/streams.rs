@@ -16,11 +16,12 @@ mod post;
 mod target;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -68,8 +69,23 @@ struct Shared {
     options: Options,
     poster: Poster,
     stopping: AtomicBool,
-    /// Streams that have a thread.
-    served: Mutex<BTreeSet<StreamId>>,
+    /// Streams that have a thread, with the event that each is at.
+    served: Mutex<BTreeMap<StreamId, Arc<AtomicU64>>>,
+}
+
+/// How far a stream is behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// Which stream.
+    pub id: StreamId,
+    /// Whether it is sent at all.
+    pub status: StreamStatus,
+    /// Events in the log from the first on that it has still to send, or to pass over.
+    pub events: u64,
+    /// Events the receiver has taken.
+    pub delivered: u64,
+    /// Events that were removed by age before they could be sent.
+    pub lost: u64,
 }
 
 impl Streams {
@@ -87,6 +103,20 @@ impl Streams {
     /// How events are sent.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// How far each stream is behind. No event is read for that, however many there are.
+    pub fn lags(&self) -> Result<Vec<Lag>, StoreError> {
+        let store = &self.shared.store;
+        let mut lags = Vec::new();
+        for LogStream { id, status, .. } in store.streams()? {
+            let progress = store.stream_progress(&id)?.unwrap_or_default();
+            // What was passed over lately is not written down yet.
+            let at = self.shared.served.lock().get(&id).map_or(0, |at| at.load(Ordering::Relaxed));
+            let events = store.next_event()?.saturating_sub(at.max(progress.next));
+            lags.push(Lag { id, status, events, delivered: progress.delivered, lost: progress.lost });
+        }
+        Ok(lags)
     }
 
     /// Lets every thread stop; a receiver that says nothing is not waited for.
@@ -139,10 +169,12 @@ fn serve_all(shared: &Arc<Shared>, threads: &mut Vec<JoinHandle<()>>) -> Result<
     let streams = shared.store.streams()?;
     let active = streams.into_iter().filter(|stream| stream.status == StreamStatus::Active);
     for stream in active {
-        if !shared.served.lock().insert(stream.id.clone()) {
-            continue;
+        let at = Arc::new(AtomicU64::new(0));
+        match shared.served.lock().entry(stream.id.clone()) {
+            Entry::Occupied(_) => continue,
+            Entry::Vacant(place) => drop(place.insert(at.clone())),
         }
-        let service = Service { shared: shared.clone(), id: stream.id };
+        let service = Service { shared: shared.clone(), id: stream.id, at };
         let thread = thread::Builder::new().name(format!("stream-{}", service.id));
         threads.push(thread.spawn(move || service.run())?);
     }
@@ -153,11 +185,12 @@ fn serve_all(shared: &Arc<Shared>, threads: &mut Vec<JoinHandle<()>>) -> Result<
 struct Service {
     shared: Arc<Shared>,
     id: StreamId,
+    at: Arc<AtomicU64>,
 }
 
 impl Service {
     fn run(self) {
-        let mut worker = Worker::new(&self.shared, &self.id);
+        let mut worker = Worker::new(&self.shared, &self.id, &self.at);
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
             tracing::error!("log stream {} crashed and goes on; please report it as a bug", self.id);
             thread::sleep(PAUSE);

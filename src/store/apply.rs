@@ -106,6 +106,7 @@ impl Store {
         }
         let unpublished = core.commit(&mut writer, change)?;
         writer.tails.insert(connection, edit.publish());
+        core.meters.note_rows(&progress.summary, job.summary());
         let job = publish_job(&core, job, unpublished);
         MutexGuard::unlock_fair(writer);
         self.tidy(&core, &job);

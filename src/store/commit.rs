@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -12,7 +13,10 @@ use super::database::{Change, Database, Head, Numbered};
 use super::directory::{Directory, KeyHasher};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
-use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket};
+use super::logins::issue_tickets;
+use super::meters::Meters;
+use super::unsent::Unsent;
+use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket, Timestamp};
 
 /// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
 /// segment of the log.
@@ -26,11 +30,13 @@ pub(super) struct Core {
     pub(super) hasher: KeyHasher,
     pub(super) connections: RwLock<Vec<Connection>>,
     pub(super) active: Mutex<Active>,
+    pub(super) unsent: Mutex<Unsent>,
     pub(super) next_ticket: AtomicU64,
     /// Events and letters with lower numbers are on disk; others may only seem to be.
     told: Mutex<Told>,
     /// Rings when there is something to tell, or to remove.
     pub(super) bell: Arc<Bell>,
+    pub(super) meters: Meters,
     pub(super) writer: Mutex<Writer>,
     waiting: Mutex<Vec<Waiting>>,
     poisoned: AtomicBool,
@@ -51,19 +57,42 @@ pub(super) struct Active {
     pub(super) tickets: HashMap<JobId, Ticket>,
     /// Jobs being accepted right now.
     pub(super) entering: usize,
+    bytes_to_do: u64,
 }
 
 impl Active {
     /// The job as it is from now on.
     pub(super) fn put(&mut self, job: Arc<Job>) {
         self.tickets.insert(job.id.clone(), job.ticket);
-        self.jobs.insert(job.ticket, job);
+        self.bytes_to_do += bytes_to_do(&job);
+        if let Some(before) = self.jobs.insert(job.ticket, job) {
+            self.bytes_to_do -= bytes_to_do(&before);
+        }
     }
 
     pub(super) fn remove(&mut self, job: &Job) {
         self.tickets.remove(&job.id);
-        self.jobs.remove(&job.ticket);
+        if let Some(before) = self.jobs.remove(&job.ticket) {
+            self.bytes_to_do -= bytes_to_do(&before);
+        }
     }
+
+    /// Bytes of all files that are still to be worked through.
+    pub(super) fn bytes_to_do(&self) -> u64 {
+        self.bytes_to_do
+    }
+}
+
+/// Bytes of a job's file that are still to be worked through.
+pub(super) fn bytes_to_do(job: &Job) -> u64 {
+    job.bytes - job.progress().map_or(job.bytes, |at| at.next.byte.min(job.bytes))
+}
+
+/// What a database that was just opened holds of what is kept in memory as well.
+pub(super) struct Kept {
+    pub(super) connections: Vec<Connection>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) letters: Unsent,
 }
 
 /// Where events and letters end that are on disk.
@@ -108,24 +137,26 @@ impl Core {
         database: Database,
         directory: Directory,
         hasher: KeyHasher,
-        connections: Vec<Connection>,
-        jobs: Vec<Job>,
+        kept: Kept,
         writer: Writer,
         bell: Arc<Bell>,
+        meters: Meters,
     ) -> Self {
         let mut active = Active::default();
-        for job in jobs {
+        for job in kept.jobs {
             active.put(Arc::new(job));
         }
         Self {
             database,
             directory,
             hasher,
-            connections: RwLock::new(connections),
+            connections: RwLock::new(kept.connections),
             active: Mutex::new(active),
+            unsent: Mutex::new(kept.letters),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
             told: Mutex::new(Told::up_to(&writer.head)),
             bell,
+            meters,
             writer: Mutex::new(writer),
             waiting: Mutex::default(),
             poisoned: AtomicBool::new(false),
@@ -158,9 +189,18 @@ impl Core {
         }
         let unpublished = Unpublished(&self.poisoned);
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
-        let is_news = number(&mut writer.head, &mut change)?;
-        self.database.commit(&mut writer.head, change)?;
-        if is_news {
+        issue_tickets(self, &mut change)?;
+        let news = number(&mut writer.head, &mut change)?;
+        let begun = Instant::now();
+        let written = self.database.commit(&mut writer.head, change);
+        self.meters.note_commit(begun.elapsed(), written.is_ok());
+        written?;
+        if let Some(News { letters }) = news {
+            let mut unsent = self.unsent.lock();
+            for (number, written_at) in letters {
+                unsent.wait(number, written_at);
+            }
+            drop(unsent);
             *self.told.lock() = Told::up_to(&writer.head);
             self.bell.ring();
         }
@@ -204,10 +244,17 @@ impl Core {
     }
 }
 
-/// Gives events, letters and garbage their numbers, in the order of commits. Tells whether there were any.
-fn number(head: &mut Head, change: &mut Change) -> Result<bool> {
+/// What others wait for is in a commit.
+struct News {
+    /// The letters among it, with the time each was written.
+    letters: Vec<(u64, Timestamp)>,
+}
+
+/// Gives events, letters and garbage their numbers, in the order of commits.
+fn number(head: &mut Head, change: &mut Change) -> Result<Option<News>> {
     let Numbered { owed, garbage } = std::mem::take(&mut change.numbered);
     let is_news = !(owed.events.is_empty() && owed.letters.is_empty() && garbage.is_empty());
+    let mut letters = Vec::new();
     for event in owed.events {
         // The clock may be set back; ids go on.
         head.last_event = head.last_event.max(event.date);
@@ -217,6 +264,7 @@ fn number(head: &mut Head, change: &mut Change) -> Result<bool> {
     }
     for letter in owed.letters {
         let number = take_number(head);
+        letters.push((number, letter.written_at));
         let fate = Fate::Due(letter.written_at);
         let posted = Posted { number, letter, attempts: 0, last_answer: None, fate };
         LETTERS.put(change, &[&number.to_be_bytes()], &posted)?;
@@ -225,7 +273,7 @@ fn number(head: &mut Head, change: &mut Change) -> Result<bool> {
         let number = take_number(head);
         GARBAGE.put(change, &[&number.to_be_bytes()], &range)?;
     }
-    Ok(is_news)
+    Ok(is_news.then_some(News { letters }))
 }
 
 fn take_number(head: &mut Head) -> u64 {

@@ -4,7 +4,7 @@ use super::Store;
 use super::commit::Core;
 use super::database::Change;
 use super::error::{Result, StoreError};
-use super::keys::{BLOCKS, CLIENTS, CONNECTIONS, CREDENTIALS, NEWEST_RESETS};
+use super::keys::{BLOCKS, CLIENTS, CONNECTIONS, CREDENTIALS, NEWEST_TICKETS};
 use crate::domain::{Connection, ConnectionId, Owed};
 
 impl Store {
@@ -84,7 +84,7 @@ impl Store {
         let mut change = Change::default();
         let key = number.to_be_bytes();
         CONNECTIONS.remove(&mut change, &[&key]);
-        for users in [BLOCKS.below(&[&key]), CREDENTIALS.below(&[&key]), NEWEST_RESETS.below(&[&key])] {
+        for users in [BLOCKS.below(&[&key]), CREDENTIALS.below(&[&key]), NEWEST_TICKETS.below(&[&key])] {
             change.discard(users);
         }
         change.owe(owed);

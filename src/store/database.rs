@@ -79,9 +79,8 @@ impl Change {
     }
 
     /// Adds what is to be told of the change.
-    pub(super) fn owe(&mut self, mut owed: Owed) {
-        self.numbered.owed.events.append(&mut owed.events);
-        self.numbered.owed.letters.append(&mut owed.letters);
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.numbered.owed.append(owed);
     }
 
     /// Leaves a range of keys to be removed later, in small steps. Nothing may read or write them
@@ -147,6 +146,11 @@ impl Database {
     /// The tree that holds everything.
     pub(super) fn tree(&self) -> &sled::Tree {
         &self.db
+    }
+
+    /// Its files, in bytes.
+    pub(super) fn size(&self) -> Result<u64> {
+        Ok(self.db.size_on_disk()?)
     }
 
     /// Makes `change` durable and moves `head` on. After an error it is unknown whether the change

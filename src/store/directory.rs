@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
@@ -123,11 +124,15 @@ const SHARDS: usize = 64;
 
 /// The keys of one connection.
 #[derive(Debug)]
-pub(super) struct Shards([RwLock<Places>; SHARDS]);
+pub(super) struct Shards {
+    shards: [RwLock<Places>; SHARDS],
+    /// How many users have them.
+    users: AtomicU64,
+}
 
 impl Default for Shards {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| RwLock::default()))
+        Self { shards: std::array::from_fn(|_| RwLock::default()), users: AtomicU64::new(0) }
     }
 }
 
@@ -155,20 +160,39 @@ impl Shards {
 
     /// Makes room for this many more keys, spread evenly.
     pub(super) fn reserve(&self, keys: usize) {
-        self.0.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
+        self.shards.iter().for_each(|shard| shard.write().reserve(keys / SHARDS));
+    }
+
+    /// How many users there are.
+    pub(super) fn users(&self) -> u64 {
+        self.users.load(Ordering::Relaxed)
+    }
+
+    /// So many users have come, and so many have gone.
+    pub(super) fn note_users(&self, come: u64, gone: u64) {
+        self.users.fetch_add(come, Ordering::Relaxed);
+        self.users.fetch_sub(gone, Ordering::Relaxed);
+    }
+
+    /// How many keys there are, and the bytes of memory they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.shards.iter().fold((0, size_of::<Self>()), |(keys, bytes), shard| {
+            let shard = shard.read();
+            (keys + shard.0.len(), bytes + shard.0.allocation_size())
+        })
     }
 
     /// Everything in it, sorted.
     pub(super) fn sorted(&self) -> Vec<(u64, Place)> {
         let mut all: Vec<_> =
-            self.0.iter().flat_map(|shard| shard.read().iter().collect::<Vec<_>>()).collect();
+            self.shards.iter().flat_map(|shard| shard.read().iter().collect::<Vec<_>>()).collect();
         all.sort_unstable();
         all
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Places> {
         // The table inside a shard uses the low bits and the top seven; these are others.
-        &self.0[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
+        &self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Edit<'a> {
     removed: Vec<(u64, Place)>,
     /// Bytes of records in changed blocks, about.
     bytes: usize,
+    /// Users that come and that go.
+    come: u64,
+    gone: u64,
 }
 
 impl<'a> Edit<'a> {
@@ -46,6 +49,8 @@ impl<'a> Edit<'a> {
             added,
             removed: Vec::new(),
             bytes: 0,
+            come: 0,
+            gone: 0,
         }
     }
 
@@ -82,6 +87,7 @@ impl<'a> Edit<'a> {
     /// Adds a user whose keys nobody else has.
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
         let hashes = [Some(draft.email), draft.username, Some(draft.id)];
+        self.come += 1;
         self.append(&draft.record, hashes.into_iter().flatten())
     }
 
@@ -128,13 +134,18 @@ impl<'a> Edit<'a> {
             }
             return Ok(());
         }
-        self.delete(place)?;
+        self.take_out(place)?;
         let hashes: Vec<u64> = new.each().map(|key| self.core.hasher.hash(key)).collect();
         self.append(record, hashes.into_iter())
     }
 
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
+        self.gone += 1;
+        self.take_out(place)
+    }
+
+    fn take_out(&mut self, place: Place) -> Result<()> {
         let record = self.record(place)?;
         let keys = Keys::decode(&record)?;
         let hashes = keys.each().map(|key| (self.core.hasher.hash(key), place));
@@ -172,6 +183,7 @@ impl<'a> Edit<'a> {
     pub(super) fn publish(self) -> u32 {
         self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
         self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
+        self.shards.note_users(self.come, self.gone);
         self.tail
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::commit::{Core, Unpublished};
+use super::commit::{Core, Unpublished, bytes_to_do};
 use super::database::Change;
 use super::error::{Result, StoreError};
 use super::failures;
 use super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
-use super::{Store, Upload};
+use super::{Disk, Store, Upload};
 use crate::domain::{
     Connection, FailedRow, FileFault, IdSeries, Job, JobId, Owed, Progress, Stage, Ticket, Timestamp,
 };
@@ -49,9 +49,8 @@ impl Store {
     /// Refuses an upload of this many bytes that cannot be taken now, before its body is read.
     pub fn admit(&self, bytes: u64) -> Result<()> {
         let core = self.core()?;
-        let disk = rustix::fs::statvfs(self.path()).map_err(io::Error::from)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = self.options.min_free_disk.saturating_add(bytes);
+        let Disk { free, reserve } = self.disk()?;
+        let needed = reserve.saturating_add(bytes);
         if free < needed {
             return Err(StoreError::DiskFull { free, needed });
         }
@@ -142,9 +141,7 @@ impl Store {
     pub fn bytes_to_do(&self, ticket: Ticket) -> Result<u64> {
         let core = self.core()?;
         let active = core.active.lock();
-        let left =
-            |job: &Arc<Job>| job.bytes - job.progress().map_or(job.bytes, |at| at.next.byte.min(job.bytes));
-        Ok(active.jobs.range(..=ticket).map(|(_, job)| left(job)).sum())
+        Ok(active.jobs.range(..=ticket).map(|(_, job)| bytes_to_do(job)).sum())
     }
 
     /// Jobs that are `wanted`, newest first; `counted` also tells how many there are.
@@ -306,6 +303,7 @@ pub(super) fn put_job(change: &mut Change, job: &Job) -> Result<()> {
 
 /// Shows the job as it is now to those who ask.
 pub(super) fn publish_job(core: &Core, job: Job, unpublished: Unpublished) -> Arc<Job> {
+    core.meters.note_job(&job);
     let job = Arc::new(job);
     let mut active = core.active.lock();
     match job.progress() {

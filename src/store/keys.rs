@@ -17,8 +17,8 @@
 //! | `o` | job id | [`Task`], a job that takes no file, JSON |
 //! | `t` | ticket (u64), user name | row that gave a name to a user who keeps another, see `apply` |
 //! | `p` | connection (u32), user id, see [`of_user`] | [`Credential`] |
-//! | `r` | hash of a reset ticket | [`ResetTicket`], JSON |
-//! | `n` | connection (u32), user id | hash of the user's newest reset ticket |
+//! | `r` | hash of a ticket | [`UserTicket`], JSON |
+//! | `n` | connection (u32), user id, kind, see [`newest_of`] | hash of the user's newest ticket of this kind |
 //! | `e` | number (u64) | [`Logged`], an event of the tenant log, JSON |
 //! | `l` | number (u64) | [`Posted`], a letter, JSON |
 //! | `s` | stream id | [`LogStream`], JSON |
@@ -38,8 +38,8 @@ use serde::de::DeserializeOwned;
 use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
 use crate::domain::{
-    Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, ResetTicket, StreamProgress,
-    Task, Ticket, UserIdRef,
+    Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, StreamProgress, Task,
+    Ticket, TicketHash, TicketKind, UserIdRef, UserTicket,
 };
 
 /// One family of keys; all its values are `V`.
@@ -73,8 +73,8 @@ pub(super) const FAILURES: Keyspace<Bytes> = Keyspace::new(b'x');
 pub(super) const TASKS: Keyspace<Task> = Keyspace::json(b'o');
 pub(super) const CLAIMS: Keyspace<u64> = Keyspace::new(b't');
 pub(super) const CREDENTIALS: Keyspace<Credential> = Keyspace::new(b'p');
-pub(super) const RESETS: Keyspace<ResetTicket> = Keyspace::json(b'r');
-pub(super) const NEWEST_RESETS: Keyspace<[u8; 32]> = Keyspace::new(b'n');
+pub(super) const TICKETS: Keyspace<UserTicket> = Keyspace::json(b'r');
+pub(super) const NEWEST_TICKETS: Keyspace<TicketHash> = Keyspace::new(b'n');
 pub(super) const EVENTS: Keyspace<Logged> = Keyspace::json(b'e');
 pub(super) const LETTERS: Keyspace<Posted> = Keyspace::json(b'l');
 pub(super) const STREAMS: Keyspace<LogStream> = Keyspace::json(b's');
@@ -198,6 +198,17 @@ pub(super) fn of_user(connection: u32, id: UserIdRef) -> Vec<u8> {
         UserIdRef::Given(text) => (1, text.as_bytes()),
     };
     [&connection.to_be_bytes()[..], &[kind], text].concat()
+}
+
+/// The parts of a key that name a user's tickets of a kind. The kind is one byte at the end, so no two ids meet.
+pub(super) fn newest_of(connection: u32, id: UserIdRef, kind: TicketKind) -> Vec<u8> {
+    let kind = match kind {
+        TicketKind::SetPassword => b'p',
+        TicketKind::VerifyEmail => b'v',
+    };
+    let mut key = of_user(connection, id);
+    key.push(kind);
+    key
 }
 
 /// The last eight bytes of a key, as the number they are.

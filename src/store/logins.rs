@@ -1,19 +1,22 @@
-//! What users sign in with: passwords, and leave to set them.
+//! What users sign in with: passwords, and tickets: leave to set them, or to verify an address.
 //!
-//! **Invariants:** a ticket is good once, only while it is the newest of its user, and goes in the same
-//! commit as the password it set. A password stays when imports change its user, and goes with it.
+//! **Invariants:** a ticket is good once, for its own purpose, only while it is the newest of its kind that its
+//! user has, and goes in the same commit as what it was used for. All go when the user does, or gets another
+//! address. A password stays when imports change its user, and goes with it.
+
+use std::collections::HashMap;
 
 use super::Store;
 use super::commit::Core;
 use super::connections::number_of;
 use super::database::Change;
 use super::error::Result;
-use super::keys::{CREDENTIALS, NEWEST_RESETS, RESETS, of_user};
+use super::keys::{CREDENTIALS, NEWEST_TICKETS, TICKETS, newest_of, of_user};
 use super::users::alter;
-use crate::domain::{Connection, ConnectionId, Credential, Owed, ResetTicket, Timestamp, UserId};
-
-/// SHA-256 of a ticket's text.
-pub type TicketHash = [u8; 32];
+use crate::domain::{
+    Connection, ConnectionId, Credential, Leave, Owed, TicketHash, TicketKind, Timestamp, User, UserId,
+    UserTicket,
+};
 
 impl Store {
     /// The password of a user, if one was ever set.
@@ -45,46 +48,46 @@ impl Store {
         })
     }
 
-    /// Writes down a ticket; from then on it is the user's newest, and the only one that is good.
+    /// Writes down a ticket; from then on it is the user's newest of its kind, and the only one that is good.
     /// Tells whether there was a connection to write it for.
-    pub fn issue_ticket(&self, hash: TicketHash, ticket: &ResetTicket, owed: Owed) -> Result<bool> {
+    pub fn issue_ticket(&self, hash: TicketHash, ticket: UserTicket, mut owed: Owed) -> Result<bool> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let Some(number) = number_of(&core, &ticket.connection) else {
+        if number_of(&core, &ticket.connection).is_none() {
             return Ok(false);
-        };
+        }
+        owed.tickets.push((hash, ticket));
         let mut change = Change::default();
-        put_ticket(&core, &mut change, number, hash, ticket)?;
         change.owe(owed);
         core.commit(&mut writer, change)?.done();
         Ok(true)
     }
 
-    /// Writes down a ticket that nobody asked for, and what is owed with it. If its user has one that was
-    /// made after `pause`, or a password by now, there is no ticket and no letter; events are told in any
-    /// case. Tells whether the ticket was written.
+    /// Writes down a ticket to set a password that nobody asked for, and what is owed with it. If its user has
+    /// one that was made after `pause`, or a password by now, there is no ticket and no letter; events are told
+    /// in any case. Tells whether the ticket was written.
     pub fn offer_ticket(
         &self,
         hash: TicketHash,
-        ticket: &ResetTicket,
+        ticket: UserTicket,
         pause: Timestamp,
-        owed: Owed,
+        mut owed: Owed,
     ) -> Result<bool> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
-        let mut change = Change::default();
-        let wanted = match number_of(&core, &ticket.connection) {
-            Some(number) if !is_served(&core, number, &ticket.user, pause)? => Some(number),
-            _ => None,
+        let is_wanted = match number_of(&core, &ticket.connection) {
+            Some(number) => !is_served(&core, number, &ticket.user, pause)?,
+            None => false,
         };
-        if let Some(number) = wanted {
-            put_ticket(&core, &mut change, number, hash, ticket)?;
-            change.owe(owed);
+        if is_wanted {
+            owed.tickets.push((hash, ticket));
         } else {
-            change.owe(Owed { letters: Vec::new(), ..owed });
+            owed.letters.clear();
         }
+        let mut change = Change::default();
+        change.owe(owed);
         core.commit(&mut writer, change)?.done();
-        Ok(wanted.is_some())
+        Ok(is_wanted)
     }
 
     /// Writes down what is to be told in a commit of its own. It takes as long as one with a ticket, where
@@ -98,82 +101,128 @@ impl Store {
         Ok(())
     }
 
-    /// The ticket with this hash, if it is still good.
-    pub fn ticket(&self, hash: TicketHash, now: Timestamp) -> Result<Option<ResetTicket>> {
+    /// The ticket with this hash, if it is of this kind and still good.
+    pub fn ticket(&self, hash: TicketHash, kind: TicketKind, now: Timestamp) -> Result<Option<UserTicket>> {
         let core = self.core()?;
-        let ticket = RESETS.get(core.database.tree(), &[&hash])?;
+        let ticket =
+            TICKETS.get(core.database.tree(), &[&hash])?.filter(|ticket| ticket.leave.kind() == kind);
         Ok(ticket.filter(|ticket| now < ticket.expires_at && number_of(&core, &ticket.connection).is_some()))
     }
 
-    /// A user's newest ticket, good or expired.
+    /// A user's newest ticket to set a password, good or expired.
     #[cfg(test)]
-    pub(super) fn newest_ticket(
-        &self,
-        connection: &Connection,
-        user: &UserId,
-    ) -> Result<Option<ResetTicket>> {
-        newest(&*self.core()?, connection.number, user)
+    pub(super) fn newest_ticket(&self, connection: &Connection, user: &UserId) -> Result<Option<UserTicket>> {
+        newest(&*self.core()?, connection.number, user, TicketKind::SetPassword)
     }
 
     /// Sets a user's password by a ticket, which is gone then. `false` if the ticket is not good (any
     /// more), or its user is gone.
     pub fn redeem_ticket(&self, hash: TicketHash, credential: &Credential, owed: Owed) -> Result<bool> {
         let now = credential.changed_at;
-        let Some(ticket) = self.ticket(hash, now)? else {
+        let set = |user: &mut User, leave: &Leave| {
+            user.email_verified |= *leave == Leave::SetPassword { proves_email: true };
+            user.activity.last_password_reset = Some(now);
+        };
+        self.use_up(hash, TicketKind::SetPassword, Some(credential), now, owed, set)
+    }
+
+    /// Notes by a ticket that an address is its user's, and the ticket is gone then. `false` if the ticket is
+    /// not good (any more), or its user is gone or has another address.
+    pub fn redeem_verification(&self, hash: TicketHash, now: Timestamp, owed: Owed) -> Result<bool> {
+        let verify = |user: &mut User, _: &Leave| user.email_verified = true;
+        self.use_up(hash, TicketKind::VerifyEmail, None, now, owed, verify)
+    }
+
+    /// Does for a user what a ticket allows, and ends it in the same commit.
+    fn use_up(
+        &self,
+        hash: TicketHash,
+        kind: TicketKind,
+        credential: Option<&Credential>,
+        now: Timestamp,
+        owed: Owed,
+        how: impl FnOnce(&mut User, &Leave),
+    ) -> Result<bool> {
+        let Some(ticket) = self.ticket(hash, kind, now)? else {
             return Ok(false);
         };
-        self.edit_user(&ticket.connection, &ticket.user, owed, |edit, place, change| {
-            if RESETS.get(edit.core.database.tree(), &[&hash])?.is_none() {
+        let UserTicket { connection, user: id, leave, .. } = &ticket;
+        self.edit_user(connection, id, owed, |edit, place, change| {
+            if TICKETS.get(edit.core.database.tree(), &[&hash])?.is_none() {
                 return Ok(false); // somebody was faster
             }
-            let proven = ticket.proves_email.then_some(true);
+            let mut holds = false;
             alter(edit, place, |user| {
-                user.email_verified = proven.unwrap_or(user.email_verified);
-                user.activity.last_password_reset = Some(now);
+                holds = leave.holds_for(user);
+                how(user, leave);
                 user.updated_at = now;
             })?;
-            drop_newest(edit.core, change, edit.connection, &ticket.user)?;
-            CREDENTIALS.put(change, &[&of_user(edit.connection, ticket.user.as_ref())], credential)?;
-            Ok(true)
+            drop_newest(edit.core, change, edit.connection, id, kind)?;
+            if let Some(credential) = credential {
+                CREDENTIALS.put(change, &[&of_user(edit.connection, id.as_ref())], credential)?;
+            }
+            Ok(holds)
         })
     }
 }
 
-/// Adds a ticket to `change`, and the end of the one before.
-fn put_ticket(
+/// Writes down the tickets that a change owes, each instead of the one of its kind that the user had before.
+/// There is nothing to write for a connection that is gone.
+pub(super) fn issue_tickets(core: &Core, change: &mut Change) -> Result<()> {
+    // Those who share a commit may have tickets for the same user.
+    let mut issued: HashMap<Vec<u8>, TicketHash> = HashMap::new();
+    for (hash, ticket) in std::mem::take(&mut change.numbered.owed.tickets) {
+        let Some(number) = number_of(core, &ticket.connection) else {
+            continue;
+        };
+        let key = newest_of(number, ticket.user.as_ref(), ticket.leave.kind());
+        let before = match issued.insert(key.clone(), hash) {
+            Some(before) => Some(before),
+            None => NEWEST_TICKETS.get(core.database.tree(), &[&key])?,
+        };
+        if let Some(before) = before {
+            TICKETS.remove(change, &[&before]);
+        }
+        TICKETS.put(change, &[&hash], &ticket)?;
+        NEWEST_TICKETS.put(change, &[&key], &hash)?;
+    }
+    Ok(())
+}
+
+/// Adds the end of a user's newest ticket of a kind to `change`.
+pub(super) fn drop_newest(
     core: &Core,
     change: &mut Change,
     number: u32,
-    hash: TicketHash,
-    ticket: &ResetTicket,
+    user: &UserId,
+    kind: TicketKind,
 ) -> Result<()> {
-    drop_newest(core, change, number, &ticket.user)?;
-    RESETS.put(change, &[&hash], ticket)?;
-    NEWEST_RESETS.put(change, &[&of_user(number, ticket.user.as_ref())], &hash)
+    let key = newest_of(number, user.as_ref(), kind);
+    if let Some(hash) = NEWEST_TICKETS.get(core.database.tree(), &[&key])? {
+        TICKETS.remove(change, &[&hash]);
+        NEWEST_TICKETS.remove(change, &[&key]);
+    }
+    Ok(())
 }
 
-fn newest(core: &Core, number: u32, user: &UserId) -> Result<Option<ResetTicket>> {
+/// Adds the end of all tickets of a user to `change`.
+pub(super) fn drop_all_tickets(core: &Core, change: &mut Change, number: u32, user: &UserId) -> Result<()> {
+    TicketKind::ALL.into_iter().try_for_each(|kind| drop_newest(core, change, number, user, kind))
+}
+
+fn newest(core: &Core, number: u32, user: &UserId, kind: TicketKind) -> Result<Option<UserTicket>> {
     let tree = core.database.tree();
-    match NEWEST_RESETS.get(tree, &[&of_user(number, user.as_ref())])? {
-        Some(hash) => RESETS.get(tree, &[&hash]),
+    match NEWEST_TICKETS.get(tree, &[&newest_of(number, user.as_ref(), kind)])? {
+        Some(hash) => TICKETS.get(tree, &[&hash]),
         None => Ok(None),
     }
 }
 
-/// Whether a user needs no ticket: there is one made after `pause`, or a password.
+/// Whether a user needs no ticket to set a password: there is one made after `pause`, or a password.
 fn is_served(core: &Core, number: u32, user: &UserId, pause: Timestamp) -> Result<bool> {
-    if newest(core, number, user)?.is_some_and(|ticket| pause < ticket.created_at) {
+    let last = newest(core, number, user, TicketKind::SetPassword)?;
+    if last.is_some_and(|ticket| pause < ticket.created_at) {
         return Ok(true);
     }
     Ok(CREDENTIALS.get(core.database.tree(), &[&of_user(number, user.as_ref())])?.is_some())
-}
-
-/// Adds the end of a user's newest ticket to `change`.
-pub(super) fn drop_newest(core: &Core, change: &mut Change, number: u32, user: &UserId) -> Result<()> {
-    let key = of_user(number, user.as_ref());
-    if let Some(hash) = NEWEST_RESETS.get(core.database.tree(), &[&key])? {
-        RESETS.remove(change, &[&hash]);
-        NEWEST_RESETS.remove(change, &[&key]);
-    }
-    Ok(())
 }

@@ -23,10 +23,12 @@ mod directory;
 mod edit;
 mod error;
 mod failures;
+mod figures;
 mod jobs;
 mod keys;
 mod log;
 mod logins;
+mod meters;
 mod open;
 mod outbox;
 mod record;
@@ -34,6 +36,7 @@ mod spool;
 mod streams;
 mod sweep;
 mod tasks;
+mod unsent;
 mod users;
 mod witness;
 
@@ -50,9 +53,10 @@ use parking_lot::RwLock;
 pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
 pub use error::{Result, StoreError};
+pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
 pub use log::{EventPage, Order};
-pub use logins::TicketHash;
+pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
@@ -88,6 +92,7 @@ pub struct Store {
     hasher: KeyHasher,
     spool: Spool,
     bell: Arc<Bell>,
+    meters: Meters,
     /// How often letters were put forward.
     put_forward: AtomicU64,
     /// `None` while a fault is being mended.

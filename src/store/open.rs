@@ -14,13 +14,15 @@ use parking_lot::RwLock;
 
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
-use super::commit::{Core, Writer};
+use super::commit::{Core, Kept, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
+use super::meters::Meters;
 use super::record::Keys;
 use super::spool::Spool;
+use super::unsent::Unsent;
 use super::{Options, Store};
 use crate::domain::{Connection, Job};
 
@@ -43,13 +45,15 @@ impl Store {
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
         let bell = Arc::new(Bell::default());
-        let core = open_core(&options, &hasher, bell.clone())?;
+        let meters = Meters::default();
+        let core = open_core(&options, &hasher, bell.clone(), meters.clone())?;
         {
             let active = core.active.lock();
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
         }
         let core = RwLock::new(Some(Arc::new(core)));
-        let store = Self { options, hasher, spool, bell, put_forward: AtomicU64::new(0), core, _lock: lock };
+        let put_forward = AtomicU64::new(0);
+        let store = Self { options, hasher, spool, bell, meters, put_forward, core, _lock: lock };
         store.drop_stale_claims()?;
         Ok(store)
     }
@@ -71,7 +75,8 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
-        *slot = Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone())?));
+        *slot =
+            Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone(), self.meters.clone())?));
         Ok(())
     }
 
@@ -99,12 +104,21 @@ impl Store {
             }
             let (live, disk) =
                 (core.directory.connection(connection.number), again.connection(connection.number));
+            if live.users() != disk.users() {
+                findings.push(format!(
+                    "the number of users of connection {} in memory is not that on disk",
+                    connection.name
+                ));
+            }
             if live.sorted() != disk.sorted() {
                 findings.push(format!(
                     "the keys of connection {} in memory are not those on disk",
                     connection.name
                 ));
             }
+        }
+        if *core.unsent.lock() != Unsent::read(core.database.tree())? {
+            findings.push("the letters in memory are not those on disk".to_owned());
         }
         if fs::read_dir(blobs(&self.options.path)).is_ok_and(|mut files| files.next().is_some()) {
             findings.push("the database keeps values outside its log, where they are not synced".to_owned());
@@ -159,7 +173,7 @@ fn release(mut core: Arc<Core>) -> Result<()> {
     }
 }
 
-fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>) -> Result<Core> {
+fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Meters) -> Result<Core> {
     let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
     let connections = CONNECTIONS.values(database.tree()).collect::<Result<Vec<_>>>()?;
     let directory = Directory::default();
@@ -168,7 +182,9 @@ fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>) -> Result<C
         tails.insert(connection.number, rebuild(&database, hasher, &directory, connection)?);
     }
     let jobs = unfinished_jobs(&database)?;
-    Ok(Core::new(database, directory, hasher.clone(), connections, jobs, Writer { head, tails }, bell))
+    let letters = Unsent::read(database.tree())?;
+    let kept = Kept { connections, jobs, letters };
+    Ok(Core::new(database, directory, hasher.clone(), kept, Writer { head, tails }, bell, meters))
 }
 
 fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
@@ -223,12 +239,16 @@ impl Rebuild<'_> {
         for entry in self.tree.range(key(first)..=key(last)) {
             let (key, value) = entry?;
             let number = trailing_u32(&key)?;
-            for (slot, record) in Block::decode(&value)?.records() {
+            let block = Block::decode(&value)?;
+            let mut users = 0;
+            for (slot, record) in block.records() {
+                users += 1;
                 let place = Place::new(number, slot).ok_or_else(|| {
                     StoreError::Corrupt(format!("there is a block with the number {number}"))
                 })?;
                 self.add(&Keys::decode(record)?, place)?;
             }
+            self.shards.note_users(users, 0);
         }
         Ok(())
     }

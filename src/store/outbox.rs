@@ -94,7 +94,10 @@ impl Store {
     pub fn letter_sent(&self, number: u64) -> Result<()> {
         let mut change = Change::default();
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
-        self.core()?.commit_with_others(change)
+        let core = self.core()?;
+        core.commit_with_others(change)?;
+        core.unsent.lock().remove(number);
+        Ok(())
     }
 
     /// Notes a try that did not work, and what is to become of the letter. Does nothing if it is gone.
@@ -128,7 +131,9 @@ impl Store {
         let mut change = Change::default();
         LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
         change.owe(owed);
-        core.commit(&mut writer, change)?.done();
+        let unpublished = core.commit(&mut writer, change)?;
+        core.unsent.lock().remove(number);
+        unpublished.done();
         Ok(true)
     }
 
@@ -138,10 +143,13 @@ impl Store {
         let Some(letter) = letter(&core, number)? else {
             return Ok(false);
         };
+        let letter = how(letter);
         let mut change = Change::default();
-        LETTERS.put(&mut change, &[&number.to_be_bytes()], &how(letter))?;
+        LETTERS.put(&mut change, &[&number.to_be_bytes()], &letter)?;
         change.owe(owed);
-        core.commit(&mut writer, change)?.done();
+        let unpublished = core.commit(&mut writer, change)?;
+        core.unsent.lock().put(&letter);
+        unpublished.done();
         Ok(true)
     }
 }

@@ -15,10 +15,10 @@ use super::connections::number_of;
 use super::database::Change;
 use super::error::Result;
 use super::keys::{
-    CLAIMS, EVENTS, FAILURES, GARBAGE, JOB_TICKETS, JOBS, LETTERS, NEWEST_RESETS, RESETS, STREAM_PROGRESS,
-    STREAMS, of_user, trailing_u64,
+    CLAIMS, EVENTS, FAILURES, GARBAGE, JOB_TICKETS, JOBS, LETTERS, NEWEST_TICKETS, STREAM_PROGRESS, STREAMS,
+    TICKETS, newest_of, trailing_u64,
 };
-use crate::domain::{Fate, Job, Posted, ResetTicket, Timestamp};
+use crate::domain::{Fate, Job, Posted, Timestamp, UserTicket};
 
 /// Keys removed in one commit.
 pub(super) const STEP: usize = 200;
@@ -196,7 +196,7 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     for letter in LETTERS.values(tree) {
         let letter = letter?;
         if is_old(&letter) {
-            numbers.push(letter.number.to_be_bytes());
+            numbers.push(letter.number);
             if numbers.len() == STEP {
                 break;
             }
@@ -207,24 +207,31 @@ fn sweep_letters(core: &Core, old: &Ages) -> Result<bool> {
     }
     let mut writer = core.writer.lock();
     let mut change = Change::default();
+    let mut gone = Vec::new();
     for number in &numbers {
         // Somebody may have put it forward meanwhile.
-        if LETTERS.get(tree, &[number])?.as_ref().is_some_and(is_old) {
-            LETTERS.remove(&mut change, &[number]);
+        if LETTERS.get(tree, &[&number.to_be_bytes()])?.as_ref().is_some_and(is_old) {
+            LETTERS.remove(&mut change, &[&number.to_be_bytes()]);
+            gone.push(*number);
         }
     }
-    if !change.is_empty() {
-        core.commit(&mut writer, change)?.done();
+    if !gone.is_empty() {
+        let unpublished = core.commit(&mut writer, change)?;
+        let mut unsent = core.unsent.lock();
+        for number in gone {
+            unsent.remove(number);
+        }
+        unpublished.done();
     }
     Ok(numbers.len() == STEP)
 }
 
 fn sweep_tickets(core: &Core, old: &Ages) -> Result<bool> {
     let is_old =
-        |ticket: &ResetTicket| ticket.expires_at <= old.now || number_of(core, &ticket.connection).is_none();
+        |ticket: &UserTicket| ticket.expires_at <= old.now || number_of(core, &ticket.connection).is_none();
     let tree = core.database.tree();
     let mut keys = Vec::new();
-    for entry in RESETS.entries(tree) {
+    for entry in TICKETS.entries(tree) {
         let (key, ticket) = entry?;
         if is_old(&ticket) {
             keys.push(key);
@@ -240,14 +247,14 @@ fn sweep_tickets(core: &Core, old: &Ages) -> Result<bool> {
     let mut change = Change::default();
     for key in &keys {
         let hash = &key[1..];
-        let Some(ticket) = RESETS.get(tree, &[hash])?.filter(is_old) else {
+        let Some(ticket) = TICKETS.get(tree, &[hash])?.filter(is_old) else {
             continue;
         };
-        RESETS.remove(&mut change, &[hash]);
+        TICKETS.remove(&mut change, &[hash]);
         if let Some(number) = number_of(core, &ticket.connection) {
-            let newest = of_user(number, ticket.user.as_ref());
-            if NEWEST_RESETS.get(tree, &[&newest])?.is_some_and(|newest| newest == *hash) {
-                NEWEST_RESETS.remove(&mut change, &[&newest]);
+            let newest = newest_of(number, ticket.user.as_ref(), ticket.leave.kind());
+            if NEWEST_TICKETS.get(tree, &[&newest])?.is_some_and(|newest| newest == *hash) {
+                NEWEST_TICKETS.remove(&mut change, &[&newest]);
             }
         }
     }

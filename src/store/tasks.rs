@@ -12,7 +12,10 @@ impl Store {
         let mut change = Change::default();
         TASKS.put(&mut change, &[task.id.as_str().as_bytes()], task)?;
         change.owe(owed);
-        self.core()?.commit_with_others(change)
+        let core = self.core()?;
+        core.commit_with_others(change)?;
+        core.meters.note_task(task);
+        Ok(())
     }
 
     /// The task with this id.

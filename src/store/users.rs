@@ -10,10 +10,10 @@ use super::directory::{Key, Place};
 use super::edit::Edit;
 use super::error::Result;
 use super::keys::{BLOCKS, CREDENTIALS, of_user};
-use super::logins::drop_newest;
+use super::logins::{drop_all_tickets, drop_newest};
 use super::record::{Draft, Keys, Record};
 use crate::domain::{
-    Candidate, Connection, ConnectionId, Credential, Owed, Timestamp, User, UserId, UserIdRef,
+    Candidate, Connection, ConnectionId, Credential, Owed, TicketKind, Timestamp, User, UserId, UserIdRef,
 };
 
 /// What of a user belongs to somebody else already.
@@ -139,8 +139,10 @@ impl Store {
         if let Some(credential) = &credential {
             CREDENTIALS.put(&mut change, &[&of_user(number, after.keys.id)], credential)?;
         }
-        if credential.is_some() || before.keys.email != after.keys.email {
-            drop_newest(&core, &mut change, number, id)?;
+        if before.keys.email != after.keys.email {
+            drop_all_tickets(&core, &mut change, number, id)?;
+        } else if credential.is_some() {
+            drop_newest(&core, &mut change, number, id, TicketKind::SetPassword)?;
         }
         change.owe(owed(&user));
         let unpublished = core.commit(&mut writer, change)?;
@@ -155,7 +157,7 @@ impl Store {
         self.edit_user(connection, id, owed, |edit, place, change| {
             edit.delete(place)?;
             CREDENTIALS.remove(change, &[&of_user(edit.connection, id.as_ref())]);
-            drop_newest(edit.core, change, edit.connection, id)?;
+            drop_all_tickets(edit.core, change, edit.connection, id)?;
             Ok(true)
         })
     }

@@ -100,7 +100,8 @@ impl Server {
         Self::spawn_ephemeral(&mut intake(&["serve", "--ephemeral", "--tls"], settings))
     }
 
-    fn spawn_ephemeral(command: &mut Command) -> Self {
+    /// What the command starts is a throwaway server.
+    pub fn spawn_ephemeral(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let about: Value = serde_json::from_str(&first_line(child.stdout.take().unwrap())).unwrap();
         let text = |name: &str| about[name].as_str().unwrap().to_owned();

@@ -428,34 +428,6 @@ fn a_blocked_user_learns_that_by_the_right_password_only() {
     assert_eq!(told.count(), 2);
 }
 
-#[test]
-fn only_two_properties_of_a_user_can_be_changed() {
-    let world = World::with("");
-    let id = world.server.user("ann@example.test")["user_id"].as_str().unwrap().replace('|', "%7C");
-    let path = format!("/api/v2/users/{id}");
-    let answer = world.call("PATCH", &path, &json!({ "email_verified": true }));
-    assert_eq!((answer.status, &answer.json()["email_verified"]), (200, &json!(true)));
-    let refused = |body: Value, rule: &str| {
-        let message = format!("Payload validation error: {rule}.");
-        world.call("PATCH", &path, &body).assert_refusal(400, "Bad Request", &message, "invalid_body");
-    };
-    refused(
-        json!({ "blocked": true, "password": "x", "name": "y" }),
-        "'Only blocked and email_verified can be changed, not: password,name'",
-    );
-    refused(json!({ "blocked": "yes" }), "'Expected type boolean but found type string' on property blocked");
-    refused(json!({}), "'Too few properties defined (0), minimum 1'");
-    assert_eq!(world.server.user("ann@example.test").get("blocked"), None);
-    let nobody =
-        world.call("PATCH", "/api/v2/users/auth0%7C000000000000000000000000", &json!({ "blocked": true }));
-    nobody.assert_refusal(404, "Not Found", "The user does not exist.", "inexistent_user");
-    let reader = World::token(&world.data(), "read:users");
-    let headers = [("authorization", &*format!("Bearer {reader}")), JSON];
-    let answer = world.server.request("PATCH", &path, &headers, br#"{"blocked":true}"#);
-    let message = "Insufficient scope, expected any of: update:users";
-    answer.assert_refusal(403, "Forbidden", message, "insufficient_scope");
-}
-
 impl World {
     /// A token with no more than these scopes.
     pub fn token(data: &Path, scopes: &str) -> String {

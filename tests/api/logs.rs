@@ -37,7 +37,7 @@ fn furnish(directory: &Path) {
         event.connection = Some("staff db".to_owned());
         event.with("at", at)
     });
-    open(directory).tell(Owed { events: events.collect(), letters: Vec::new() }).unwrap();
+    open(directory).tell(Owed { events: events.collect(), ..Owed::nothing() }).unwrap();
 }
 
 /// The numbers of the events in an answer.

@@ -50,7 +50,7 @@ fn leave(store: &Store, number: u8, at: Timestamp) {
         message_id: format!("{number}@example.test"),
         written_at: at,
     };
-    let owed = Owed { events: Vec::new(), letters: vec![letter] };
+    let owed = Owed { letters: vec![letter], ..Owed::nothing() };
     store.fail(&job, "left behind".to_owned(), at, &|_| owed.clone()).unwrap();
     let letter = store.letters().unwrap().pop().unwrap();
     store.letter_not_sent(letter.number, "550 no", Fate::GivenUp(at), Owed::nothing()).unwrap();

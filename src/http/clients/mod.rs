@@ -8,7 +8,7 @@ mod described;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use super::lists::Shape;
 use super::openapi::asked::{From, Narrowed, Paged};
 use super::openapi::lists::ClientList;
 use super::params::{Fields, Id, Params};
-use super::payload::read_object;
+use super::payload::{Payload, read_object};
 use super::{State, json, no_content};
 use crate::domain::{Client, Event};
 use crate::store::Store;

@@ -3,21 +3,21 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::super::auth::{DeleteUsers, Granted, ReadConnections, UpdateConnections};
-use super::super::caller::Caller;
+use super::super::auth::{DeleteConnectionUser, Granted, ReadConnections, UpdateConnections};
 use super::super::error::{ApiError, Place};
 use super::super::openapi::sent::Switch as SwitchSent;
 use super::super::params::{Checkpoint, Id, Params};
-use super::super::payload::{ANY, Object, read_objects};
-use super::super::{State, json, no_content, now};
+use super::super::payload::{ANY, Object, Payload, read_objects};
+use super::super::users::deletion;
+use super::super::{State, json, no_content};
 use super::find;
-use crate::domain::{Connection, ConnectionId, Email, Event, EventType, Owed, User};
+use crate::domain::{Connection, ConnectionId, Email};
 use crate::store::{Store, StoreError};
 
 /// Most clients shown at once.
@@ -134,7 +134,7 @@ fn switch_all(connection: &mut Connection, asked: &[Switch]) {
     security(("token" = ["delete:users"])),
 )]
 pub(in crate::http) async fn delete_user(
-    granted: Granted<DeleteUsers>,
+    granted: Granted<DeleteConnectionUser>,
     request: HttpRequest,
     state: Data<State>,
     id: Id<ConnectionId>,
@@ -161,11 +161,4 @@ fn email(params: &Params) -> Result<Email, ApiError> {
         params.text("email").ok_or_else(|| refuse("Missing required property: email".into(), None))?;
     let rule = |_| refuse("Object didn't pass validation for format email".into(), Some("email"));
     Email::parse(given).map_err(rule)
-}
-
-fn deletion(caller: &Caller, connection: &Connection, user: &User) -> Owed {
-    let told = |event: Event| event.about(connection).about_user(user);
-    let deleted = Event::new(now(), EventType::UserDeleted, "User deleted").by(caller.origin.clone());
-    let events = vec![told(caller.success(StatusCode::NO_CONTENT)), told(deleted)];
-    Owed { events, letters: Vec::new() }
 }

@@ -10,7 +10,7 @@ pub(super) mod members;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use super::openapi::asked::{From, Narrowed, Paged};
 use super::openapi::lists::ConnectionList;
 use super::openapi::sent::{ConnectionChange, NewConnection};
 use super::params::{Fields, Id, Params};
-use super::payload::{ANY, Object, read_object};
+use super::payload::{ANY, Object, Payload, read_object};
 use super::views::ConnectionView;
 use super::{MAX_FILE_SIZE_HEADER, State, json, no_content, now};
 use crate::domain::{Connection, ConnectionId, ConnectionName, DATABASE_STRATEGY, Timestamp};

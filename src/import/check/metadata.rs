@@ -6,8 +6,11 @@ use crate::domain::{Code, Fault};
 use crate::import::scan::MAX_DEPTH;
 use crate::import::tokens::{Cursor, decode};
 
-use super::faults::Faults;
+use super::faults::{Faults, cut};
 use super::names::{Names, Seen};
+
+/// Most arrays and objects around each other: in a file there are the array of rows and the row besides.
+const DEEPEST: u32 = MAX_DEPTH - 2;
 
 /// Looks through metadata for what no schema can forgive.
 pub(super) struct Walk<'w> {
@@ -33,8 +36,8 @@ impl<'w> Walk<'w> {
     fn value(&mut self, cursor: &mut Cursor<'_>) {
         self.depth += 1;
         match cursor.peek() {
-            // Deeper than any file goes that was scanned.
-            _ if self.depth > MAX_DEPTH => drop(cursor.value()),
+            // Deeper than any file goes that was scanned; requests may try.
+            Some(b'{' | b'[') if DEEPEST < self.depth => self.refuse_depth(cursor),
             Some(b'{') => self.object(cursor),
             Some(b'[') => self.array(cursor),
             Some(b'"') if decode(cursor.value()).is_none() => self.faults.note_broken(&self.path),
@@ -42,6 +45,12 @@ impl<'w> Walk<'w> {
             _ => drop(cursor.value()),
         }
         self.depth -= 1;
+    }
+
+    fn refuse_depth(&mut self, cursor: &mut Cursor<'_>) {
+        cursor.value();
+        let rule = format!("Arrays and objects are nested deeper than {DEEPEST} levels");
+        self.faults.note(Fault::of_property(Code::InvalidFormat, cut(&self.path), rule));
     }
 
     fn object(&mut self, cursor: &mut Cursor<'_>) {

@@ -4,12 +4,13 @@
 
 use proptest::prelude::*;
 
-use crate::domain::{Candidate, Code, Fault};
+use crate::domain::{Candidate, Code, Fault, RowSchema};
 use crate::import::testing;
 
-use super::{Limits, MAX_FAULTS, judge, judge_read};
+use super::{Limits, MAX_FAULTS, TextChange, UserChange, judge, judge_change, judge_new, judge_read};
 
-const LIMITS: Limits = Limits { max_metadata_bytes: 1000 };
+const BOUNDLESS: Limits = Limits { max_metadata_bytes: usize::MAX, schema: RowSchema::Basic };
+const LIMITS: Limits = Limits { max_metadata_bytes: 1000, schema: RowSchema::Basic };
 
 fn judged(text: &str) -> Result<Candidate<'_>, Vec<Fault>> {
     judge(text, &LIMITS)
@@ -239,7 +240,117 @@ fn a_hopeless_row_does_not_fill_the_report() {
 fn deep_text_that_no_scanner_has_seen_does_no_harm() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let text = good_with(&format!(r#""user_metadata":{{"a":{deep}}}"#));
-    assert!(judge(&text, &Limits { max_metadata_bytes: usize::MAX }).is_ok());
+    let faults = judge(&text, &BOUNDLESS).unwrap_err();
+    assert_eq!(faults[0].rule(), "Arrays and objects are nested deeper than 98 levels");
+    let nested = |levels: usize| {
+        let deep = "[".repeat(levels - 1) + &"]".repeat(levels - 1);
+        good_with(&format!(r#""user_metadata":{{"a":{deep}}}"#))
+    };
+    assert!(judge(&nested(98), &BOUNDLESS).is_ok());
+    assert!(judge(&nested(99), &BOUNDLESS).is_err());
+}
+
+/// Judges a row of which more is allowed.
+fn whole(members: &str) -> Result<Candidate<'static>, Vec<String>> {
+    let text = good_with(members);
+    let judged = judge(&text, &Limits { schema: RowSchema::Profile, ..LIMITS });
+    let shown =
+        |fault: &Fault| format!("{} {}: {}", fault.code, fault.path.as_deref().unwrap(), fault.rule());
+    judged.map(Candidate::into_owned).map_err(|faults| faults.iter().map(shown).collect())
+}
+
+#[test]
+fn a_profile_has_its_rules() {
+    let user = whole(
+        r#""user_id":"legacy-17","name":"\u0041nn","nickname":"n","given_name":"g","family_name":"f",
+        "picture":"https://x.test/","phone_number":"+491","phone_verified":false,"blocked":true"#,
+    );
+    let user = user.unwrap();
+    assert_eq!(user.id.unwrap().bare(), "legacy-17");
+    assert_eq!(user.profile.name.as_deref(), Some("Ann"));
+    assert_eq!(user.profile.phone_number.as_deref(), Some("+491"));
+    assert_eq!((user.profile.phone_verified, user.blocked), (Some(false), true));
+    let bad = |members: &str, wanted: &[&str]| assert_eq!(whole(members).unwrap_err(), wanted, "{members}");
+    bad(
+        r#""user_id":7,"name":null,"picture":{},"phone_number":1,"phone_verified":"no","blocked":0"#,
+        &[
+            "INVALID_TYPE user_id: Expected type string but found type integer",
+            "INVALID_TYPE blocked: Expected type boolean but found type integer",
+            "INVALID_TYPE name: Expected type string but found type null",
+            "INVALID_TYPE picture: Expected type string but found type object",
+            "INVALID_TYPE phone_number: Expected type string but found type integer",
+            "INVALID_TYPE phone_verified: Expected type boolean but found type string",
+        ],
+    );
+    for (name, most) in [("name", 300), ("nickname", 300), ("given_name", 150), ("family_name", 150)] {
+        let sized = |chars: usize| format!("\"{name}\":\"{}\"", "\u{e4}".repeat(chars));
+        assert!(whole(&sized(most)).is_ok());
+        let long = format!("MAX_LENGTH {name}: String is too long ({} chars), maximum {most}", most + 1);
+        bad(&sized(most + 1), &[&long]);
+        bad(&sized(0), &[&format!("MIN_LENGTH {name}: String is too short (0 chars), minimum 1")]);
+    }
+    bad(r#""picture":"x""#, &["INVALID_FORMAT picture: Object didn't pass validation for format uri: x"]);
+    for number in ["", "+", "49", "+1234567890123456", "+\u{661}"] {
+        let pattern =
+            format!(r"PATTERN phone_number: String does not match pattern ^\+[0-9]{{1,15}}$: {number}");
+        bad(&format!("\"phone_number\":\"{number}\""), &[&pattern]);
+    }
+    bad(r#""name":"a","n\u0061me":"b""#, &["DUPLICATED_PROPERTY name: Property given twice: name"]);
+    bad(r#""name":"\ud800""#, &["INVALID_FORMAT name: Text has half of a surrogate pair"]);
+}
+
+#[test]
+fn the_prefix_of_an_id_tells_a_row_of_an_export_wherever_it_stands() {
+    let exported = [
+        r#""name":"Ann","last_ip":1,"created_at":null,"user_id":"auth0|x""#,
+        r#""us\u0065r_id":"auth0\u007cx","name":"Ann","identities":[{}]"#,
+    ];
+    for members in exported {
+        let text = good_with(members);
+        let user = judged(&text).unwrap();
+        assert_eq!((user.id.unwrap().bare(), user.profile.name.unwrap()), ("x".into(), "Ann".into()));
+    }
+    let doubled = good_with(r#""user_id":"auth0|auth0|x""#);
+    assert_eq!(judged(&doubled).unwrap().id.unwrap().to_string(), "auth0|auth0|x");
+    for members in [r#""user_id":"x""#, r#""user_id":"sms|x""#, r#""user_id":["auth0|x"]"#, r#""last_ip":1"#]
+    {
+        let strangers = judged(&good_with(members)).unwrap_err();
+        assert_eq!(strangers[0].code, Code::ObjectAdditionalProperties, "{members}");
+    }
+    let twice = r#""user_id":"auth0|x","last_ip":1,"last_ip":2"#;
+    bad_with(
+        twice,
+        &["DUPLICATED_PROPERTY last_ip: Error in last_ip property - Property given twice: last_ip"],
+    );
+}
+
+#[test]
+fn a_user_of_a_request_need_not_be_verified_and_may_have_no_id() {
+    let text = r#"{"email":"A@b.c","connection":"db","user_id":"","last_ip":1}"#;
+    let faults = judge_new(text, &LIMITS, &["connection"]).unwrap_err();
+    assert_eq!(
+        faults.iter().map(Fault::rule).collect::<Vec<_>>(),
+        ["Additional properties not allowed: last_ip"]
+    );
+    let user = judge_new(text, &LIMITS, &["connection", "last_ip"]).unwrap();
+    assert_eq!((user.email.as_str(), user.email_verified, user.id), ("a@b.c", false, None));
+    assert_eq!(judge_new("{}", &LIMITS, &[]).unwrap_err()[0].rule(), "Missing required property: email");
+}
+
+#[test]
+fn a_change_says_what_is_different_and_no_more() {
+    let change =
+        judge_change(r#"{"foo":1,"foo":2,"user_id":"x","name":null,"nickname":"n"}"#, &LIMITS).unwrap();
+    assert_eq!(change.names(), ["name", "nickname"]);
+    assert_eq!(change.profile.name, Some(TextChange::Unset));
+    assert_eq!(change.profile.nickname, Some(TextChange::Set("n".to_owned())));
+    assert_eq!(judge_change("{}", &LIMITS).unwrap(), UserChange::default());
+    let faults =
+        judge_change(r#"{"email":"no","blocked":null,"app_metadata":{"_id":1}}"#, &LIMITS).unwrap_err();
+    assert_eq!(
+        faults.iter().map(|fault| fault.code).collect::<Vec<_>>(),
+        [Code::InvalidFormat, Code::InvalidType, Code::NotPassed]
+    );
 }
 
 proptest! {
@@ -255,7 +366,7 @@ proptest! {
         let metadata = format!("{{ {} }}", members.join(", "));
         let row = good_with(&format!(r#""user_metadata":{metadata}"#));
         // A draw may hold a name twice or half a pair; those rows are refused for that alone.
-        match judge(&row, &Limits { max_metadata_bytes: usize::MAX }) {
+        match judge(&row, &Limits { max_metadata_bytes: usize::MAX, schema: RowSchema::Basic }) {
             Ok(user) => {
                 let stored = user.user_metadata.unwrap();
                 prop_assert_eq!(testing::tokens(&stored), testing::tokens(&metadata));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use super::links::in_words;
 use super::*;
 use crate::domain::{FailedRow, Fault, FaultCounts, FileFault, IdSeries};
 

@@ -36,7 +36,7 @@ fn write(store: &Store, numbers: std::ops::Range<u64>, written_at: Timestamp) {
         message_id: format!("{number}@acme.test"),
         written_at,
     };
-    store.tell(Owed { events: Vec::new(), letters: numbers.map(letter).collect() }).unwrap();
+    store.tell(Owed { letters: numbers.map(letter).collect(), ..Owed::nothing() }).unwrap();
 }
 
 fn rounds(store: &Arc<Store>) -> Rounds {

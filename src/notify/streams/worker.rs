@@ -3,6 +3,7 @@
 //! All that matters is in the store; what is kept here only saves reading it again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::post::{Outcome, body, content_id};
@@ -20,6 +21,8 @@ const LAZINESS: u64 = 500;
 pub(super) struct Worker<'a> {
     shared: &'a Shared,
     id: &'a StreamId,
+    /// Tells others what was seen.
+    at: &'a AtomicU64,
     /// Earlier events are taken, passed over, or gone.
     seen: u64,
     /// Events gone by age, not written down yet.
@@ -54,8 +57,8 @@ enum Next {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(shared: &'a Shared, id: &'a StreamId) -> Self {
-        Self { shared, id, seen: 0, lost: 0, batch: None, rest: None }
+    pub(super) fn new(shared: &'a Shared, id: &'a StreamId, at: &'a AtomicU64) -> Self {
+        Self { shared, id, at, seen: 0, lost: 0, batch: None, rest: None }
     }
 
     /// Sends until the stream is not active any more, or all is to stop.
@@ -63,7 +66,9 @@ impl<'a> Worker<'a> {
         let bell = self.shared.store.bell();
         while !self.shared.is_stopping() {
             let heard = bell.rings();
-            match self.step() {
+            let next = self.step();
+            self.at.store(self.seen, Ordering::Relaxed);
+            match next {
                 Ok(Next::Step) => {}
                 Ok(Next::Wait(patience)) => bell.wait(heard, patience),
                 Ok(Next::Leave) => break,

@@ -53,7 +53,7 @@ fn assert_gone(store: &TestStore, other: &Connection) {
     assert!(store.user(&tickets::ann()).unwrap().is_none());
     assert_eq!(store.user_in(&store.connection, "u0@one.test").unwrap(), None);
     assert_eq!(store.credential(&store.connection, &tickets::ann()).unwrap(), None);
-    assert_eq!(store.ticket([1; 32], NOW).unwrap(), None);
+    assert_eq!(store.ticket([1; 32], crate::domain::TicketKind::SetPassword, NOW).unwrap(), None);
     assert_eq!(scan(store, other).len(), USERS);
     assert!(store.user_in(other, "u699@two.test").unwrap().is_some());
     assert!(store.credential(other, &user(2, 699)).unwrap().is_some());

@@ -134,7 +134,10 @@ fn a_fault_while_a_password_is_set_leaves_the_ticket_or_the_password() {
         let password = store.credential(&store.connection, &tickets::ann()).unwrap();
         let is_done = at != At::Apply;
         assert_eq!(password.is_some(), is_done);
-        assert_eq!(store.ticket(ticket, NOW).unwrap().is_none(), is_done);
+        assert_eq!(
+            store.ticket(ticket, crate::domain::TicketKind::SetPassword, NOW).unwrap().is_none(),
+            is_done
+        );
         assert_eq!(store.by_email("ann@acme.test").unwrap().email_verified, is_done);
     }
 }

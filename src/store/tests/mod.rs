@@ -20,6 +20,7 @@ mod clients;
 mod deletion;
 mod duplicates;
 mod faults;
+mod figures;
 mod kills;
 mod model;
 mod open;
@@ -29,6 +30,7 @@ mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
+mod users;
 mod workload;
 
 use std::ops::Deref;
@@ -176,7 +178,7 @@ fn ended(job: &Job) -> Owed {
         written_at: NOW,
     };
     let event = Event::new(NOW, EventType::ImportCompleted, "Done").with("job_id", job.id.as_str());
-    Owed { events: vec![event], letters: vec![letter] }
+    Owed { events: vec![event], letters: vec![letter], ..Owed::nothing() }
 }
 
 /// The event of a job that was accepted.

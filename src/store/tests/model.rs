@@ -1,11 +1,10 @@
-//! Random imports against a model that knows only the rules.
+//! Random imports, and users made and changed one by one, against a model that knows only the rules.
 
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Activity;
 
 /// The rules, without a store.
 #[derive(Default)]
@@ -18,32 +17,53 @@ struct Model {
 
 #[derive(Default)]
 struct Given {
-    emails: HashMap<String, u64>,
-    names: HashMap<String, Name>,
+    /// Which row made or changed a user.
+    rows: HashMap<UserId, u64>,
+    /// The same for users whose own name goes with that row.
+    named: HashMap<UserId, u64>,
+    /// Names that a row gave to a user who keeps another one.
+    claims: HashMap<String, u64>,
     failed: Vec<(u64, Vec<(Code, Option<u64>)>)>,
     inserted: u64,
     updated: u64,
 }
 
+/// A user to be made, by the numbers of its keys.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    email: u64,
+    username: Option<u64>,
+    id: Option<u64>,
+}
+
 /// What becomes different about a user.
 #[derive(Debug, Clone, Copy)]
 struct Change {
+    email: Option<u64>,
+    username: Option<u64>,
     email_verified: Option<bool>,
     blocked: Option<bool>,
 }
 
 impl Change {
     fn make(self, user: &mut User) {
+        user.email = self.email.map(email_of).unwrap_or(user.email.clone());
+        user.username = self.username.map(name_of).or(user.username.take());
         user.email_verified = self.email_verified.unwrap_or(user.email_verified);
         user.blocked = self.blocked.unwrap_or(user.blocked);
     }
 }
 
-/// A user name that a row gave.
-struct Name {
-    row: u64,
-    /// Whether it is that of the row's user, and goes with it; else the user keeps another one.
-    is_own: bool,
+fn email_of(number: u64) -> String {
+    format!("u{number}@acme.test")
+}
+
+fn name_of(number: u64) -> String {
+    format!("n{number}")
+}
+
+fn id_of(number: u64) -> UserId {
+    UserId::parse_given(&format!("id-{number}")).unwrap()
 }
 
 impl Model {
@@ -51,80 +71,122 @@ impl Model {
     fn delete(&mut self, email: &str) -> Option<UserId> {
         let user = self.users.remove(email)?;
         for given in self.given.values_mut() {
-            given.emails.remove(email);
-            given.names.retain(|name, given| !given.is_own || user.username.as_ref() != Some(name));
+            given.rows.remove(&user.id);
+            given.named.remove(&user.id);
         }
         Some(user.id)
     }
 
-    fn update(&mut self, email: &str, change: Change) -> Option<UserId> {
-        let user = self.users.get_mut(email)?;
-        change.make(user);
-        Some(user.id.clone())
+    /// What of a user to be is somebody else's.
+    fn taken(&self, wanted: &User, own: Option<&UserId>) -> Option<Taken> {
+        let others = || self.users.values().filter(|user| Some(&user.id) != own);
+        if others().any(|user| user.email == wanted.email) {
+            Some(Taken::Email)
+        } else if wanted.username.is_some() && others().any(|user| user.username == wanted.username) {
+            Some(Taken::Username)
+        } else {
+            others().any(|user| user.id == wanted.id).then_some(Taken::Id)
+        }
+    }
+
+    /// Changes the user with this address; gives back its id, and why it stays as it is.
+    fn update(&mut self, email: &str, change: Change) -> Option<(UserId, Option<Taken>)> {
+        let mut user = self.users.get(email)?.clone();
+        let id = user.id.clone();
+        change.make(&mut user);
+        let taken = self.taken(&user, Some(&id));
+        if taken.is_none() {
+            self.users.remove(email);
+            self.users.insert(user.email.clone(), user);
+        }
+        Some((id, taken))
+    }
+
+    /// Makes a user, unless somebody has one of its keys.
+    fn create(&mut self, row: &Row, made: &UserId) -> Option<Taken> {
+        let user = row.candidate().to_user(made, NOW);
+        let taken = self.taken(&user, None);
+        if taken.is_none() {
+            self.users.insert(user.email.clone(), user);
+        }
+        taken
+    }
+
+    fn named(&self, name: &str) -> Option<&User> {
+        self.users.values().find(|user| user.username.as_deref() == Some(name))
     }
 
     fn row(&mut self, import: &Import, index: u64) {
         let row = &import.rows[index as usize];
-        let given = self.given.entry(import.number).or_default();
+        let given = self.given.remove(&import.number).unwrap_or_default();
+        let given = self.meet(import, index, row, given);
+        self.given.insert(import.number, given);
+    }
+
+    fn meet(&mut self, import: &Import, index: u64, row: &Row, mut given: Given) -> Given {
         if row.malformed {
             given.failed.push((index, vec![(Code::InvalidFormat, None)]));
-            return;
+            return given;
         }
         let email = row.email.to_lowercase();
         let name = row.username.as_ref().map(|name| name.to_lowercase());
-        let mut faults = Vec::new();
-        match given.emails.get(&email) {
-            Some(first) => faults.push((Code::DuplicatedUser, Some(*first))),
-            None if self.users.contains_key(&email) && !import.upsert => {
-                faults.push((Code::DuplicatedUser, None));
+        let known = self.users.get(&email);
+        let mut faults: Vec<(Code, Option<u64>)> = Vec::new();
+        // That a user exists is said once; that two keys were given before, for each of them.
+        let note = |faults: &mut Vec<_>, fault: (Code, Option<u64>)| {
+            if fault.1.is_some() || !faults.contains(&fault) {
+                faults.push(fault);
             }
-            None => {}
+        };
+        match known.map(|user| given.rows.get(&user.id)) {
+            Some(Some(first)) => note(&mut faults, (Code::DuplicatedUser, Some(*first))),
+            Some(None) if !import.upsert => note(&mut faults, (Code::DuplicatedUser, None)),
+            _ => {}
         }
         if let Some(name) = &name {
-            let held = self.users.values().any(|user| user.username.as_ref() == Some(name));
-            let known = self.users.contains_key(&email);
-            let fault = match given.names.get(name) {
-                Some(first) => Some((Code::DuplicatedUser, Some(first.row))),
-                None if held && !import.upsert => Some((Code::DuplicatedUser, None)),
-                None if held && !known => Some((Code::ConflictUsername, None)),
-                None => None,
-            };
-            // That a user exists is said once; that two keys were given before, for each of them.
-            let said = |fault: &(Code, Option<u64>)| fault.1.is_none() && faults.contains(fault);
-            let fault = fault.filter(|fault| !said(fault));
-            faults.extend(fault);
+            let holder = self.named(name);
+            let first = given.claims.get(name).or_else(|| given.named.get(&holder?.id));
+            match (first, holder) {
+                (Some(first), _) => note(&mut faults, (Code::DuplicatedUser, Some(*first))),
+                (None, Some(_)) if !import.upsert => note(&mut faults, (Code::DuplicatedUser, None)),
+                (None, Some(_)) if known.is_none() => note(&mut faults, (Code::ConflictUsername, None)),
+                _ => {}
+            }
+        }
+        let holder = row.id.as_ref().and_then(|id| self.users.values().find(|user| user.id == *id));
+        if let Some(holder) = holder.filter(|_| known.is_none()) {
+            match given.rows.get(&holder.id) {
+                Some(first) => note(&mut faults, (Code::DuplicatedUser, Some(*first))),
+                None if !import.upsert => note(&mut faults, (Code::DuplicatedUser, None)),
+                None => note(&mut faults, (Code::Conflict, None)),
+            }
         }
         if !faults.is_empty() {
             given.failed.push((index, faults));
-            return;
-        }
-        given.emails.insert(email.clone(), index);
-        if let Some(name) = &name {
-            let is_own = self.users.get(&email).is_none_or(|user| user.username.as_ref() == Some(name));
-            given.names.insert(name.clone(), Name { row: index, is_own });
+            return given;
         }
         if let Some(user) = self.users.get_mut(&email) {
             given.updated += 1;
+            given.rows.insert(user.id.clone(), index);
+            if name.is_some() && name == user.username {
+                given.named.insert(user.id.clone(), index);
+            } else {
+                given.claims.extend(name.map(|name| (name, index)));
+            }
             user.email_verified = row.verified;
             user.app_metadata = row.app_metadata.clone().or(user.app_metadata.take());
             user.user_metadata = row.user_metadata.clone().or(user.user_metadata.take());
-            return;
+            return given;
         }
         given.inserted += 1;
-        let user = User {
-            id: import.ids().id(index),
-            email: email.clone(),
-            email_verified: row.verified,
-            username: name,
-            created_at: NOW,
-            updated_at: NOW,
-            blocked: false,
-            profile: Profile::default(),
-            activity: Activity::default(),
-            app_metadata: row.app_metadata.clone(),
-            user_metadata: row.user_metadata.clone(),
-        };
+        let user = row.candidate().to_user(&import.ids().id(index), NOW);
+        given.rows.insert(user.id.clone(), index);
+        // Ids made here tell the row of a user also when it gets a name later.
+        if row.id.is_none() || name.is_some() {
+            given.named.insert(user.id.clone(), index);
+        }
         self.users.insert(email, user);
+        given
     }
 
     fn assert_same(&self, store: &TestStore, imports: &[Import]) {
@@ -139,10 +201,11 @@ impl Model {
             }
         }
         for at in 0..EMAILS {
-            let (email, name) = (format!("u{at}@acme.test"), format!("n{at}"));
+            let (email, name) = (email_of(at), name_of(at));
             assert_eq!(store.by_email(&email).is_some(), self.users.contains_key(&email));
-            let held = self.users.values().any(|user| user.username.as_ref() == Some(&name));
-            assert_eq!(store.by_username(&name).is_some(), held);
+            assert_eq!(store.by_username(&name).as_ref(), self.named(&name));
+            let held = self.users.values().any(|user| user.id == id_of(at));
+            assert_eq!(store.user(&id_of(at)).unwrap().is_some(), held);
         }
         let nothing = Given::default();
         for import in imports {
@@ -164,6 +227,7 @@ enum Step {
     /// The process notes that it tries the job again.
     TryAgain(usize),
     Delete(u64),
+    Create(Wish),
     Update(u64, Change),
 }
 
@@ -187,12 +251,13 @@ fn a_row() -> impl Strategy<Value = Row> {
         a_metadata(),
         a_metadata(),
         prop::bool::weighted(0.05),
+        proptest::option::weighted(0.2, 0..EMAILS),
     )
-        .prop_map(|(local, verified, username, app_metadata, user_metadata, malformed)| Row {
+        .prop_map(|(local, verified, username, app_metadata, user_metadata, malformed, id)| Row {
             email: format!("{local}@Acme.test"),
             verified,
             username,
-            id: None,
+            id: id.map(id_of),
             app_metadata,
             user_metadata,
             malformed,
@@ -207,15 +272,28 @@ fn some_imports() -> impl Strategy<Value = Vec<Import>> {
     })
 }
 
+fn a_number(weight: f64) -> impl Strategy<Value = Option<u64>> {
+    proptest::option::weighted(weight, 0..EMAILS)
+}
+
+fn a_wish() -> impl Strategy<Value = Wish> {
+    (0..EMAILS, a_number(0.5), a_number(0.5)).prop_map(|(email, username, id)| Wish { email, username, id })
+}
+
+fn a_change() -> impl Strategy<Value = Change> {
+    (a_number(0.5), a_number(0.5), any::<Option<bool>>(), any::<Option<bool>>()).prop_map(
+        |(email, username, email_verified, blocked)| Change { email, username, email_verified, blocked },
+    )
+}
+
 fn some_steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         10 => (0..5_usize, 1..12_usize).prop_map(|(job, rows)| Step::Chunk(job, rows)),
         1 => Just(Step::Restart),
         1 => (0..5_usize).prop_map(Step::TryAgain),
         3 => (0..EMAILS).prop_map(Step::Delete),
-        3 => (0..EMAILS, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(
-            |(at, email_verified, blocked)| Step::Update(at, Change { email_verified, blocked })
-        ),
+        3 => a_wish().prop_map(Step::Create),
+        5 => (0..EMAILS, a_change()).prop_map(|(at, change)| Step::Update(at, change)),
     ];
     prop::collection::vec(step, 0..35)
 }
@@ -236,6 +314,7 @@ proptest! {
     ) {
         let mut store = TestStore::hashing(if colliding { 0xff } else { u64::MAX });
         let mut model = Model::default();
+        let mut made = 100;
         for import in &imports {
             store.enqueue(import);
         }
@@ -259,21 +338,35 @@ proptest! {
                     }
                 }
                 Step::Delete(at) => {
-                    let id = model.delete(&format!("u{at}@acme.test"));
+                    let id = model.delete(&email_of(at));
                     let nobody = UserId::from_bytes([7; 12]);
                     let deleted = store.delete_user(&store.connection.id, &id.clone().unwrap_or(nobody), Owed::nothing());
                     prop_assert_eq!(deleted.unwrap(), id.is_some());
                 }
+                Step::Create(wish) => {
+                    made += 1;
+                    let id = UserId::from_bytes([made; 12]);
+                    let row = Row {
+                        username: wish.username.map(name_of),
+                        id: wish.id.map(id_of),
+                        ..Row::from(&*email_of(wish.email))
+                    };
+                    let taken = model.create(&row, &id);
+                    let created = store.create_user(
+                        &store.connection.id, &row.candidate(), &id, None, NOW, |_| Owed::nothing(),
+                    );
+                    prop_assert_eq!(created.unwrap().err(), taken.map(Refused::Taken));
+                }
                 Step::Update(at, change) => {
-                    let id = model.update(&format!("u{at}@acme.test"), change);
-                    let id_or_nobody = id.clone().unwrap_or(UserId::from_bytes([7; 12]));
+                    let found = model.update(&email_of(at), change);
+                    let refused = found.as_ref().map_or(Some(Refused::NoUser), |(_, taken)| taken.map(Refused::Taken));
+                    let id = found.map_or(UserId::from_bytes([7; 12]), |(id, _)| id);
                     let make = |user: &mut User| {
                         change.make(user);
                         Ok::<_, Refused>(None)
                     };
-                    let updated =
-                        store.change_user(&store.connection.id, &id_or_nobody, make, |_| Owed::nothing());
-                    prop_assert_eq!(updated.unwrap().is_ok(), id.is_some());
+                    let updated = store.change_user(&store.connection.id, &id, make, |_| Owed::nothing());
+                    prop_assert_eq!(updated.unwrap().err(), refused);
                 }
                 Step::TryAgain(job) => {
                     let import = &imports[job % imports.len()];

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Metadata of a user as large as the largest setting allows, with some room for the keys.
-const LARGEST: usize = 97 << 10;
+/// Metadata of a user as large as the largest setting allows, with some room for the keys and the profile.
+const LARGEST: usize = 112 << 10;
 
 fn blocks(store: &TestStore) -> usize {
     let core = store.core().unwrap();

@@ -117,7 +117,7 @@ fn a_sweep_that_fails_is_done_again_and_removes_nothing_else() {
 fn events_go_by_age_a_few_at_a_time() {
     let mut store = TestStore::new();
     let old = (0..2 * STEP + 50).map(|_| Event::new(NOW, EventType::Login, "")).collect();
-    store.tell(Owed { events: old, letters: Vec::new() }).unwrap();
+    store.tell(Owed { events: old, ..Owed::nothing() }).unwrap();
     tell(&store, LATER);
     sweep_all(&store, Ages { events: NOW, ..YOUNG });
     assert_eq!(numbers(&store).len(), 2 * STEP + 51);

@@ -70,7 +70,9 @@ fn who_follows_the_log_misses_nothing_and_sees_nothing_twice() {
                     for at in (0..EACH).step_by(2) {
                         let name = |at: u64| format!("{writer} {at}");
                         let events = vec![event(name(at)), event(name(at + 1))];
-                        store.tell(Owed { events, letters: vec![letter(&name(at))] }).unwrap();
+                        store
+                            .tell(Owed { events, letters: vec![letter(&name(at))], ..Owed::nothing() })
+                            .unwrap();
                     }
                 })
             })
@@ -118,7 +120,7 @@ fn ids_go_on_when_the_clock_is_set_back_and_after_a_restart() {
 fn events_are_found_by_number_by_page_and_from_either_end() {
     let store = TestStore::new();
     let events = (0..10).map(|at| event(at.to_string())).collect();
-    store.tell(Owed { events, letters: Vec::new() }).unwrap();
+    store.tell(Owed { events, ..Owed::nothing() }).unwrap();
     let names = |page: EventPage| {
         let names: Vec<String> = page.events.into_iter().map(|logged| logged.event.description).collect();
         (names.join(""), page.total)
@@ -149,7 +151,7 @@ fn the_bell_rings_for_what_is_told_and_for_what_is_to_be_removed() {
     store.tell(event("one".to_owned()).into()).unwrap();
     assert!(before < rings());
     let before = rings();
-    store.tell(Owed { events: Vec::new(), letters: vec![letter("one")] }).unwrap();
+    store.tell(Owed { letters: vec![letter("one")], ..Owed::nothing() }).unwrap();
     assert!(before < rings());
     let before = rings();
     store.delete_connection(&store.connection.id, Owed::nothing()).unwrap();
@@ -159,7 +161,7 @@ fn the_bell_rings_for_what_is_told_and_for_what_is_to_be_removed() {
 #[test]
 fn a_letter_stays_until_it_is_sent_and_keeps_count_of_its_tries() {
     let mut store = TestStore::new();
-    store.tell(Owed { events: Vec::new(), letters: vec![letter("one"), letter("two")] }).unwrap();
+    store.tell(Owed { letters: vec![letter("one"), letter("two")], ..Owed::nothing() }).unwrap();
     let [one, two] = store.letters().unwrap().try_into().unwrap();
     assert_eq!((one.attempts, one.fate), (0, Fate::Due(NOW)));
     let given_up = Fate::GivenUp(NOW);

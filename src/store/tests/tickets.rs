@@ -1,7 +1,8 @@
-//! Leave to set a password: once, by the newest ticket, in time.
+//! Leave to set a password or to verify an address: once, by the newest ticket of its kind, in time.
 
 use super::*;
-use crate::domain::{Credential, ResetTicket, UserId};
+use crate::domain::{Credential, Leave, TicketHash, TicketKind, UserId, UserTicket};
+use crate::store::Refused;
 
 /// A minute after [`NOW`].
 const EXPIRY: Timestamp = Timestamp::from_millis(NOW.millis() + 60_000);
@@ -17,18 +18,45 @@ pub(super) fn credential(changed_at: Timestamp) -> Credential {
 
 /// Writes down a ticket that is good for a minute.
 pub(super) fn issue(store: &TestStore, number: u8, user: UserId, proves_email: bool) -> TicketHash {
-    let ticket = ResetTicket {
+    let leave = Leave::SetPassword { proves_email };
+    assert!(store.issue_ticket([number; 32], ticket(store, user, leave), Owed::nothing()).unwrap());
+    [number; 32]
+}
+
+fn ticket(store: &TestStore, user: UserId, leave: Leave) -> UserTicket {
+    UserTicket {
         user,
         connection: store.connection.id.clone(),
+        leave,
         created_at: NOW,
         expires_at: EXPIRY,
-        proves_email,
         result_url: None,
         include_email_in_redirect: false,
         client_id: None,
-    };
-    assert!(store.issue_ticket([number; 32], &ticket, Owed::nothing()).unwrap());
+    }
+}
+
+fn verification(store: &TestStore, user: UserId, email: &str) -> UserTicket {
+    ticket(store, user, Leave::VerifyEmail { email: email.to_owned() })
+}
+
+/// Writes down a ticket to verify Ann's address.
+fn issue_verification(store: &TestStore, number: u8) -> TicketHash {
+    let ticket = verification(store, ann(), "ann@acme.test");
+    assert!(store.issue_ticket([number; 32], ticket, Owed::nothing()).unwrap());
     [number; 32]
+}
+
+fn good(store: &TestStore, hash: TicketHash) -> Option<UserTicket> {
+    store.ticket(hash, TicketKind::SetPassword, NOW).unwrap()
+}
+
+fn is_good_verification(store: &TestStore, hash: TicketHash) -> bool {
+    store.ticket(hash, TicketKind::VerifyEmail, NOW).unwrap().is_some()
+}
+
+fn verify(store: &TestStore, hash: TicketHash) -> bool {
+    store.redeem_verification(hash, NOW, Owed::nothing()).unwrap()
 }
 
 fn store_with_ann() -> TestStore {
@@ -51,10 +79,10 @@ fn only_the_newest_ticket_of_a_user_is_good_and_only_once() {
     let bob = issue(&store, 9, Import::insert(1, Vec::new()).ids().id(1), true);
     let (old, new) = (issue(&store, 1, ann(), true), issue(&store, 2, ann(), true));
     store.restart();
-    assert_eq!(store.ticket(old, NOW).unwrap(), None);
+    assert_eq!(good(&store, old), None);
     assert!(!redeem(&store, old, NOW));
     assert_eq!(password(&store), None);
-    assert_eq!(store.newest_ticket(&store.connection, &ann()).unwrap(), store.ticket(new, NOW).unwrap());
+    assert_eq!(store.newest_ticket(&store.connection, &ann()).unwrap(), good(&store, new));
     assert!(redeem(&store, new, NOW));
     assert_eq!(password(&store), Some(credential(NOW)));
     assert!(!redeem(&store, new, NOW), "twice");
@@ -108,8 +136,8 @@ fn of_tickets_issued_at_the_same_time_one_is_left() {
         }
     });
     assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (1, 1));
-    let good = (0..8).filter(|number| store.ticket([*number; 32], NOW).unwrap().is_some());
-    assert_eq!(good.count(), 1);
+    let left = (0..8).filter(|number| good(&store, [*number; 32]).is_some());
+    assert_eq!(left.count(), 1);
 }
 
 #[test]
@@ -135,8 +163,8 @@ fn a_ticket_is_good_until_the_moment_it_expires() {
     let store = store_with_ann();
     let ticket = issue(&store, 1, ann(), true);
     let last = Timestamp::from_millis(EXPIRY.millis() - 1);
-    assert!(store.ticket(ticket, last).unwrap().is_some());
-    assert!(store.ticket(ticket, EXPIRY).unwrap().is_none());
+    assert!(store.ticket(ticket, TicketKind::SetPassword, last).unwrap().is_some());
+    assert!(store.ticket(ticket, TicketKind::SetPassword, EXPIRY).unwrap().is_none());
     assert!(!redeem(&store, ticket, EXPIRY));
     assert!(store.newest_ticket(&store.connection, &ann()).unwrap().is_some(), "that there was one is known");
     assert!(redeem(&store, ticket, last));
@@ -176,9 +204,116 @@ fn a_password_outlives_imports_and_goes_with_its_user() {
 fn nothing_is_issued_for_a_connection_that_is_gone() {
     let store = store_with_ann();
     let ticket = issue(&store, 1, ann(), true);
-    let kept = store.ticket(ticket, NOW).unwrap().unwrap();
+    let kept = good(&store, ticket).unwrap();
     store.delete_connection(&store.connection.id, Owed::nothing()).unwrap();
-    assert_eq!(store.ticket(ticket, NOW).unwrap(), None);
+    assert_eq!(good(&store, ticket), None);
     assert!(!redeem(&store, ticket, NOW));
-    assert!(!store.issue_ticket([2; 32], &kept, Owed::nothing()).unwrap());
+    assert!(!store.issue_ticket([2; 32], kept, Owed::nothing()).unwrap());
+}
+
+#[test]
+fn tickets_of_both_kinds_stand_side_by_side_and_neither_does_the_others_work() {
+    let mut store = store_with_ann();
+    let reset = issue(&store, 1, ann(), false);
+    let (old, verification) = (issue_verification(&store, 2), issue_verification(&store, 3));
+    store.restart();
+    assert!(!is_good_verification(&store, old), "the newest wins");
+    assert!(good(&store, reset).is_some() && is_good_verification(&store, verification));
+    assert!(good(&store, verification).is_none() && !is_good_verification(&store, reset));
+    assert!(!redeem(&store, verification, NOW), "no password by a ticket to verify");
+    assert!(!verify(&store, reset), "no address by a ticket to set a password");
+    assert_eq!(password(&store), None);
+    assert!(!store.by_email("ann@acme.test").unwrap().email_verified);
+
+    assert!(verify(&store, verification));
+    let user = store.by_email("ann@acme.test").unwrap();
+    assert!(user.email_verified && user.updated_at == NOW);
+    assert_eq!((user.activity.last_password_reset, password(&store)), (None, None));
+    assert!(!verify(&store, verification), "twice");
+    assert!(good(&store, reset).is_some(), "the other kind stays");
+    assert!(redeem(&store, reset, NOW));
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (0, 0));
+}
+
+#[test]
+fn a_ticket_to_verify_is_good_until_it_expires_and_ends_with_its_user() {
+    let store = store_with_ann();
+    let late = issue_verification(&store, 1);
+    assert!(!store.redeem_verification(late, EXPIRY, Owed::nothing()).unwrap());
+    assert!(!store.by_email("ann@acme.test").unwrap().email_verified);
+    let reset = issue(&store, 2, ann(), true);
+    assert!(store.delete_user(&store.connection.id, &ann(), Owed::nothing()).unwrap());
+    assert!(!verify(&store, late) && good(&store, reset).is_none());
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (0, 0));
+}
+
+/// Gives Ann another address; what is owed for that is written in the same commit.
+fn readdress(store: &TestStore, email: &str, owed: Owed) {
+    let changed = store.change_user(
+        &store.connection.id,
+        &ann(),
+        |user| {
+            user.email = email.to_owned();
+            Ok::<_, Refused>(None)
+        },
+        |_| owed,
+    );
+    changed.unwrap().unwrap();
+}
+
+#[test]
+fn a_ticket_verifies_no_address_but_its_own() {
+    let store = store_with_ann();
+    let (reset, old) = (issue(&store, 1, ann(), true), issue_verification(&store, 2));
+    let new = verification(&store, ann(), "anna@acme.test");
+    readdress(&store, "anna@acme.test", Owed { tickets: vec![([3; 32], new)], ..Owed::nothing() });
+    assert!(good(&store, reset).is_none() && !is_good_verification(&store, old), "both kinds end");
+    assert!(!verify(&store, old));
+    // One that was under way while the address changed.
+    let late = issue_verification(&store, 4);
+    assert!(!verify(&store, late));
+    assert!(!store.by_email("anna@acme.test").unwrap().email_verified);
+    let new = verification(&store, ann(), "anna@acme.test");
+    readdress(&store, "annie@acme.test", Owed::nothing());
+    readdress(&store, "anna@acme.test", Owed { tickets: vec![([5; 32], new)], ..Owed::nothing() });
+    assert!(verify(&store, [5; 32]), "the ticket that came with the change");
+    assert!(store.by_email("anna@acme.test").unwrap().email_verified);
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (0, 0));
+}
+
+#[test]
+fn a_user_can_be_made_together_with_a_ticket() {
+    let mut store = TestStore::new();
+    let row = Row::from("ann@acme.test");
+    let made = store.create_user(&store.connection.id, &row.candidate(), &ann(), None, NOW, |user| {
+        let ticket = verification(&store, user.id.clone(), &user.email);
+        Owed { tickets: vec![([1; 32], ticket)], ..Owed::nothing() }
+    });
+    assert!(!made.unwrap().unwrap().email_verified);
+    store.restart();
+    assert!(verify(&store, [1; 32]));
+    assert!(store.by_email("ann@acme.test").unwrap().email_verified);
+}
+
+#[test]
+fn of_tickets_that_share_a_commit_the_last_is_left() {
+    let store = store_with_ann();
+    let core = store.core().unwrap();
+    let before = commits(&store);
+    let writer = core.writer.lock();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                let ticket = verification(store, ann(), "ann@acme.test");
+                let owed = Owed { tickets: vec![([number; 32], ticket)], ..Owed::nothing() };
+                store.tell(owed).unwrap();
+            });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        drop(writer);
+    });
+    assert!(commits(&store) < before + 4, "they did not share one");
+    assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (1, 1));
+    assert_eq!((0..4).filter(|number| is_good_verification(&store, [*number; 32])).count(), 1);
 }

@@ -1,0 +1,25 @@
+//! `GET /healthz` and `GET /readyz`, for those who watch over processes: no token, and nothing is told but that.
+//!
+//! A server that is starting up does not listen yet; to be refused the connection says "not ready" as well.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use serde_json::json;
+
+use super::error::ApiError;
+use super::{State, json};
+use crate::store::Condition;
+
+/// `200` as long as the process serves, whatever state the store is in.
+pub(super) async fn alive() -> Result<HttpResponse, ApiError> {
+    json(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+/// `200` if uploads and reads can be served now; else `503` and the reason.
+pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    match state.store.condition() {
+        Condition::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),
+        not_ready => Err(ApiError::NotReady(not_ready)),
+    }
+}

@@ -1,0 +1,306 @@
+//! What holds for every endpoint: codes, headers, `HEAD` and `OPTIONS`, and what clients send that means nothing.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Server};
+
+const JSON: &str = "application/json; charset=utf-8";
+const PLAIN_JSON: &str = "application/json";
+
+/// A server with a user, a job with a failed row and one without.
+fn furnished() -> (Server, BTreeMap<String, String>) {
+    let server = Server::ephemeral();
+    let bad = server.import(r#"[{"email":"ann@x.test","email_verified":true},{"email":"no"}]"#, false);
+    let good = server.import(r#"[{"email":"bob@x.test","email_verified":true}]"#, false);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let names = [
+        ("bad", text(&bad["id"])),
+        ("good", text(&good["id"])),
+        ("user", text(&server.user("ann@x.test")["user_id"])),
+        ("con", server.connection_id()),
+        ("client", text(&server.about["client_id"])),
+        ("log", text(&server.get("/api/v2/logs").json()[0]["log_id"])),
+    ];
+    (server, names.map(|(name, id)| (name.to_owned(), id)).into())
+}
+
+/// A text in which `{name}` stands for an id.
+fn filled(text: &str, names: &BTreeMap<String, String>) -> String {
+    names.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
+}
+
+#[track_caller]
+fn assert_headers(answer: &Answer, what: &str) {
+    let expected = if what.contains("/errors") { PLAIN_JSON } else { JSON };
+    assert_eq!(answer.header("content-type"), expected, "{what}");
+    let is_secret = answer.text.contains("client_secret\":");
+    assert_eq!(answer.header("cache-control"), if is_secret { "no-store" } else { "no-cache" }, "{what}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
+    assert_eq!(answer.header("vary"), "accept-encoding", "{what}");
+    assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{what}");
+    for name in ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"] {
+        answer.header(name).parse::<u64>().unwrap_or_else(|_| panic!("{name} of {what}: {answer:?}"));
+    }
+}
+
+/// Method, path, body, status, and under which name which part of the answer is kept.
+type Row = (&'static str, &'static str, Value, u16, &'static str);
+
+fn table() -> Vec<Row> {
+    let stream = json!({ "name": "a", "type": "http", "sink": { "httpEndpoint": "https://1.1.1.1/" } });
+    vec![
+        ("GET", "/api/v2/jobs", json!(null), 200, ""),
+        ("GET", "/api/v2/jobs/{bad}", json!(null), 200, ""),
+        ("GET", "/api/v2/jobs/{bad}/errors?take=1", json!(null), 200, "json"),
+        ("GET", "/api/v2/jobs/{good}/errors", json!(null), 204, ""),
+        ("GET", "/api/v2/connections", json!(null), 200, ""),
+        ("POST", "/api/v2/connections", json!({ "name": "two", "strategy": "auth0" }), 201, "two=id"),
+        ("GET", "/api/v2/connections/{two}", json!(null), 200, ""),
+        ("PATCH", "/api/v2/connections/{two}", json!({ "display_name": "Two" }), 200, ""),
+        ("GET", "/api/v2/connections/{con}/clients", json!(null), 200, ""),
+        (
+            "PATCH",
+            "/api/v2/connections/{con}/clients",
+            json!([{ "client_id": "{client}", "status": true }]),
+            204,
+            "",
+        ),
+        ("DELETE", "/api/v2/connections/{con}/users?email=bob@x.test", json!(null), 204, ""),
+        ("DELETE", "/api/v2/connections/{two}", json!(null), 202, ""),
+        ("DELETE", "/api/v2/connections/{two}", json!(null), 204, ""),
+        ("GET", "/api/v2/clients", json!(null), 200, ""),
+        ("POST", "/api/v2/clients", json!({ "name": "App" }), 201, "app=client_id"),
+        ("GET", "/api/v2/clients/{app}", json!(null), 200, ""),
+        ("PATCH", "/api/v2/clients/{app}", json!({ "name": "Apple" }), 200, ""),
+        ("POST", "/api/v2/clients/{app}/rotate-secret", json!(null), 200, ""),
+        ("GET", "/api/v2/client-grants", json!(null), 200, ""),
+        (
+            "POST",
+            "/api/v2/client-grants",
+            json!({ "client_id": "{app}", "audience": "https://other.test/", "scope": [] }),
+            201,
+            "grant=id",
+        ),
+        ("PATCH", "/api/v2/client-grants/{grant}", json!({ "scope": ["x"] }), 200, ""),
+        ("DELETE", "/api/v2/client-grants/{grant}", json!(null), 204, ""),
+        ("DELETE", "/api/v2/clients/{app}", json!(null), 204, ""),
+        ("DELETE", "/api/v2/clients/{app}", json!(null), 204, ""),
+        ("GET", "/api/v2/users-by-email?email=ann@x.test", json!(null), 200, ""),
+        ("GET", "/api/v2/users/{user}", json!(null), 200, ""),
+        ("PATCH", "/api/v2/users/{user}", json!({ "blocked": false }), 200, ""),
+        ("GET", "/api/v2/users/{user}/logs", json!(null), 200, ""),
+        ("GET", "/api/v2/logs", json!(null), 200, ""),
+        ("GET", "/api/v2/logs/{log}", json!(null), 200, ""),
+        ("GET", "/api/v2/log-streams", json!(null), 200, ""),
+        ("POST", "/api/v2/log-streams", stream, 200, "stream=id"),
+        ("GET", "/api/v2/log-streams/{stream}", json!(null), 200, ""),
+        ("PATCH", "/api/v2/log-streams/{stream}", json!({ "name": "b" }), 200, ""),
+        ("DELETE", "/api/v2/log-streams/{stream}", json!(null), 204, ""),
+        ("DELETE", "/api/v2/log-streams/{stream}", json!(null), 204, ""),
+        ("POST", "/api/v2/tickets/password-change", json!({ "user_id": "{user}" }), 201, ""),
+        ("GET", "/api/v2/outbox", json!(null), 200, ""),
+        // Refusals have the same headers.
+        ("GET", "/api/v2/connections/con_0000000000000000", json!(null), 404, ""),
+        ("GET", "/api/v2/clients/nobody", json!(null), 404, ""),
+        ("GET", "/api/v2/jobs?per_page=0", json!(null), 400, ""),
+        ("POST", "/api/v2/clients", json!({ "name": 1 }), 400, ""),
+    ]
+}
+
+#[test]
+fn every_endpoint_has_the_documented_code_and_headers() {
+    let (server, mut names) = furnished();
+    for (method, path, body, status, kept) in table() {
+        let (path, body) = (filled(path, &names), filled(&body.to_string(), &names));
+        let answer = server.send(method, &path, &serde_json::from_str(&body).unwrap());
+        let what = format!("{method} {path}");
+        assert_eq!(answer.status, status, "{what}: {}", answer.text);
+        assert_headers(&answer, if kept == "json" { "paged" } else { &what });
+        assert_eq!(answer.text.is_empty(), status == 204, "{what}");
+        if let Some((name, member)) = kept.split_once('=') {
+            names.insert(name.to_owned(), answer.json()[member].as_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// An answer without its body, and what differs from one answer to the next.
+fn head_of(answer: &Answer) -> BTreeMap<String, String> {
+    let text = |value: &ureq::http::HeaderValue| value.to_str().unwrap().to_owned();
+    let mut head: BTreeMap<_, _> =
+        answer.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    head.retain(|name, _| name != "date" && !name.starts_with("x-ratelimit"));
+    head.insert("status".to_owned(), answer.status.to_string());
+    head
+}
+
+fn call(server: &Server, method: &str, path: &str, more: &[(&str, &str)]) -> Answer {
+    let bearer = format!("Bearer {}", server.token);
+    let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", server.url));
+    let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.run(request.header("authorization", bearer).body(()).unwrap()).unwrap();
+    let bytes = answer.body_mut().read_to_vec().unwrap();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+const READ: &[&str] = &[
+    "/",
+    "/static/status.js",
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/api/v2/jobs",
+    "/api/v2/jobs/{bad}",
+    "/api/v2/jobs/{bad}/errors",
+    "/api/v2/jobs/{good}/errors",
+    "/api/v2/connections",
+    "/api/v2/connections/{con}",
+    "/api/v2/connections/{con}/clients",
+    "/api/v2/connections/con_0000000000000000",
+    "/api/v2/clients",
+    "/api/v2/clients/{client}",
+    "/api/v2/client-grants",
+    "/api/v2/users-by-email?email=ann@x.test",
+    "/api/v2/users/{user}",
+    "/api/v2/users/{user}/logs",
+    "/api/v2/logs",
+    "/api/v2/logs/{log}",
+    "/api/v2/log-streams",
+    "/api/v2/outbox",
+    "/api/v2/nothing",
+    "/api/v2/jobs?per_page=0",
+];
+
+#[test]
+fn head_is_answered_like_get_but_for_the_body() {
+    let (server, names) = furnished();
+    for path in READ {
+        let path = filled(path, &names);
+        for more in [&[][..], &[("accept-encoding", "gzip")]] {
+            let got = call(&server, "GET", &path, more);
+            let asked = call(&server, "HEAD", &path, more);
+            assert_eq!(head_of(&asked), head_of(&got), "{path}");
+            assert_eq!(asked.text, "", "{path}");
+            let is_streamed = got.headers.contains_key("transfer-encoding");
+            assert!(is_streamed || got.status == 204 || got.headers.contains_key("content-length"), "{path}");
+        }
+    }
+    let answer = server.request("HEAD", "/api/v2/jobs", &[], b"");
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer"));
+    let answer = server.request("HEAD", "/oauth/token", &[], b"");
+    assert_eq!((answer.status, answer.header("allow"), &*answer.text), (405, "POST, OPTIONS", ""));
+}
+
+/// Reads a head, and nothing after it.
+fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    String::from_utf8(head).unwrap().to_lowercase()
+}
+
+fn length_in(head: &str) -> usize {
+    let lines = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    lines.unwrap_or_else(|| panic!("no length: {head}")).parse().unwrap()
+}
+
+#[test]
+fn after_an_answer_to_head_the_next_one_follows_at_once() {
+    let (server, names) = furnished();
+    let mut stream = server.dial();
+    for path in ["/api/v2/jobs/{bad}", "/api/v2/jobs/{bad}/errors", "/api/v2/jobs/{good}/errors", "/"] {
+        let path = filled(path, &names);
+        let request = |method: &str| {
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", server.token)
+        };
+        for _ in 0..3 {
+            stream.write_all(request("HEAD").as_bytes()).unwrap();
+            let head = read_head(&mut stream);
+            assert!(head.starts_with("http/1.1 20"), "{head}");
+        }
+    }
+}
+
+#[test]
+fn options_tells_the_methods_of_every_endpoint_to_everybody() {
+    let (server, names) = furnished();
+    for (path, allowed) in [
+        ("/api/v2/jobs", "GET, HEAD, OPTIONS"),
+        ("/api/v2/jobs/users-imports", "POST, OPTIONS"),
+        ("/api/v2/jobs/{bad}/errors", "GET, HEAD, OPTIONS"),
+        ("/api/v2/connections", "GET, HEAD, POST, OPTIONS"),
+        ("/api/v2/connections/{con}", "GET, HEAD, PATCH, DELETE, OPTIONS"),
+        ("/api/v2/connections/{con}/users", "DELETE, OPTIONS"),
+        ("/api/v2/clients/{client}/rotate-secret", "POST, OPTIONS"),
+        ("/oauth/token", "POST, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+    ] {
+        let path = filled(path, &names);
+        let answer = server.request("OPTIONS", &path, &[], b"");
+        assert_eq!((answer.status, answer.header("allow")), (204, allowed), "{path}");
+        assert_eq!((&*answer.text, answer.header("content-type")), ("", JSON), "{path}");
+        let wrong = server.request("BREW", &path, &[], b"");
+        assert_eq!((wrong.status, wrong.header("allow")), (405, allowed), "{path}");
+    }
+    server.request("OPTIONS", "/api/v2/nothing", &[], b"").assert_refusal(404, "Not Found", "Not Found", "");
+}
+
+#[test]
+fn what_clients_send_without_meaning_it_is_let_be() {
+    let (server, names) = furnished();
+    let bearer = format!("Bearer {}", server.token);
+    for path in READ.iter().filter(|path| !path.contains("per_page")) {
+        let path = filled(path, &names);
+        let plain = call(&server, "GET", &path, &[]);
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let strange = format!("{path}{mark}include_fields=true&unknown=1&unknown=2&x[]=%00");
+        let answer = call(&server, "GET", &strange, &[("content-type", "application/json")]);
+        assert_eq!((answer.status, &answer.text), (plain.status, &plain.text), "{strange}");
+    }
+    // Written as py 5 does: not through a client that would mend the path.
+    let id = &names["user"];
+    assert!(id.contains('|'));
+    for written in [id.clone(), id.replace('|', "%7C")] {
+        for (method, path, body) in [
+            ("GET", format!("/api/v2/users/{written}"), &b""[..]),
+            ("GET", format!("/api/v2/users/{written}/logs"), b""),
+            ("PATCH", format!("/api/v2/users/{written}"), br#"{"blocked":false}"#),
+        ] {
+            let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+            let answer = server.request(method, &path, &headers, body);
+            assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        }
+    }
+}
+
+/// npm 4 and py 4 keep the connection, send all of a file that is too large, and only then read.
+#[test]
+fn who_keeps_the_connection_and_sends_everything_first_sees_the_413() {
+    let server = Server::ephemeral();
+    let mut stream = server.dial();
+    for length in [600_000, 2_000_000] {
+        let head = format!(
+            "POST /api/v2/jobs/users-imports HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             content-type: multipart/form-data; boundary=x\r\ncontent-length: {length}\r\n\r\n",
+            server.token
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b'x'; length]).unwrap();
+        let head = read_head(&mut stream);
+        assert!(head.starts_with("http/1.1 413"), "{head}");
+        let mut body = vec![0; length_in(&head)];
+        stream.read_exact(&mut body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["message"], "Payload content length greater than maximum allowed: 512000");
+    }
+    // And goes on.
+    stream.write_all(b"GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert!(read_head(&mut stream).starts_with("http/1.1 200"));
+}
