@@ -14,17 +14,16 @@ mod mail;
 mod metrics;
 mod rate_limit;
 mod retention;
+mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod values;
 mod webhooks;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -43,8 +42,8 @@ pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
 pub use rate_limit::RateLimit;
 pub use retention::Retention;
+pub use server::{Server, Tls};
 pub use stream::DeclaredStream;
-pub use tls::Tls;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
 pub use webhooks::Webhooks;
@@ -93,37 +92,6 @@ pub struct Settings {
     /// Log streams to create when they are missing.
     #[serde(default)]
     pub log_streams: Vec<DeclaredStream>,
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// Address and port for plain http.
-    #[serde(deserialize_with = "text")]
-    pub bind: SocketAddr,
-    /// The URL clients use.
-    #[serde(deserialize_with = "text")]
-    pub public_url: PublicUrl,
-    /// Addresses of proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Origins whose pages may use the API from a browser.
-    pub cors_origins: Vec<WebOrigin>,
-    /// https.
-    pub tls: Tls,
-}
-
-impl Server {
-    /// The URL clients use, if the server listens at these addresses: https if there is that.
-    pub fn url(&self, plain: SocketAddr, tls: Option<SocketAddr>) -> String {
-        let bound = || tls.map_or(PublicUrl::local("http", plain), |tls| PublicUrl::local("https", tls));
-        self.public_url.as_str().map_or_else(bound, str::to_owned)
-    }
-
-    /// The same from the settings alone.
-    pub fn expected_url(&self) -> String {
-        self.url(self.bind, self.tls.bind())
-    }
 }
 
 /// `[tenant]`

@@ -15,7 +15,7 @@ fn letter(name: &str, written_at: Timestamp) -> Owed {
         message_id: name.to_owned(),
         written_at,
     };
-    Owed { events: Vec::new(), letters: vec![letter] }
+    Owed { letters: vec![letter], ..Owed::nothing() }
 }
 
 fn later(millis: u64) -> Timestamp {

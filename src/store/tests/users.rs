@@ -2,6 +2,7 @@
 
 use super::tickets::{ann, credential, issue};
 use super::*;
+use crate::domain::TicketKind;
 
 fn create(store: &TestStore, row: &Row) -> std::result::Result<User, Refused> {
     let made = UserId::from_bytes([9; 12]);
@@ -117,12 +118,12 @@ fn a_new_password_or_address_ends_the_tickets_before_it() {
     };
     let ticket = issue(&store, 1, ann(), true);
     change(&store, &ann(), |user| user.blocked = true).unwrap();
-    assert!(store.ticket(ticket, NOW).unwrap().is_some());
+    assert!(store.ticket(ticket, TicketKind::SetPassword, NOW).unwrap().is_some());
     set(&store);
-    assert_eq!(store.ticket(ticket, NOW).unwrap(), None);
+    assert_eq!(store.ticket(ticket, TicketKind::SetPassword, NOW).unwrap(), None);
     let ticket = issue(&store, 2, ann(), true);
     change(&store, &ann(), |user| "anna@acme.test".clone_into(&mut user.email)).unwrap();
-    assert_eq!(store.ticket(ticket, NOW).unwrap(), None);
+    assert_eq!(store.ticket(ticket, TicketKind::SetPassword, NOW).unwrap(), None);
     store.restart();
     assert_eq!(store.credential(&store.connection, &ann()).unwrap(), Some(credential(NOW)));
 }

@@ -1,11 +1,42 @@
-//! `[server.tls]`: https.
+//! `[server]` and `[server.tls]`: where the server listens and how it is known.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{Fault, first_broken, text};
+use super::values::{Fault, PublicUrl, WebOrigin, first_broken, text};
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port for plain http.
+    #[serde(deserialize_with = "text")]
+    pub bind: SocketAddr,
+    /// The URL clients use.
+    #[serde(deserialize_with = "text")]
+    pub public_url: PublicUrl,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Origins whose pages may use the API from a browser.
+    pub cors_origins: Vec<WebOrigin>,
+    /// https.
+    pub tls: Tls,
+}
+
+impl Server {
+    /// The URL clients use, if the server listens at these addresses: https if there is that.
+    pub fn url(&self, plain: SocketAddr, tls: Option<SocketAddr>) -> String {
+        let bound = || tls.map_or(PublicUrl::local("http", plain), |tls| PublicUrl::local("https", tls));
+        self.public_url.as_str().map_or_else(bound, str::to_owned)
+    }
+
+    /// The same from the settings alone.
+    pub fn expected_url(&self) -> String {
+        self.url(self.bind, self.tls.bind())
+    }
+}
 
 /// `[server.tls]`
 #[derive(Debug, Clone, Deserialize)]
