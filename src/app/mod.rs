@@ -156,6 +156,7 @@ impl App {
             max_file_size: settings.import.max_file_size.bytes(),
             limits: limits(settings),
             public_url: address.public_url.clone(),
+            idle_timeout: settings.server.idle_timeout,
             trusted_proxies: settings.server.trusted_proxies.clone(),
             cors_origins: options::cors_origins(settings),
             rate_limit: options::rate_limit(settings),

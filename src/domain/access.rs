@@ -56,6 +56,7 @@ scopes! {
     UpdateLogStreams => "update:log_streams",
     DeleteLogStreams => "delete:log_streams",
     CreateUserTickets => "create:user_tickets",
+    ReadResourceServers => "read:resource_servers",
     ReadActions => "read:actions",
     ReadDirectoryProvisionings => "read:directory_provisionings",
     ReadStats => "read:stats",

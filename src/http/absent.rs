@@ -8,11 +8,27 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::auth::{Granted, ReadActions, ReadDirectoryProvisionings};
+use super::auth::{Granted, ReadActions, ReadDirectoryProvisionings, ReadResourceServers};
 use super::error::ApiError;
 use super::json;
+use super::lists::Shape;
 use super::openapi::asked::{From, Paged};
 use super::params::{Checkpoint, LARGEST_PAGE, Page, Params};
+
+/// Descriptions of APIs: none, grants are for any audience.
+#[utoipa::path(
+    get, path = "/api/v2/resource-servers", tag = "absent", summary = "Descriptions of APIs: there are none",
+    params(Paged, From),
+    responses((status = 200, description = "No APIs", body = serde_json::Value)),
+    security(("token" = ["read:resource_servers"])),
+)]
+pub(super) async fn resource_servers(
+    _: Granted<ReadResourceServers>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let shape = Shape::<String>::in_pages(&Params::of(&request)?)?;
+    shape.answer("resource_servers", &shape.choose(&[], String::clone), &[])
+}
 
 /// Code that runs at sign-in: none. The answer is the object that this list always is, with the page's number
 /// and size instead of its start.

@@ -74,6 +74,7 @@ permissions! {
     RotateSecret: UpdateClientKeys, "Rotate a Client Secret";
     ReadGrants: ReadClientGrants;
     ReadActions: ReadActions;
+    ReadResourceServers: ReadResourceServers;
     ReadDirectoryProvisionings: ReadDirectoryProvisionings;
     CreateGrants: CreateClientGrants, "Create Client Grant";
     UpdateGrants: UpdateClientGrants, "Update Client Grant";

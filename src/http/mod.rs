@@ -141,6 +141,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
     /// Origins whose pages may use the API from a browser.
@@ -236,9 +238,11 @@ pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
 where
     S: Future<Output = ()> + 'static,
 {
+    let idle_timeout = state.idle_timeout;
     let state = web::Data::new(state);
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
+            .keep_alive(idle_timeout)
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
             .tls_handshake_timeout(HANDSHAKE_TIME)

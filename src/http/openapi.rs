@@ -36,6 +36,7 @@ use super::{
 #[derive(OpenApi)]
 #[openapi(
     paths(
+        absent::resource_servers,
         absent::actions,
         absent::directory_provisionings,
         connections::list,

@@ -78,6 +78,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/api/v2/resource-servers").get(absent::resource_servers))
         .service(at("/api/v2/actions/actions").get(absent::actions))
         .service(at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings))
         .service(at("/openapi.json").get(openapi::document))

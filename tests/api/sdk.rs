@@ -210,6 +210,12 @@ fn lists_of_what_is_not_here_are_empty_in_their_own_forms() {
     assert_eq!(actions("?page=3&per_page=100").json(), none(3, 100));
     let rule = "Query validation error: 'Value 101 is greater than maximum 100' on property per_page.";
     actions("?per_page=101").assert_refusal(400, "Bad Request", rule, "invalid_query_string");
+    let servers = "/api/v2/resource-servers";
+    let get = |query: &str| server.get(&format!("{servers}{query}")).json();
+    assert_eq!(get(""), json!([]));
+    let totals = json!({ "start": 20, "limit": 10, "total": 0, "resource_servers": [] });
+    assert_eq!(get("?page=2&per_page=10&include_totals=true"), totals);
+    assert_eq!(get("?take=5"), json!({ "resource_servers": [] }));
     let directories = "/api/v2/connections-directory-provisionings";
     assert_eq!(
         server.get(&format!("{directories}?take=50")).json(),
