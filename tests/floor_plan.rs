@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "store", "tls", "tokens",
-    "upkeep",
+    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "search", "store", "tls",
+    "tokens", "upkeep",
 ];
 
 /// Each room and what it may see.
@@ -16,11 +16,12 @@ const PLAN: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
-    ("http", &["jobs", "import", "login", "notify", "store", "tls", "tokens", "domain"]),
+    ("http", &["jobs", "import", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
     ("notify", &["store", "domain"]),
+    ("search", &["domain"]),
     ("store", &["domain"]),
     ("tls", &[]),
     ("tokens", &["domain"]),

@@ -1,11 +1,13 @@
 //! `[server]` and `[server.tls]`: where the server listens and how it is known.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::values::{Fault, PublicUrl, WebOrigin, first_broken, text};
+use super::values::{Fault, PublicUrl, WebOrigin, duration, first_broken, text};
 
 /// `[server]`
 #[derive(Debug, Clone, Deserialize)]
@@ -83,7 +85,7 @@ impl Tls {
     }
 
     /// The first of the settings that makes no sense, and why.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    fn fault(&self) -> Option<Fault> {
         let has_key = !self.key.as_os_str().is_empty();
         first_broken([
             ("server.tls.key", has_key || !self.is_on(), "may not be empty when there is a certificate"),

@@ -127,7 +127,7 @@ fn as_many_jobs_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
     ];
     let server = Server::ephemeral_with(&settings);
     let connection = server.connection_id();
-    let file = rows(150_000);
+    let file = rows(60_000);
     let first = server.upload(&Form::import(&connection, &file, false));
     let second = server.upload(&Form::import(&connection, &file, false));
     let third = server.upload(&Form::import(&connection, &rows(1), false));

@@ -34,6 +34,7 @@ mod receiver;
 mod retention;
 mod rows;
 mod sdk;
+mod search;
 mod smtp;
 mod story;
 mod tls;

@@ -4,17 +4,22 @@
 //! Which calls pass is printed (`tests/run sdk --nocapture`), and kept in `target/sdk`.
 
 use std::fs;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::helpers::{INTAKE, Server, installed, tool};
 
-/// Limits that are met, identity tokens that SDKs can check, and a log stream to this machine.
-const SETTINGS: [(&str, &str); 4] = [
+/// Limits that are met, identity tokens that SDKs can check, a log stream to this machine, and patience with
+/// tools that compute on a busy one.
+const SETTINGS: [(&str, &str); 5] = [
     ("INTAKE_IMPORT_MAX_ACTIVE_JOBS", "2"),
     ("INTAKE_IMPORT_WORKERS", "1"),
+    ("INTAKE_SERVER_IDLE_TIMEOUT", "10m"),
     ("INTAKE_TOKENS_ALGORITHM", "RS256"),
     ("INTAKE_WEBHOOKS_ALLOW_PRIVATE_TARGETS", "true"),
 ];
@@ -56,8 +61,8 @@ fn run(name: &str, command: &mut Command) {
 fn drive(name: &str, command: &mut Command) {
     let server = Server::ephemeral_with_tls(&SETTINGS);
     let mut line = tempfile::tempfile().unwrap();
-    std::io::Write::write_all(&mut line, server.about.to_string().as_bytes()).unwrap();
-    std::io::Seek::rewind(&mut line).unwrap();
+    line.write_all(server.about.to_string().as_bytes()).unwrap();
+    line.rewind().unwrap();
     run(name, trusting(command.stdin(Stdio::from(line)), &server));
 }
 
@@ -202,6 +207,32 @@ fn the_deploy_cli_carries_connections_and_clients_to_another_server() {
 }
 
 #[test]
+fn a_connection_may_be_idle_for_as_long_as_is_set() {
+    let asks_again = |server: &Server| {
+        let mut stream = server.dial();
+        let mut ask = move || {
+            let request = b"HEAD /.well-known/jwks.json HTTP/1.1\r\nhost: intake.test\r\n\r\n";
+            let mut head = [0; 12];
+            let answered = stream.write_all(request).and_then(|()| stream.read_exact(&mut head));
+            // The rest of the head, to its end.
+            let mut rest = Vec::new();
+            while answered.is_ok() && !rest.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                rest.extend(byte);
+            }
+            answered.is_ok() && head == *b"HTTP/1.1 200"
+        };
+        assert!(ask());
+        thread::sleep(Duration::from_secs(6));
+        ask()
+    };
+    let short = Server::ephemeral_with(&[("INTAKE_SERVER_IDLE_TIMEOUT", "1s")]);
+    let long = Server::ephemeral();
+    assert_eq!([&short, &long].map(asks_again), [false, true]);
+}
+
+#[test]
 fn lists_of_what_is_not_here_are_empty_in_their_own_forms() {
     let server = Server::ephemeral();
     let actions = |query: &str| server.get(&format!("/api/v2/actions/actions{query}"));
@@ -221,9 +252,11 @@ fn lists_of_what_is_not_here_are_empty_in_their_own_forms() {
         server.get(&format!("{directories}?take=50")).json(),
         json!({ "directory_provisionings": [] })
     );
-    for (path, scope) in
-        [("/api/v2/actions/actions", "read:actions"), (directories, "read:directory_provisionings")]
-    {
+    for (path, scope) in [
+        (servers, "read:resource_servers"),
+        ("/api/v2/actions/actions", "read:actions"),
+        (directories, "read:directory_provisionings"),
+    ] {
         let refused = server.get_as(path, &server.token_for("read:users"));
         let message = format!("Insufficient scope, expected any of: {scope}");
         refused.assert_refusal(403, "Forbidden", &message, "insufficient_scope");

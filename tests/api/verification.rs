@@ -4,12 +4,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use intake::domain::Owed;
-use intake::store::Refused;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::helpers::{Answer, Form, PATIENCE, Server, escape, open_store};
+use crate::helpers::{Answer, Form, PATIENCE, Server, escape};
 use crate::login::{CONNECTION, PASSWORD, World};
 use crate::smtp::MailServer;
 
@@ -222,27 +220,52 @@ fn a_link_ends_after_its_time_and_with_its_user() {
 
 #[test]
 fn a_link_verifies_no_address_that_the_user_got_later() {
-    let Some(mail) = MailServer::start(&[]) else { return };
-    let directory = tempfile::tempdir().unwrap();
-    let server = mailing_with_ann(directory.path(), &mail, &[]);
-    ask(&server, ANN);
-    let ticket = ticket_in(mail.wait_for_letters(1)[0]["text"].as_str().unwrap());
-    assert_eq!(page(&server, &ticket).status, 200);
-    assert!(server.stop().success());
+    let world = World::with("");
+    let server = &world.server;
+    let path = format!("/api/v2/users/{}", escape(id_of(server, ANN).as_str().unwrap()));
+    let old = ticket(server, ANN, &json!({}));
+    assert_eq!(page(server, &old).status, 200);
+    assert_eq!(server.send("PATCH", &path, &json!({ "email": "anna@example.test" })).status, 200);
+    assert_gone(&page(server, &old));
+    assert_gone(&press(server, &old));
+    assert!(!is_verified(server, "anna@example.test"));
+    // Who gets another address is asked to verify that one.
+    let letters = world.letters();
+    assert!(letters.len() == 1 && letters[0].contains("To: anna@example.test"), "{letters:?}");
+    assert_eq!(press(server, &ticket_in(&letters[0])).status, 200);
+    assert!(is_verified(server, "anna@example.test"));
+}
 
-    let store = open_store(directory.path());
-    let (user, connection) = store.users_by_email(ANN).unwrap().pop().unwrap();
-    let move_out = |user: &mut intake::domain::User| {
-        user.email = "anna@example.test".to_owned();
-        Ok::<_, Refused>(None)
+#[test]
+fn users_who_are_made_one_by_one_are_asked_to_verify_their_address() {
+    let world = World::with("");
+    let server = &world.server;
+    let make = |more: Value| {
+        let mut user = more;
+        user["connection"] = "staff".into();
+        let answer = server.send("POST", "/api/v2/users", &user);
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()
     };
-    store.change_user(&connection.id, &user.id, move_out, |_| Owed::nothing()).unwrap().unwrap();
-    drop(store);
+    make(json!({ "email": "known@example.test", "email_verified": true }));
+    make(json!({ "email": "quiet@example.test", "verify_email": false }));
+    assert_eq!(world.letters().len(), 0);
+    let made = make(json!({ "email": "new@example.test" }));
+    let letters = world.letters();
+    assert!(letters.len() == 1 && letters[0].contains("To: new@example.test"), "{letters:?}");
+    let told = &world.events(&["svr"])[0];
+    assert_eq!((&told["user_id"], &told["user_name"]), (&made["user_id"], &made["email"]));
+    let first = ticket_in(&letters[0]);
 
-    let server = mailing(directory.path(), &mail, &[]);
-    assert_gone(&page(&server, &ticket));
-    assert_gone(&press(&server, &ticket));
-    assert!(!is_verified(&server, "anna@example.test"));
+    let path = format!("/api/v2/users/{}", escape(made["user_id"].as_str().unwrap()));
+    let asked = json!({ "verify_email": true, "client_id": "app" });
+    assert_eq!(server.send("PATCH", &path, &asked).status, 200);
+    assert_eq!(world.events(&["svr"])[1]["client_id"], "app");
+    assert_gone(&page(server, &first));
+    let tickets = world.letters();
+    let newest = tickets.iter().map(|letter| ticket_in(letter)).find(|ticket| *ticket != first).unwrap();
+    assert_eq!(press(server, &newest).status, 200);
+    assert!(is_verified(server, "new@example.test"));
 }
 
 #[test]

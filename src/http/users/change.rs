@@ -84,7 +84,7 @@ impl Asked {
             password: body.text("password", 1..=usize::MAX)?.map(Password::new),
             verify_email: body.flag("verify_email")?,
             connection: body.text("connection", ANY)?,
-            client_id: body.text("client_id", ANY)?,
+            client_id: body.text("client_id", 1..=128)?,
         };
         if asked.names().is_empty() {
             let rule = "Too few properties defined (0), minimum 1";

@@ -22,6 +22,7 @@ mod duplicates;
 mod faults;
 mod figures;
 mod kills;
+mod listing;
 mod model;
 mod open;
 mod power;
