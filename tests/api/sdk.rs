@@ -50,7 +50,7 @@ fn trusting<'a>(command: &'a mut Command, server: &Server) -> &'a mut Command {
 fn run(name: &str, command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    print!("{said}");
+    eprint!("{said}");
     fs::create_dir_all(path("target/sdk")).unwrap();
     fs::write(path("target/sdk").join(name), &*said).unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
