@@ -8,11 +8,12 @@
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
 //! | [`cli`] | the command line; names clap | app, config, import (rules only), domain |
-//! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), login, notify, search, store, tls, tokens, domain |
+//! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), export, login, notify, search, store, tls, tokens, domain |
 //! | [`login`] | passwords, reset tickets, attempts; names argon2 | notify (its letters), store, tokens, domain |
 //! | [`notify`] | letters, mailer, log streams; names lettre | store, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
+//! | [`export`] | users written to files | store, domain |
 //! | [`upkeep`] | retention: removes what is old | store, domain |
 //! | [`search`] | the query language over users, and their order | domain |
 //! | [`store`] | everything on disk; names sled | domain |
@@ -27,6 +28,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod export;
 pub mod http;
 pub mod import;
 pub mod jobs;

@@ -35,6 +35,8 @@ pub struct Keep {
     pub unsent_logs: Duration,
     /// Letters that were given up.
     pub letters: Duration,
+    /// Exports with their files, and other jobs that took no file.
+    pub exports: Duration,
     /// How often it is looked what is old.
     pub check_every: Duration,
 }
@@ -46,6 +48,7 @@ impl Keep {
             events: now.before(self.logs),
             unsent_events: now.before(self.unsent_logs),
             letters: now.before(self.letters),
+            tasks: now.before(self.exports),
             now,
         }
     }
@@ -182,7 +185,7 @@ mod tests {
     }
 
     fn upkeep(store: &Arc<Store>, check_every: Duration) -> Upkeep {
-        let keep = Keep { jobs: DAY, logs: DAY, unsent_logs: DAY, letters: DAY, check_every };
+        let keep = Keep { jobs: DAY, logs: DAY, unsent_logs: DAY, letters: DAY, exports: DAY, check_every };
         Upkeep::start(store.clone(), keep).unwrap()
     }
 

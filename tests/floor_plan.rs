@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "http", "import", "jobs", "login", "notify", "search", "store", "tls",
-    "tokens", "upkeep",
+    "app", "cli", "config", "domain", "export", "http", "import", "jobs", "login", "notify", "search",
+    "store", "tls", "tokens", "upkeep",
 ];
 
 /// Each room and what it may see.
@@ -16,7 +16,8 @@ const PLAN: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
-    ("http", &["jobs", "import", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
+    ("export", &["store", "domain"]),
+    ("http", &["jobs", "import", "export", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
@@ -45,6 +46,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("argon2", "login"),
     ("indicatif", "cli"),
     ("config", "config"),
+    ("csv", "export"),
 ];
 
 /// Files of code with the room each is in.

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Settings;
 use crate::domain::{Connection, Job, Scope, Timestamp};
+use crate::export::Exports;
 use crate::http::{self, Doors, OneTimeCode};
 use crate::jobs::Engine;
 use crate::login::Logins;
@@ -146,14 +147,18 @@ impl App {
         let mailer = Mailer::start(&store, post, options::patience(settings))?;
         let streams = Streams::start(store.clone(), options::streams(settings))?;
         let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
+        let exports = Exports::start(store.clone())?;
         let parts = http::Parts {
             store,
+            exports: Arc::new(exports),
+            link_lifetime: settings.exports.link_lifetime,
             engine: Arc::new(engine),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
                 .known_as(doors::aliases(&doors)?),
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
+            max_unpacked_size: settings.import.max_unpacked_size.bytes(),
             limits: limits(settings),
             public_url: address.public_url.clone(),
             idle_timeout: settings.server.idle_timeout,
@@ -208,8 +213,10 @@ impl App {
     pub fn run(self, until: Until) -> io::Result<()> {
         let Self { parts, mailer, upkeep, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
+        let exports = parts.exports.clone();
         let served = http::serve(self.doors, http::State::new(parts, self.page_code), until_future(until));
         engine.stop();
+        exports.stop();
         mailer.stop();
         streams.stop();
         upkeep.stop();

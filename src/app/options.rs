@@ -111,6 +111,7 @@ pub(super) fn keep(settings: &Settings) -> Keep {
         logs: kept.logs,
         unsent_logs: kept.unsent_logs,
         letters: kept.letters,
+        exports: kept.exports,
         check_every: kept.check_every,
     }
 }

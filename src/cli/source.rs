@@ -1,12 +1,13 @@
-//! Where a file of users comes from.
+//! Where a file of users comes from. One that is packed is unpacked first.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::Problem;
+use crate::import::{is_packed, unpack};
 
-/// A file, or what standard input or another pipe held: a copy without a name, so that nothing is left
+/// A file, or what standard input or another pipe held, or what a packed file holds: a copy without a name, so that nothing is left
 /// of it however the command ends.
 pub(super) enum Source {
     File(PathBuf),
@@ -15,15 +16,32 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn open(input: &Path) -> Result<Self, Problem> {
-        if input == Path::new("-") {
-            return Ok(Self::Copy(copy(&mut io::stdin().lock())?));
+        let source = if input == Path::new("-") {
+            Self::Copy(copy(&mut io::stdin().lock())?)
+        } else {
+            let file = Self::File(input.to_owned());
+            let mut opened = file.file()?;
+            if opened.metadata().is_ok_and(|about| about.is_file()) {
+                file
+            } else {
+                copy(&mut opened).map(Self::Copy).map_err(|error| file.unreadable(&error))?
+            }
+        };
+        source.unpacked()
+    }
+
+    /// What is in it, if it is packed.
+    fn unpacked(self) -> Result<Self, Problem> {
+        let mut head = Vec::new();
+        let read = self.file()?.take(2).read_to_end(&mut head);
+        read.map_err(|error| self.unreadable(&error))?;
+        if !is_packed(&head) {
+            return Ok(self);
         }
-        let file = Self::File(input.to_owned());
-        let mut opened = file.file()?;
-        if opened.metadata().is_ok_and(|about| about.is_file()) {
-            return Ok(file);
-        }
-        copy(&mut opened).map(Self::Copy).map_err(|error| file.unreadable(&error))
+        let mut copy = tempfile::tempfile()?;
+        let unpacked = unpack(BufReader::new(self.file()?), &mut copy);
+        unpacked.map_err(|error| self.unreadable(&io::Error::other(format!("as a gzip file: {error}"))))?;
+        Ok(Self::Copy(copy))
     }
 
     /// The file from its start. There is one place in a copy: use one of these after the other.

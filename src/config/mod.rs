@@ -8,6 +8,7 @@
 //! a default. Secrets appear in no message and in no `Debug` output.
 
 mod declared;
+mod exports;
 mod layers;
 mod login;
 mod mail;
@@ -38,6 +39,7 @@ use crate::domain::{ConnectionId, RowSchema, SigningAlgorithm};
 use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
+pub use exports::Exports;
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of imports.
     pub import: Import,
+    /// Files of users to take away.
+    pub exports: Exports,
     /// How many requests one client may make.
     pub rate_limit: RateLimit,
     /// Access tokens.
@@ -139,6 +143,8 @@ pub struct Import {
     pub max_active_jobs: usize,
     /// Largest metadata of one user.
     pub max_metadata_size: ByteSize,
+    /// Largest file that is unpacked from an upload.
+    pub max_unpacked_size: ByteSize,
     /// Which properties rows may have.
     #[serde(deserialize_with = "text")]
     pub schema: RowSchema,
@@ -281,9 +287,13 @@ impl Settings {
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
         }
+        if self.import.max_unpacked_size.bytes() == 0 {
+            return refuse("import.max_unpacked_size", "must be at least 1 byte".to_owned());
+        }
         let faults = [
             self.server.fault(),
             self.rate_limit.fault(),
+            self.exports.fault(),
             self.mail.fault(),
             self.webhooks.fault(),
             self.login.fault(),

@@ -23,6 +23,9 @@ pub struct Retention {
     /// Letters that were given up.
     #[serde(deserialize_with = "duration")]
     pub letters: Duration,
+    /// Exports with their files, and other jobs that took no file, after their end.
+    #[serde(deserialize_with = "duration")]
+    pub exports: Duration,
     /// How often it is looked what is old.
     #[serde(deserialize_with = "duration")]
     pub check_every: Duration,
@@ -42,6 +45,7 @@ impl Retention {
             ("retention.logs", is_age(self.logs), "must be 1s to 36500d"),
             ("retention.unsent_logs", is_age(self.unsent_logs), "must be 1s to 36500d"),
             ("retention.letters", is_age(self.letters), "must be 1s to 36500d"),
+            ("retention.exports", is_age(self.exports), "must be 1s to 36500d"),
             ("retention.check_every", Self::CHECKS.contains(&self.check_every), "must be 100ms to 1d"),
             (
                 "retention.unsent_logs",

@@ -39,6 +39,9 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.import.max_file_size.bytes(), 512_000);
     assert_eq!(settings.import.active_jobs_limit(), None);
     assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
+    assert_eq!(settings.import.max_unpacked_size.bytes(), 64 << 20);
+    assert_eq!(settings.exports.link_lifetime, Duration::from_mins(1));
+    assert_eq!(settings.retention.exports, Duration::from_hours(24));
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
     assert!(settings.server.cors_origins.is_empty());
@@ -78,7 +81,8 @@ fn https_is_there_when_it_has_a_certificate_and_is_then_the_public_url() {
 #[test]
 fn things_can_be_kept_from_a_second_to_a_century() {
     let keep = |age: &str, check: &str| {
-        let ages = ["jobs", "logs", "unsent_logs", "letters"].map(|name| format!("{name} = \"{age}\"\n"));
+        let ages =
+            ["jobs", "logs", "unsent_logs", "letters", "exports"].map(|name| format!("{name} = \"{age}\"\n"));
         load(&format!("[retention]\n{}check_every = \"{check}\"", ages.concat()), &[]).unwrap().retention
     };
     assert_eq!(keep("1s", "100ms").jobs, Duration::from_secs(1));
@@ -227,6 +231,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[server]\ncors_origins = [\"*\"]", "setting \"server.cors_origins"),
         ("[server]\ncors_origins = [\"https://a.test/\"]", "browsers would write https://a.test"),
         ("[import]\nmax_metadata_size = \"97KB\"", "setting \"import.max_metadata_size\""),
+        ("[import]\nmax_unpacked_size = 0", "setting \"import.max_unpacked_size\""),
+        ("[exports]\nlink_lifetime = \"999ms\"", "must be 1s to 1d"),
+        ("[exports]\nlink_lifetime = \"25h\"", "setting \"exports.link_lifetime\""),
+        ("[retention]\nexports = \"999ms\"", "\"retention.exports\""),
         ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
         (
             "[import]\nschema = \"full\"",

@@ -13,6 +13,7 @@ mod job;
 mod letter;
 mod login;
 mod schema;
+mod shown_user;
 mod stream;
 mod task;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage,
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};
 pub use schema::{RowSchema, UnknownSchema};
+pub use shown_user::ShownUser;
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;

@@ -89,7 +89,30 @@ pub struct ExportField {
     pub export_as: Option<String>,
 }
 
+impl ExportFormat {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// What the file of an export is called.
+    pub fn file_name(self, id: &JobId) -> String {
+        format!("{id}.{}.gz", self.name())
+    }
+}
+
 impl Task {
+    /// What is to be exported, if it is an export.
+    pub fn export(&self) -> Option<&Export> {
+        match &self.what {
+            Errand::Export(export) => Some(export),
+            Errand::VerificationEmail { .. } => None,
+        }
+    }
+
     /// When it ended, if it has.
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {

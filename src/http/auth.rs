@@ -57,6 +57,7 @@ macro_rules! permissions {
 
 permissions! {
     Import: CreateUsers, "Create import users job", |state| state.max_file_size;
+    Export: ReadUsers, "Create export users job";
     ReadJobs: CreateUsers | ReadUsers;
     ReadUsers: ReadUsers;
     CreateUser: CreateUsers, "Create a User", |_| payload::LARGEST_USER;

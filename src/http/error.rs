@@ -136,6 +136,12 @@ pub(super) enum ApiError {
     NoSuchStream,
     /// The event asked for is not there.
     NoSuchLog,
+    /// The link to a file is none of ours, or too old.
+    NoGoodLink,
+    /// The file of an export is not there any more.
+    NoSuchExport,
+    /// An upload that unpacks to more than this, in bytes.
+    UnpacksTooLarge(u64),
     /// No endpoint has this path.
     NoSuchRoute,
     /// Neither uploads nor reads can be served now.
@@ -292,6 +298,23 @@ impl ApiError {
             Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
             Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
             Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
+            Self::NoGoodLink => (
+                S::FORBIDDEN,
+                "invalid_link",
+                "The link is not good any more: ask for the job again, its location is a fresh one.".into(),
+            ),
+            Self::NoSuchExport => (
+                S::NOT_FOUND,
+                "inexistent_export",
+                "The file of this export is gone: start another export.".into(),
+            ),
+            Self::UnpacksTooLarge(most) => (
+                S::PAYLOAD_TOO_LARGE,
+                "",
+                format!(
+                    "The unpacked file is larger than {most} bytes, the most that is taken (import.max_unpacked_size)"
+                ),
+            ),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
             Self::NotLocal => (S::FORBIDDEN, "", "Figures are told to callers on this machine only, unless the setting metrics.token names a token.".into()),

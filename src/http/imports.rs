@@ -1,5 +1,6 @@
 //! `POST /api/v2/jobs/users-imports`: a file of users comes in.
 
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -17,9 +18,9 @@ use super::openapi::sent::Import as ImportSent;
 use super::upload::{Order, receive};
 use super::views::JobView;
 use super::{State, json as answer, now};
-use crate::domain::{Connection, Event, IdSeries, Job, JobId, Timestamp};
-use crate::import::Scanner;
-use crate::store::{NewJob, Upload};
+use crate::domain::{Connection, Event, FileFault, IdSeries, Job, JobId, Timestamp};
+use crate::import::{Scanner, UnpackError, Unpacker};
+use crate::store::{NewJob, StoreError, Upload};
 use crate::tokens::random;
 
 /// Accepts a file of users: `202` and the pending job. Nothing is imported yet, but file and job
@@ -81,7 +82,7 @@ async fn enqueue(
     id: JobId,
     connection: Connection,
     order: Order,
-    file: Spooled,
+    (upload, rows): (Upload, Rows),
 ) -> Result<Arc<Job>, ApiError> {
     let created_at = now();
     let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
@@ -96,9 +97,9 @@ async fn enqueue(
             send_completion_email: order.send_completion_email,
             created_at,
             ids,
-            rows: file.scanner.finish(),
+            rows,
         };
-        let job = store.enqueue(job, file.upload, event.into())?;
+        let job = store.enqueue(job, upload, event.into())?;
         // Here and not after the answer: the client may be gone, the job is not.
         engine.submit(job.ticket);
         Ok(job)
@@ -137,14 +138,35 @@ fn without_nulls(mut value: Value) -> Value {
     value
 }
 
+/// How many rows a file has, or why it is no file of users.
+type Rows = Result<u64, FileFault>;
+
 /// A file on its way to disk, and the check of it.
 struct Spooled {
     upload: Upload,
     scanner: Scanner,
 }
 
+impl Write for Spooled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.upload.write(bytes).map_err(|fault| match fault {
+            StoreError::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
+        self.scanner.push_unreported(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The same, unpacked first if it comes packed.
+type Arriving = Unpacker<Spooled>;
+
 /// A batch being written.
-type Writing = Pin<Box<dyn Future<Output = Result<Spooled, ApiError>>>>;
+type Writing = Pin<Box<dyn Future<Output = Result<Arriving, ApiError>>>>;
 
 /// Writes batches on another thread, one at a time, while the next is being received.
 struct Spool {
@@ -155,31 +177,49 @@ struct Spool {
 
 impl Spool {
     async fn write(&mut self, batch: Vec<u8>) -> Result<(), ApiError> {
-        let begun = self.finish().await?;
+        let begun = self.wait().await?;
         let id = self.id.clone();
+        let most = self.state.max_unpacked_size;
         let writing = self.state.store(move |store| {
-            let mut file = match begun {
-                Some(file) => file,
-                None => Spooled { upload: store.begin_upload(&id)?, scanner: Scanner::new() },
+            let mut file = if let Some(file) = begun {
+                file
+            } else {
+                let spooled = Spooled { upload: store.begin_upload(&id)?, scanner: Scanner::new() };
+                Unpacker::new(spooled, most)
             };
-            file.upload.write(&batch)?;
-            file.scanner.push_unreported(&batch);
-            Ok(file)
+            Ok(file.push(&batch).map(|()| file))
         });
-        self.writing = Some(Box::pin(writing));
+        self.writing = Some(Box::pin(async move { writing.await?.map_err(|fault| refusal(fault, most)) }));
         Ok(())
     }
 
     /// Removes a file that was not taken, before the client is told so.
     async fn clear(&mut self) {
-        drop(self.finish().await);
+        drop(self.wait().await);
     }
 
-    /// The file, once the last batch is written; `None` if there was none.
-    async fn finish(&mut self) -> Result<Option<Spooled>, ApiError> {
+    /// The file and what was found in it, once the last batch is written; `None` if there was none.
+    async fn finish(&mut self) -> Result<Option<(Upload, Rows)>, ApiError> {
+        let Some(file) = self.wait().await? else {
+            return Ok(None);
+        };
+        let most = self.state.max_unpacked_size;
+        let (file, damage) = file.finish().map_err(|fault| refusal(fault, most))?;
+        let rows = damage.map_or_else(|| file.scanner.finish(), Err);
+        Ok(Some((file.upload, rows)))
+    }
+
+    async fn wait(&mut self) -> Result<Option<Arriving>, ApiError> {
         match self.writing.take() {
             Some(writing) => writing.await.map(Some),
             None => Ok(None),
         }
+    }
+}
+
+fn refusal(fault: UnpackError, most: u64) -> ApiError {
+    match fault {
+        UnpackError::TooLarge => ApiError::UnpacksTooLarge(most),
+        UnpackError::Write(error) => ApiError::Store(error.into()),
     }
 }

@@ -3,6 +3,7 @@
 //! | file | endpoints |
 //! |---|---|
 //! | `imports` | `POST /api/v2/jobs/users-imports` |
+//! | `exports` | `POST /api/v2/jobs/users-exports`, `GET /exports/{file}` |
 //! | `verification` | `POST /api/v2/jobs/verification-email` |
 //! | `jobs` | `GET /api/v2/jobs`, `…/{id}`, `…/{id}/errors` |
 //! | `tasks` | the same for jobs that take no file |
@@ -47,6 +48,7 @@ mod clients;
 mod connections;
 mod cors;
 mod error;
+mod exports;
 mod failures;
 mod grants;
 mod gzip;
@@ -94,6 +96,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::export::Exports;
 use crate::import::Limits;
 use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
@@ -140,6 +143,12 @@ pub struct Parts {
     pub logins: Arc<Logins>,
     /// Largest request body of an upload, in bytes.
     pub max_file_size: u64,
+    /// Largest file that is unpacked from an upload, in bytes.
+    pub max_unpacked_size: u64,
+    /// Who works on exports.
+    pub exports: Arc<Exports>,
+    /// How long a link to the file of an export is good.
+    pub link_lifetime: Duration,
     /// The rules for users that can be set.
     pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.

@@ -14,8 +14,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, absent, caller, clients, connections, cors, grants, gzip, head, health, hosted, imports, jobs,
-    log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
+    State, absent, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports,
+    jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
     rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
 };
 
@@ -28,6 +28,8 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .app_data(state)
         .app_data(path)
         .service(at("/api/v2/jobs/users-imports").post(imports::create))
+        .service(at("/api/v2/jobs/users-exports").post(exports::create))
+        .service(at("/exports/{name}").get(exports::file::show))
         .service(at("/api/v2/jobs/verification-email").post(verification::send))
         .service(at("/api/v2/jobs").get(jobs::list))
         .service(at("/api/v2/jobs/{id}").get(jobs::show))

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::domain::{
-    Code, Connection, ConnectionId, FailedRow, Fault, Job, JobId, Stage, Summary, Timestamp, User,
+    Code, Connection, ConnectionId, FailedRow, Fault, Job, JobId, ShownUser, Stage, Summary, Timestamp, User,
 };
 use crate::jobs::Engine;
 
@@ -233,90 +233,16 @@ impl<'a> From<&'a Connection> for ConnectionView<'a> {
     }
 }
 
-/// A user. Nobody gets a `picture` made up: its address would tell a third party a hash of the e-mail's.
+/// A user.
 #[derive(Serialize)]
-pub(super) struct UserView<'a> {
-    email: &'a str,
-    email_verified: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<&'a str>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    identities: [Identity<'a>; 1],
-    user_id: String,
-    name: &'a str,
-    nickname: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    given_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    family_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_verified: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_login: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_ip: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logins_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_password_reset: Option<Timestamp>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    blocked: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_metadata: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_metadata: Option<&'a RawValue>,
-}
-
-#[derive(Serialize)]
-struct Identity<'a> {
-    provider: &'a str,
-    connection: &'a str,
-    #[serde(rename = "isSocial")]
-    is_social: bool,
-    user_id: String,
-}
+#[serde(transparent)]
+pub(super) struct UserView<'a>(ShownUser<'a>);
 
 impl<'a> UserView<'a> {
     /// A user of `connection`, metadata exactly as they were sent.
     pub(super) fn of(user: &'a User, connection: &'a Connection) -> Result<Self, ApiError> {
-        Ok(Self {
-            email: &user.email,
-            email_verified: user.email_verified,
-            username: user.username.as_deref(),
-            created_at: user.created_at,
-            updated_at: user.updated_at,
-            identities: [Identity {
-                provider: &connection.strategy,
-                connection: &connection.name,
-                is_social: false,
-                user_id: user.id.bare().into_owned(),
-            }],
-            user_id: user.id.to_string(),
-            name: user.name(),
-            nickname: user.nickname(),
-            given_name: user.profile.given_name.as_deref(),
-            family_name: user.profile.family_name.as_deref(),
-            picture: user.profile.picture.as_deref(),
-            phone_number: user.profile.phone_number.as_deref(),
-            phone_verified: user.profile.phone_verified,
-            last_login: user.activity.last_login,
-            last_ip: user.activity.last_ip.as_deref(),
-            logins_count: Some(user.activity.logins_count).filter(|count| *count > 0),
-            last_password_reset: user.activity.last_password_reset,
-            blocked: user.blocked,
-            app_metadata: raw(user.app_metadata.as_deref())?,
-            user_metadata: raw(user.user_metadata.as_deref())?,
-        })
+        ShownUser::of(user, connection).map(Self).map_err(ApiError::internal)
     }
-}
-
-fn raw(text: Option<&str>) -> Result<Option<&RawValue>, ApiError> {
-    text.map(serde_json::from_str).transpose().map_err(ApiError::internal)
 }
 
 #[cfg(test)]
@@ -325,7 +251,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{Activity, IdSeries, Profile, Progress, UserId};
+    use crate::domain::{IdSeries, Progress};
 
     fn connection() -> Connection {
         let id = "con_8dQ2xYz0aBcD1eFg".parse().unwrap();
@@ -376,35 +302,6 @@ mod tests {
             "connection": "staff-db", "created_at": "2018-03-05T09:31:12.481Z",
             "id": "job_Zk3vT9pQm2Lx7RcB", "external_id": "batch-17", "status_details": "not JSON",
         });
-        assert_eq!(view, expected);
-    }
-
-    #[test]
-    fn metadata_come_back_as_they_were_sent() {
-        let at = Timestamp::from_millis(1_520_242_272_590);
-        let user = User {
-            id: UserId::from_bytes([0x5a; 12]),
-            email: "ann@example.test".to_owned(),
-            email_verified: true,
-            username: None,
-            created_at: at,
-            updated_at: at,
-            blocked: false,
-            profile: Profile::default(),
-            activity: Activity::default(),
-            app_metadata: Some(r#"{"z":1.000,"a":12345678901234567890123}"#.to_owned()),
-            user_metadata: None,
-        };
-        let connection = connection();
-        let view = serde_json::to_string(&UserView::of(&user, &connection).unwrap()).unwrap();
-        let expected = concat!(
-            r#"{"email":"ann@example.test","email_verified":true,"#,
-            r#""created_at":"2018-03-05T09:31:12.590Z","updated_at":"2018-03-05T09:31:12.590Z","#,
-            r#""identities":[{"provider":"auth0","connection":"staff-db","isSocial":false,"#,
-            r#""user_id":"5a5a5a5a5a5a5a5a5a5a5a5a"}],"user_id":"auth0|5a5a5a5a5a5a5a5a5a5a5a5a","#,
-            r#""name":"ann@example.test","nickname":"ann","#,
-            r#""app_metadata":{"z":1.000,"a":12345678901234567890123}}"#,
-        );
         assert_eq!(view, expected);
     }
 

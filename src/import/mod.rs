@@ -2,6 +2,7 @@
 //!
 //! | step | module | from | to |
 //! |---|---|---|---|
+//! | is it packed? | `unpack` | bytes as they arrive | the same, unpacked |
 //! | is it a file of rows? | `scan` | bytes as they arrive | the number of rows, or a [`FileFault`] |
 //! | cut it up | `read` | a good file and a position | chunks of rows, each with where to go on |
 //! | judge each row | `check` | a row's text | a [`Candidate`], or all its faults |
@@ -27,13 +28,15 @@ mod scan;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod unpack;
 
 pub use check::{Limits, MAX_FAULTS, TextChange, UserChange, judge, judge_change, judge_new, judge_read};
 pub use examine::{Examined, examine, find_rows};
-pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows};
+pub use read::{MAX_CHUNK_BYTES, MAX_ROW_BYTES, RawChunk, RawRow, Rows, form_of};
 pub use report::{MAX_REPORTED_BYTES, reported};
 pub use run::{RunError, run};
-pub use scan::{MAX_DEPTH, RowSpan, Scanner};
+pub use scan::{Form, MAX_DEPTH, RowSpan, Scanner};
+pub use unpack::{UnpackError, Unpacker, is_packed, unpack};
 
 #[cfg(doc)]
 use crate::domain::{Candidate, FileFault};

@@ -8,14 +8,14 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::mem;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::domain::{FileFault, Position};
 
-use super::scan::{RowSpan, Scanner};
+use super::scan::{Form, RowSpan, Scanner};
 
 /// Longest row that is looked at, in bytes.
 pub const MAX_ROW_BYTES: usize = 1024 * 1024;
@@ -76,10 +76,12 @@ impl<R: Read + Seek> Rows<R> {
     /// Should the file not be good after all, reading it fails with
     /// [`io::ErrorKind::InvalidData`].
     pub fn open(mut file: R, start: Position, most_rows: NonZeroUsize) -> io::Result<Self> {
+        file.rewind()?;
+        let form = form_of(&mut file)?;
         file.seek(SeekFrom::Start(start.byte))?;
         Ok(Self {
             file,
-            scanner: Scanner::resume(start),
+            scanner: Scanner::resume(start, form),
             limit: most_rows.get(),
             block: Vec::new(),
             block_start: start.byte,
@@ -174,6 +176,18 @@ impl<R: Read + Seek> Iterator for Rows<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_chunk().transpose()
     }
+}
+
+/// How the rows of a good file are kept apart: its first byte tells, after the mark and blanks.
+pub fn form_of(file: &mut impl Read) -> io::Result<Form> {
+    for byte in BufReader::new(file).bytes() {
+        match byte? {
+            b' ' | b'\t' | b'\r' | b'\n' | 0xef | 0xbb | 0xbf => {}
+            b'{' => return Ok(Form::Lines),
+            _ => break,
+        }
+    }
+    Ok(Form::Array)
 }
 
 fn is_too_long(span: &RowSpan) -> bool {

@@ -1,4 +1,9 @@
-//! Is this a JSON array, and where are its rows? Answered in one pass and constant memory.
+//! Is this a JSON array, or an export of ours, and where are its rows? Answered in one pass and constant
+//! memory.
+//!
+//! Exports are lines: an object each, with nothing between them but blanks. A file is taken for one if its
+//! first object's first member is `user_id`; any other that begins with an object is refused, with a hint.
+//! To the rest of the scanner lines are an array whose brackets and commas are not written.
 //!
 //! [`Scanner`] is told the bytes as they arrive and knows RFC 8259 to the letter: the grammar,
 //! escapes, UTF-8, nothing behind the end. What a row *means* it does not know, and it keeps no
@@ -9,6 +14,7 @@
 //! in the fault reported.
 
 mod edge;
+mod lines;
 mod number;
 mod opening;
 #[cfg(test)]
@@ -77,9 +83,21 @@ pub struct Scanner {
     /// Rows found so far, and start and line of the one in hand.
     rows: u64,
     row: Option<(u64, u64)>,
-    /// How the file starts if not with `[`; it is refused, all that is open is with which hint.
+    /// How the rows are kept apart.
+    form: Form,
+    /// How the file starts if with neither `[` nor an export's first row; it is refused, all that is open is
+    /// with which hint.
     opening: Option<Opening>,
     fault: Option<Box<FileFault>>,
+}
+
+/// How the rows of a file are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// They stand in an array.
+    Array,
+    /// They are objects with blanks between them.
+    Lines,
 }
 
 /// What the next byte belongs to.
@@ -91,8 +109,14 @@ enum State {
     Mark(usize),
     /// A start so strange that only its first bytes matter.
     Strange,
+    /// Before the first token in a file that begins with an object.
+    FirstToken,
+    /// Inside its first name, which may be that of an export; so many of its bytes have been seen.
+    FirstName(usize),
     /// Between two tokens.
     Between(Expected),
+    /// Between two lines.
+    BetweenLines,
     /// Inside a string.
     Text,
     /// After a backslash.
@@ -150,22 +174,28 @@ impl Scanner {
             row_depth: ROWS,
             rows: 0,
             row: None,
+            form: Form::Array,
             opening: None,
             fault: None,
         }
     }
 
-    /// A scanner that goes on behind a row of a file known to be good.
+    /// A scanner that goes on behind a row of a file known to be good, and to have this form.
     ///
     /// `position` is one that [`RowSpan::position_after`] gave, or the default. Columns of faults
     /// on its line count from there.
-    pub fn resume(position: Position) -> Self {
+    pub fn resume(position: Position, form: Form) -> Self {
         if position.byte == 0 {
             return Self::new();
         }
-        let next = if position.row == 0 { Expected::FirstItem } else { Expected::Comma };
+        let state = match form {
+            Form::Lines => State::BetweenLines,
+            Form::Array if position.row == 0 => State::Between(Expected::FirstItem),
+            Form::Array => State::Between(Expected::Comma),
+        };
         Self {
-            state: State::Between(next),
+            state,
+            form,
             offset: position.byte,
             line: position.line,
             line_start: position.byte,
@@ -189,8 +219,11 @@ impl Scanner {
                 State::Escape => self.escape(bytes[at], at),
                 State::Hex(missing) => self.hex(missing, bytes[at], at),
                 State::RowEnded => self.report(on_row, at),
+                State::BetweenLines => self.between_lines(bytes, at),
                 State::Start => self.start(bytes, at),
                 State::Mark(seen) => self.mark(seen, bytes[at], at),
+                State::FirstToken => self.first_token(bytes, at),
+                State::FirstName(seen) => self.first_name(seen, bytes[at], at),
                 State::Strange => self.strange(bytes[at], at),
                 State::Done => self.done(bytes, at),
                 State::Refused => bytes.len(),
@@ -217,10 +250,16 @@ impl Scanner {
         self.row.map(|(start, _)| start)
     }
 
+    /// How the rows are kept apart, as far as the bytes so far tell.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// The number of rows, or what is wrong with the file.
     pub fn finish(mut self) -> Result<u64, FileFault> {
         match self.state {
             State::Done if self.opening.is_none() => return Ok(self.rows),
+            State::BetweenLines => return Ok(self.rows),
             State::Done => self.refuse_opening(opening::WRAP),
             State::Strange => self.refuse_strange(),
             State::Refused => 0,
@@ -380,7 +419,10 @@ impl Scanner {
 
     /// Tells of the row that ended just before `at`.
     fn report(&mut self, on_row: &mut impl FnMut(RowSpan), at: usize) -> usize {
-        self.state = State::Between(Expected::Comma);
+        self.state = match self.form {
+            Form::Array => State::Between(Expected::Comma),
+            Form::Lines => State::BetweenLines,
+        };
         if let Some((start, line)) = self.row.take() {
             let end = self.offset + at as u64;
             on_row(RowSpan { index: self.rows, line, start, end, end_line: self.line });

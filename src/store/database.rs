@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
+use super::walk::Move;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
 
@@ -56,6 +57,8 @@ pub(super) struct Change {
     /// What gets its number from the commit: numbers are given in the order of commits, so that who
     /// reads up to one of them has missed none before it.
     pub(super) numbered: Numbered,
+    /// Users that are elsewhere after it, or nowhere.
+    pub(super) moves: Vec<Move>,
 }
 
 /// What a commit gives numbers to.
@@ -94,6 +97,7 @@ impl Change {
         self.writes.append(&mut other.writes);
         self.owe(other.numbered.owed);
         self.numbered.garbage.append(&mut other.numbered.garbage);
+        self.moves.append(&mut other.moves);
     }
 
     /// Whether it does nothing.

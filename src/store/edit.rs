@@ -14,6 +14,7 @@ use super::directory::{Key, Place, Places, Shards};
 use super::error::{Result, StoreError};
 use super::keys::BLOCKS;
 use super::record::{Draft, Keys};
+use super::walk::Move;
 
 /// The blocks of one connection as they will be after the commit in hand.
 pub(super) struct Edit<'a> {
@@ -27,6 +28,8 @@ pub(super) struct Edit<'a> {
     tail: u32,
     added: Places,
     removed: Vec<(u64, Place)>,
+    /// Users that are elsewhere now, or nowhere, for those who walk through all of them.
+    moves: Vec<Move>,
     /// Bytes of records in changed blocks, about.
     bytes: usize,
     /// Users that come and that go.
@@ -48,6 +51,7 @@ impl<'a> Edit<'a> {
             tail,
             added,
             removed: Vec::new(),
+            moves: Vec::new(),
             bytes: 0,
             come: 0,
             gone: 0,
@@ -88,10 +92,10 @@ impl<'a> Edit<'a> {
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
         let hashes = [Some(draft.email), draft.username, Some(draft.id)];
         self.come += 1;
-        self.append(&draft.record, hashes.into_iter().flatten())
+        self.append(&draft.record, hashes.into_iter().flatten()).map(drop)
     }
 
-    fn append(&mut self, record: &[u8], hashes: impl Iterator<Item = u64>) -> Result<()> {
+    fn append(&mut self, record: &[u8], hashes: impl Iterator<Item = u64>) -> Result<Place> {
         let mut tail = self.tail;
         if !self.block(tail)?.has_room_for(record.len()) {
             tail += 1;
@@ -102,7 +106,11 @@ impl<'a> Edit<'a> {
         self.tail = tail;
         self.note_change(tail, record);
         hashes.for_each(|hash| self.added.insert(hash, place));
-        Ok(())
+        Ok(place)
+    }
+
+    fn note_move(&mut self, from: Place, to: Option<Place>) {
+        self.moves.push(Move { connection: self.connection, from, to });
     }
 
     /// Changes a user in its place, or moves it where its block would grow too large.
@@ -115,7 +123,9 @@ impl<'a> Edit<'a> {
         let keys = Keys::decode(record)?;
         let hashes: Vec<u64> = keys.each().map(|key| self.core.hasher.hash(key)).collect();
         self.removed.extend(hashes.iter().map(|hash| (*hash, place)));
-        self.append(record, hashes.into_iter())
+        let to = self.append(record, hashes.into_iter())?;
+        self.note_move(place, Some(to));
+        Ok(())
     }
 
     /// The same for a user whose keys may be others than before; nobody else has them.
@@ -136,13 +146,17 @@ impl<'a> Edit<'a> {
         }
         self.take_out(place)?;
         let hashes: Vec<u64> = new.each().map(|key| self.core.hasher.hash(key)).collect();
-        self.append(record, hashes.into_iter())
+        let to = self.append(record, hashes.into_iter())?;
+        self.note_move(place, Some(to));
+        Ok(())
     }
 
     /// Removes a user.
     pub(super) fn delete(&mut self, place: Place) -> Result<()> {
         self.gone += 1;
-        self.take_out(place)
+        self.take_out(place)?;
+        self.note_move(place, None);
+        Ok(())
     }
 
     fn take_out(&mut self, place: Place) -> Result<()> {
@@ -176,6 +190,7 @@ impl<'a> Edit<'a> {
                 BLOCKS.put_bytes(change, &key, block.encode()?);
             }
         }
+        change.moves.extend_from_slice(&self.moves);
         Ok(())
     }
 

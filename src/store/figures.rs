@@ -1,11 +1,10 @@
 //! What can be told of the store at a glance: nothing here reads the jobs, the letters or the log, however
 //! many there are.
 
-use std::io;
-
 use super::Store;
 use super::error::Result;
 use super::meters::Meters;
+use super::room::free_bytes;
 use crate::domain::{ConnectionId, Timestamp};
 
 /// Whether calls to the store can succeed.
@@ -92,8 +91,6 @@ impl Store {
 
     /// Room on the disk, whatever the state of the database.
     pub fn disk(&self) -> Result<Disk> {
-        let disk = rustix::fs::statvfs(self.path()).map_err(io::Error::from)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        Ok(Disk { free, reserve: self.options.min_free_disk })
+        Ok(Disk { free: free_bytes(self.path())?, reserve: self.options.min_free_disk })
     }
 }

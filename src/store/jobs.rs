@@ -67,7 +67,7 @@ impl Store {
 
     /// Opens the spool file of a job to be.
     pub fn begin_upload(&self, id: &JobId) -> Result<Upload> {
-        self.spool.create(id)
+        self.spool.create(id, self.options.min_free_disk)
     }
 
     /// Accepts a job: its file and the job itself are on disk when this returns.

@@ -1,5 +1,5 @@
 //! Everything that is on disk: users and their passwords, jobs and failed rows, connections, clients,
-//! the tenant log and its streams, the outbox, uploaded files.
+//! the tenant log and its streams, the outbox, uploaded files, exports.
 //!
 //! The keys are listed in `keys`. Users lie in blocks (`block`), found through a directory of hashed
 //! keys in memory (`directory`) that is rebuilt at start. All writing goes through one writer:
@@ -22,6 +22,7 @@ mod database;
 mod directory;
 mod edit;
 mod error;
+mod exports;
 mod failures;
 mod figures;
 mod jobs;
@@ -33,12 +34,14 @@ mod meters;
 mod open;
 mod outbox;
 mod record;
+mod room;
 mod spool;
 mod streams;
 mod sweep;
 mod tasks;
 mod unsent;
 mod users;
+mod walk;
 mod witness;
 
 #[cfg(test)]
@@ -54,6 +57,7 @@ use parking_lot::RwLock;
 pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
 pub use error::{Result, StoreError};
+pub use exports::ExportFile;
 pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
 pub use listing::Walk;
@@ -65,10 +69,12 @@ pub use record::Draft;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};
+pub use walk::Walk;
 
 use crate::domain::{Candidate, Ticket, Timestamp, UserId};
 use commit::Core;
 use directory::KeyHasher;
+use exports::Exports;
 use open::DirectoryLock;
 use spool::Spool;
 
@@ -79,7 +85,7 @@ pub struct Options {
     pub path: PathBuf,
     /// Bytes of memory for the database's page cache.
     pub cache_bytes: u64,
-    /// Bytes of disk that uploads must leave free.
+    /// Bytes of disk that uploads and exports must leave free.
     pub min_free_disk: u64,
     /// How many unfinished jobs there may be.
     pub max_active_jobs: Option<usize>,
@@ -93,6 +99,7 @@ pub struct Store {
     options: Options,
     hasher: KeyHasher,
     spool: Spool,
+    exports: Exports,
     bell: Arc<Bell>,
     meters: Meters,
     /// How often letters were put forward.

@@ -18,6 +18,7 @@ use super::commit::{Core, Kept, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
+use super::exports::Exports;
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
 use super::meters::Meters;
 use super::record::Keys;
@@ -44,6 +45,7 @@ impl Store {
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
         let spool = Spool::open(&options.path)?;
+        let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
         let meters = Meters::default();
         let core = open_core(&options, &hasher, bell.clone(), meters.clone())?;
@@ -53,8 +55,9 @@ impl Store {
         }
         let core = RwLock::new(Some(Arc::new(core)));
         let put_forward = AtomicU64::new(0);
-        let store = Self { options, hasher, spool, bell, meters, put_forward, core, _lock: lock };
+        let store = Self { options, hasher, spool, exports, bell, meters, put_forward, core, _lock: lock };
         store.drop_stale_claims()?;
+        store.drop_stale_exports()?;
         Ok(store)
     }
 

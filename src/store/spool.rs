@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Result;
+use super::room::Room;
 use crate::domain::JobId;
 
 /// The folder with the files of unfinished jobs.
@@ -17,6 +18,7 @@ pub(super) struct Spool(PathBuf);
 #[derive(Debug)]
 pub struct Upload {
     file: File,
+    room: Room,
     path: PathBuf,
     bytes: u64,
     kept: bool,
@@ -29,10 +31,11 @@ impl Spool {
         Ok(Self(path))
     }
 
-    pub(super) fn create(&self, id: &JobId) -> Result<Upload> {
+    pub(super) fn create(&self, id: &JobId, min_free_disk: u64) -> Result<Upload> {
         let path = self.path(id);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Upload { file, path, bytes: 0, kept: false })
+        let room = Room::new(&self.0, min_free_disk);
+        Ok(Upload { file, room, path, bytes: 0, kept: false })
     }
 
     /// The file of an unfinished job.
@@ -75,6 +78,7 @@ impl Spool {
 impl Upload {
     /// Adds bytes to the end. Blocks.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.room.take(bytes.len() as u64)?;
         self.file.write_all(bytes)?;
         self.bytes += bytes.len() as u64;
         Ok(())

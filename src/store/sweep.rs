@@ -34,6 +34,8 @@ pub struct Ages {
     pub unsent_events: Timestamp,
     /// For letters that were given up, by that moment.
     pub letters: Timestamp,
+    /// For jobs that took no file, exports with theirs, by their end.
+    pub tasks: Timestamp,
     /// Now: tickets are old when they have expired.
     pub now: Timestamp,
 }
@@ -50,13 +52,14 @@ enum Kind {
     Jobs,
     Events,
     Letters,
+    Tasks,
     Tickets,
 }
 
 impl Sweep {
     /// A sweep that has not begun.
     pub fn of(old: Ages) -> Self {
-        Self { old, left: vec![Kind::Jobs, Kind::Events, Kind::Letters, Kind::Tickets] }
+        Self { old, left: vec![Kind::Jobs, Kind::Events, Kind::Letters, Kind::Tasks, Kind::Tickets] }
     }
 }
 
@@ -82,6 +85,7 @@ impl Store {
             Kind::Jobs => self.sweep_jobs(core, old),
             Kind::Events => sweep_events(core, old),
             Kind::Letters => sweep_letters(core, old),
+            Kind::Tasks => self.sweep_tasks(old),
             Kind::Tickets => sweep_tickets(core, old),
         }
     }
@@ -111,6 +115,23 @@ impl Store {
             self.spool.remove(&job.id);
         }
         Ok(jobs.len() == STEP)
+    }
+
+    /// Tasks go before their files, so that no link leads to half of one.
+    fn sweep_tasks(&self, old: &Ages) -> Result<bool> {
+        let mut tasks = self.tasks()?;
+        tasks.retain(|task| task.ended_at().is_some_and(|at| at < old.tasks));
+        tasks.truncate(STEP);
+        if tasks.is_empty() {
+            return Ok(false);
+        }
+        self.drop_tasks(&tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>())?;
+        for task in &tasks {
+            if let Some(export) = task.export() {
+                self.exports.remove(&task.id, export.format);
+            }
+        }
+        Ok(tasks.len() == STEP)
     }
 }
 

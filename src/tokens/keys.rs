@@ -16,6 +16,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use pem::{EncodeConfig, LineEnding, Pem};
 use thiserror::Error;
 
+use super::links::LinkKey;
 use crate::domain::SigningAlgorithm;
 
 /// Name of the key file in the data directory.
@@ -29,6 +30,7 @@ pub struct Keys {
     pub(super) verifying: DecodingKey,
     pub(super) public: Jwk,
     pub(super) id: String,
+    pub(super) links: LinkKey,
 }
 
 /// Why there is no signing key.
@@ -99,7 +101,7 @@ impl Keys {
         let id = public.thumbprint(ThumbprintHash::SHA256).map_err(|_| malformed())?;
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         public.common.key_id = Some(id.clone());
-        Ok(Self { algorithm, signing, verifying, public, id })
+        Ok(Self { algorithm, signing, verifying, public, id, links: LinkKey::of(&der) })
     }
 }
 

@@ -13,6 +13,7 @@
 //! file.
 
 mod keys;
+mod links;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -231,6 +231,24 @@ fn a_token_of_a_user_opens_nothing_here() {
 }
 
 #[test]
+fn a_link_is_good_for_its_path_and_its_time_and_no_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let open =
+        || Tokens::new(Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap(), URL, DAY);
+    let signature = open().sign_link("/exports/a", 100);
+    let is_good =
+        |path, expires, signature: &str, now| open().is_good_link(path, expires, signature, at(now));
+    assert!(is_good("/exports/a", 100, &signature, 99));
+    assert!(!is_good("/exports/a", 100, &signature, 100));
+    assert!(!is_good("/exports/a", 101, &signature, 99));
+    assert!(!is_good("/exports/b", 100, &signature, 99));
+    assert!(!is_good("/exports/a", 100, "", 99));
+    assert!(!is_good("/exports/a", 100, &signature.replace(&signature[..1], "!"), 99));
+    assert!(!tokens().is_good_link("/exports/a", 100, &signature, at(99)), "the key is another");
+    assert!(!format!("{:?}", open()).contains("hmac"), "the key is shown to nobody");
+}
+
+#[test]
 fn an_audience_by_any_name_of_this_server_is_the_one_it_has() {
     let names = ["https://localhost:3443", "http://localhost:3000"].map(str::to_owned);
     let tokens = tokens().known_as(names.to_vec());

@@ -643,7 +643,8 @@ fn events_that_went_by_age_before_they_could_be_sent_are_counted_as_lost() {
     drop(server);
     let store = open_store(directory.path());
     let later = Timestamp::from_millis(u64::MAX);
-    let old = Ages { jobs: later, events: later, unsent_events: later, letters: later, now: later };
+    let old =
+        Ages { jobs: later, events: later, unsent_events: later, letters: later, tasks: later, now: later };
     let mut sweep = Sweep::of(old);
     while store.sweep(&mut sweep).unwrap() {}
     drop(store);

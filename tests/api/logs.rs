@@ -257,7 +257,14 @@ fn a_checkpoint_still_works_when_its_event_is_gone_and_one_from_elsewhere_is_ref
     let (_, third) = store.events_from(2, 1).unwrap().remove(0);
     let long_ago = Timestamp::from_millis(0);
     let now = ago(0);
-    let ages = Ages { jobs: long_ago, events: ago(50), unsent_events: ago(50), letters: long_ago, now };
+    let ages = Ages {
+        jobs: long_ago,
+        events: ago(50),
+        unsent_events: ago(50),
+        letters: long_ago,
+        tasks: long_ago,
+        now,
+    };
     let mut sweep = Sweep::of(ages);
     while store.sweep(&mut sweep).unwrap() {}
     drop(store);

@@ -91,6 +91,20 @@ fn a_file_that_is_not_good_after_all_is_an_error() {
     }
 }
 
+#[test]
+fn an_export_is_gone_on_with_at_any_of_its_lines() {
+    let row = |number: usize| format!("{{\"user_id\":{number},\n\"a\":[]}}");
+    let text = format!("\u{feff} {}\n", (0..7).map(row).collect::<Vec<_>>().join("\n"));
+    let all = rows(&chunks(&text, Position::default(), 2));
+    let wanted: Vec<_> =
+        (0..7).map(|number| (number as u64, 2 * number as u64 + 1, Some(row(number)))).collect();
+    assert_eq!(all, wanted);
+    for start in chunks(&text, Position::default(), 1).iter().map(end) {
+        let row = usize::try_from(start.row).unwrap();
+        assert_eq!(rows(&chunks(&text, start, 3)), all[row..]);
+    }
+}
+
 proptest! {
     #[test]
     fn the_end_of_a_chunk_is_where_the_next_one_begins(

@@ -24,13 +24,15 @@ impl Scanner {
         at + 1
     }
 
-    /// The file is no array. An object is read on, to tell one object from one per line.
+    /// The file is no array. An object is read on: it may be the first of an export's lines, and one object is
+    /// told from many.
     pub(super) fn odd_start(&mut self, byte: u8, at: usize) -> usize {
         let place = self.offset + at as u64;
         self.opening = Some(Opening::new(self.line, place - self.line_start + 1, place));
         self.row_depth = NOWHERE;
         if byte == b'{' {
             self.open(true);
+            self.state = State::FirstToken;
             return at + 1;
         }
         self.state = State::Strange;

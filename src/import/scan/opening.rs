@@ -35,6 +35,11 @@ impl Opening {
         Self { line, column, byte, head: [0; 4], length: 0 }
     }
 
+    /// Line and byte where the file starts.
+    pub(super) fn place(&self) -> (u64, u64) {
+        (self.line, self.byte)
+    }
+
     /// Takes one more byte; `false` once there are enough.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         if let Some(free) = self.head.get_mut(self.length) {

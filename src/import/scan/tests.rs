@@ -8,7 +8,7 @@ use crate::domain::testing::corpus;
 use crate::domain::{FileFault, Position};
 use crate::import::testing;
 
-use super::{MAX_DEPTH, RowSpan, Scanner};
+use super::{Form, MAX_DEPTH, RowSpan, Scanner};
 
 /// What a scanner says of a text that reaches it in pieces cut at these places.
 fn scan_cut(text: &[u8], cuts: &[usize]) -> (Result<u64, FileFault>, Vec<RowSpan>) {
@@ -156,6 +156,48 @@ fn the_usual_mistakes_get_advice() {
 }
 
 #[test]
+fn an_export_is_lines_of_objects_whose_first_member_is_user_id() {
+    good("{\"user_id\":\"auth0|1\"}", 1);
+    good("\u{feff}\n {\"user_id\" :1,\"a\":[{}]}\n\n{}\r\n {\"b\":{\"c\":[]}}{\"d\":1}\n", 4);
+    let text = b"\n{\"user_id\":\n1}\n{\"a\":2}{}";
+    let (rows, spans) = scan_cut(text, &[3]);
+    assert_eq!(rows, Ok(3));
+    let places: Vec<_> = spans.iter().map(|row| (row.index, row.line, row.start, row.end)).collect();
+    assert_eq!(places, [(0, 2, 1, 15), (1, 4, 16, 23), (2, 4, 23, 25)]);
+}
+
+#[test]
+fn no_other_object_is_taken_for_an_export() {
+    let array = "the file is not an array of rows: expected '['";
+    let ndjson =
+        "this looks like NDJSON (one object per line): put the rows in one array, separated by commas";
+    for first in ["user_ids", "user_i", "user_id ", "User_id", "\\u0075ser_id", "email", ""] {
+        let text = format!("{{\"{first}\":1}}\n{{\"user_id\":2}}");
+        bad(&text, &format!("{array} @ 1:1 0 | {ndjson}"));
+    }
+    let rows = "the rows must stand in one array: [{...}, {...}]";
+    bad("{\"user_id", &format!("{array} @ 1:1 0 | {rows}"));
+    bad("{,\"user_id\":1}", &format!("{array} @ 1:1 0 | {rows}"));
+}
+
+#[test]
+fn a_fault_in_an_export_says_what_and_where() {
+    let first = "{\"user_id\":1}";
+    let nothing = "the rows of an export have nothing but blanks between them";
+    bad(format!("{first},\n{first}"), &format!("expected '{{' of the next row @ 1:14 13 | {nothing}"));
+    bad(format!("{first}\n[]"), &format!("expected '{{' of the next row @ 2:1 14 | {nothing}"));
+    bad(format!("{first}\n1"), "expected '{' of the next row @ 2:1 14");
+    bad(format!("{first}\n{{\"a\" 1}}"), "expected ':' after a property's name @ 2:6 19");
+    let again = "the file seems to be cut short: upload it again";
+    bad(format!("{first}\n{{"), &format!("the file ends in the middle of row index 1 @ 2:2 15 | {again}"));
+    bad("{\"user_id\"", &format!("the file ends in the middle of row index 0 @ 1:11 10 | {again}"));
+    bad("{\"user_id\":1]", "expected ',' or '}' after a property's value @ 1:13 12");
+    let nested = |depth: usize| format!("{first}{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    good(&nested(MAX_DEPTH as usize - 1), 2);
+    assert!(scan(nested(MAX_DEPTH as usize).as_bytes()).is_err());
+}
+
+#[test]
 fn a_file_cut_short_is_told_from_a_wrong_one() {
     let again = "the file seems to be cut short: upload it again";
     for text in ["", " \n", "\u{feff}"] {
@@ -292,9 +334,31 @@ proptest! {
         let starts = spans.iter().map(RowSpan::position_after);
         for position in std::iter::once(Position::default()).chain(starts) {
             let rest = &text.as_bytes()[position.byte as usize..];
-            let found = scan_from(Scanner::resume(position), rest, &cuts);
+            let found = scan_from(Scanner::resume(position, Form::Array), rest, &cuts);
             let left = spans[position.row as usize..].to_vec();
             prop_assert_eq!(found, (Ok(rows.len() as u64), left));
+        }
+    }
+
+    #[test]
+    fn rows_are_the_same_in_an_array_and_on_lines(
+        values in prop::collection::vec(testing::json(), 1..8),
+        blank in "[ \t\r\n]{0,2}",
+        cuts in prop::collection::vec(any::<usize>(), 0..8),
+    ) {
+        let rows: Vec<String> = values.iter().map(|value| format!("{{\"user_id\":{value}}}")).collect();
+        let array = format!("[{}]", rows.join(&format!("{blank},")));
+        let lines = format!("\u{feff}{blank}{}\n", rows.join(&blank));
+        let texts = |text: &str, spans: &[RowSpan]| -> Vec<String> {
+            spans.iter().map(|span| text[span.start as usize..span.end as usize].to_owned()).collect()
+        };
+        let (counted, spans) = scan_cut(lines.as_bytes(), &cuts);
+        prop_assert_eq!(counted, Ok(rows.len() as u64));
+        prop_assert_eq!(texts(&lines, &spans), texts(&array, &scan_cut(array.as_bytes(), &[]).1));
+        for position in spans.iter().map(RowSpan::position_after) {
+            let rest = &lines.as_bytes()[position.byte as usize..];
+            let found = scan_from(Scanner::resume(position, Form::Lines), rest, &cuts);
+            prop_assert_eq!(found, (Ok(rows.len() as u64), spans[position.row as usize..].to_vec()));
         }
     }
 

@@ -14,6 +14,7 @@ const OLD: Ages = Ages {
     events: Timestamp::from_millis(0),
     unsent_events: Timestamp::from_millis(0),
     letters: Timestamp::from_millis(0),
+    tasks: Timestamp::from_millis(0),
     now: NOW,
 };
 

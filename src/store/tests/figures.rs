@@ -53,7 +53,7 @@ fn letters_are_counted_as_they_come_are_given_up_put_forward_and_go() {
     store.drop_letter(numbers[0], Owed::nothing()).unwrap();
     store.letter_not_sent(numbers[2], "no", Fate::GivenUp(NOW), Owed::nothing()).unwrap();
     assert_eq!(outbox(&store), (0, 1, None));
-    let old = Ages { jobs: NOW, events: NOW, unsent_events: NOW, letters: later(9), now: NOW };
+    let old = Ages { jobs: NOW, events: NOW, unsent_events: NOW, letters: later(9), tasks: NOW, now: NOW };
     while store.sweep(&mut Sweep::of(old)).unwrap() {}
     assert_eq!(outbox(&store), (0, 0, None));
 }

@@ -32,6 +32,7 @@ mod sweeping;
 mod telling;
 mod tickets;
 mod users;
+mod walking;
 mod workload;
 
 use std::ops::Deref;

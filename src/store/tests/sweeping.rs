@@ -10,11 +10,18 @@ const LATER: Timestamp = Timestamp::from_millis(NOW.millis() + 1);
 const LONG_AGO: Timestamp = Timestamp::from_millis(0);
 
 /// Nothing is old.
-const YOUNG: Ages =
-    Ages { jobs: LONG_AGO, events: LONG_AGO, unsent_events: LONG_AGO, letters: LONG_AGO, now: NOW };
+const YOUNG: Ages = Ages {
+    jobs: LONG_AGO,
+    events: LONG_AGO,
+    unsent_events: LONG_AGO,
+    letters: LONG_AGO,
+    tasks: LONG_AGO,
+    now: NOW,
+};
 
 /// Everything before [`LATER`] is old, but for tickets.
-const ALL_OLD: Ages = Ages { jobs: LATER, events: LATER, unsent_events: LATER, letters: LATER, now: NOW };
+const ALL_OLD: Ages =
+    Ages { jobs: LATER, events: LATER, unsent_events: LATER, letters: LATER, tasks: LATER, now: NOW };
 
 fn sweep_all(store: &TestStore, old: Ages) {
     let mut sweep = Sweep::of(old);

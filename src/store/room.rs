@@ -1,0 +1,44 @@
+//! Room on the disk: what has to stay free, however much is written.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes that may be written between two looks at the disk.
+const STEP: u64 = 1 << 20;
+
+/// What a file that grows may take of the disk.
+#[derive(Debug)]
+pub(super) struct Room {
+    path: PathBuf,
+    min_free: u64,
+    /// Bytes that may be written before the next look.
+    credit: u64,
+}
+
+impl Room {
+    /// Room in the file system of `path`, but for the last `min_free` bytes.
+    pub(super) fn new(path: &Path, min_free: u64) -> Self {
+        Self { path: path.to_owned(), min_free, credit: 0 }
+    }
+
+    /// Asks for so many bytes; [`io::ErrorKind::StorageFull`] if they are not to be had.
+    pub(super) fn take(&mut self, bytes: u64) -> io::Result<()> {
+        if self.credit < bytes {
+            let needed = self.min_free.saturating_add(bytes);
+            let free = free_bytes(&self.path)?;
+            if free < needed {
+                let why = format!("the disk is nearly full: {free} bytes are free and {needed} are needed");
+                return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+            }
+            self.credit = bytes.saturating_add(STEP);
+        }
+        self.credit -= bytes;
+        Ok(())
+    }
+}
+
+/// Bytes that are free for us.
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
