@@ -8,13 +8,14 @@
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
 //! | [`cli`] | the command line; names clap | app, config, import (rules only), domain |
-//! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), export, login, notify, store, tls, tokens, domain |
+//! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), export, login, notify, search, store, tls, tokens, domain |
 //! | [`login`] | passwords, reset tickets, attempts; names argon2 | notify (its letters), store, tokens, domain |
 //! | [`notify`] | letters, mailer, log streams; names lettre | store, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`export`] | users written to files | store, domain |
 //! | [`upkeep`] | retention: removes what is old | store, domain |
+//! | [`search`] | the query language over users, and their order | domain |
 //! | [`store`] | everything on disk; names sled | domain |
 //! | [`tls`] | the certificate of https; names rcgen | nothing |
 //! | [`tokens`] | keys and claims; names the JWT crate | domain |
@@ -33,6 +34,7 @@ pub mod import;
 pub mod jobs;
 pub mod login;
 pub mod notify;
+pub mod search;
 pub mod store;
 pub mod tls;
 pub mod tokens;

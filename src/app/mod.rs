@@ -162,6 +162,8 @@ impl App {
             limits: limits(settings),
             public_url: address.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            search_timeout: settings.search.timeout,
+            max_searches: settings.search.max_concurrent.get(),
             cors_origins: options::cors_origins(settings),
             rate_limit: options::rate_limit(settings),
             tenant: settings.tenant.name.as_str().to_owned(),

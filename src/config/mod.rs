@@ -15,6 +15,7 @@ mod mail;
 mod metrics;
 mod rate_limit;
 mod retention;
+mod search;
 mod server;
 mod stream;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
 pub use rate_limit::RateLimit;
 pub use retention::Retention;
+pub use search::Search;
 pub use server::{Server, Tls};
 pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
@@ -81,6 +83,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// Sign-in and passwords.
     pub login: Login,
+    /// What searches for users may take.
+    pub search: Search,
     /// How long things are kept.
     pub retention: Retention,
     /// Figures for Prometheus.
@@ -293,6 +297,7 @@ impl Settings {
             self.mail.fault(),
             self.webhooks.fault(),
             self.login.fault(),
+            self.search.fault(),
             self.retention.fault(),
             self.metrics.fault(),
         ];

@@ -89,6 +89,17 @@ fn things_can_be_kept_from_a_second_to_a_century() {
 }
 
 #[test]
+fn searches_may_take_what_is_set() {
+    let search = |text: &str| load(&format!("[search]\n{text}"), &[]).unwrap().search;
+    let (least, most) =
+        (search("timeout = \"1ms\"\nmax_concurrent = 1"), search("timeout = \"10m\"\nmax_concurrent = 64"));
+    assert_eq!((least.timeout, least.max_concurrent.get()), (Duration::from_millis(1), 1));
+    assert_eq!((most.timeout, most.max_concurrent.get()), (Duration::from_mins(10), 64));
+    let usual = search("");
+    assert_eq!((usual.timeout, usual.max_concurrent.get()), (Duration::from_secs(2), 2));
+}
+
+#[test]
 fn the_commented_lists_of_the_manual_work_when_uncommented() {
     let (_, lists) = DEFAULTS.split_once("# [[connections]]").unwrap();
     let lists = format!("[[connections]]{}", lists.replace("\n# ", "\n"));
@@ -252,6 +263,16 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[login]\nreset_mail_pause = \"31d\"", "setting \"login.reset_mail_pause\""),
         ("[login]\nreset_link_lifetime = \"59s\"", "setting \"login.reset_link_lifetime\""),
         ("[login]\nreset_link_lifetime = \"31d\"", "must be 1m to 30d"),
+        (
+            "[search]\ntimeout = \"0s\"",
+            "setting \"search.timeout\" (given by settings.toml): must be 1ms to 10m",
+        ),
+        ("[search]\ntimeout = \"601s\"", "\"search.timeout\""),
+        ("[search]\nmax_concurrent = 0", "must be at least 1"),
+        (
+            "[search]\nmax_concurrent = 65",
+            "setting \"search.max_concurrent\" (given by settings.toml): must be 1 to 64",
+        ),
         ("[mail]\nfrom = \"\"", "setting \"mail.from\""),
         ("[mail]\ntransport = \"pigeon\"", "setting \"mail.transport\""),
         ("[mail]\nsmtp_host = \" \"", "setting \"mail.smtp_host\""),

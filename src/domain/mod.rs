@@ -21,6 +21,7 @@ pub(crate) mod testing;
 mod time;
 mod user;
 mod user_id;
+mod user_ref;
 
 pub use access::{Scope, SigningAlgorithm, UnknownAlgorithm, UnknownScope};
 pub use connection::{
@@ -41,3 +42,4 @@ pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;
 pub use user::{Activity, Candidate, Profile, User, Username, UsernameFault};
 pub use user_id::{UserId, UserIdFault, UserIdRef};
+pub use user_ref::{UserKey, UserRef};

@@ -200,12 +200,11 @@ pub struct User {
 impl User {
     /// Full name; the address where there is none.
     pub fn name(&self) -> &str {
-        self.profile.name.as_deref().unwrap_or(&self.email)
+        self.as_ref().name()
     }
 
     /// Short name; the part of the address before the `@` where there is none.
     pub fn nickname(&self) -> &str {
-        let local = || self.email.rsplit_once('@').map_or(&*self.email, |(local, _)| local);
-        self.profile.nickname.as_deref().unwrap_or_else(local)
+        self.as_ref().nickname()
     }
 }

@@ -118,6 +118,14 @@ pub(super) enum ApiError {
     NoIdentity,
     /// Too many passwords are being looked at.
     Busy,
+    /// A search takes too long.
+    SearchOverdue,
+    /// A page is beyond the first so many users.
+    BeyondFirst(usize),
+    /// The language of queries asked for is none that there is; carries its name.
+    SearchEngine(String),
+    /// The connection to search in is not named in the query.
+    SearchByConnection,
     /// The job asked for is not there.
     NoSuchJob,
     /// The job whose errors are asked for is not there.
@@ -258,6 +266,9 @@ impl ApiError {
                 "",
                 "Too many people are signing in at this moment, please try again in a few seconds.".into(),
             ),
+            Self::SearchOverdue | Self::BeyondFirst(_) | Self::SearchEngine(_) | Self::SearchByConnection => {
+                self.search_row()
+            }
             Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
             Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
             Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
@@ -291,6 +302,40 @@ impl ApiError {
             refused => refused.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+    }
+
+    /// The rows of searches for users.
+    fn search_row(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        match self {
+            Self::BeyondFirst(first) => (
+                S::BAD_REQUEST,
+                "invalid_paging",
+                format!(
+                    "You can only page through the first {first} records. See POST /api/v2/jobs/users-exports \
+                     for all of them."
+                ),
+            ),
+            Self::SearchEngine(engine) => (
+                S::BAD_REQUEST,
+                "operation_not_supported",
+                format!("You are not allowed to use search_engine={engine}. Use search_engine=v3."),
+            ),
+            Self::SearchByConnection => (
+                S::BAD_REQUEST,
+                "invalid_query_string",
+                "The connection parameter is not supported by search_engine=v3. Use \
+                 q=identities.connection:\"<name>\"."
+                    .into(),
+            ),
+            _ => (
+                S::SERVICE_UNAVAILABLE,
+                "",
+                "The query exceeded the timeout. Please try refining your search criteria. See the setting \
+                 search.timeout; POST /api/v2/jobs/users-exports gives all users however many they are."
+                    .into(),
+            ),
+        }
     }
 
     /// The rows of an upload, or an order of another job, that is well formed but cannot be taken.

@@ -13,6 +13,7 @@
 //! | `logs` | `GET /api/v2/logs`, `…/{id}`, `GET /api/v2/users/{id}/logs` |
 //! | `failures` | `…/{id}/errors` by kind of fault and in pages |
 //! | `users` | `GET /api/v2/users-by-email`, `POST /api/v2/users`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `user_search` | `GET /api/v2/users` |
 //! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
@@ -74,6 +75,7 @@ mod sign_in;
 mod tasks;
 mod tickets;
 mod upload;
+mod user_search;
 mod users;
 mod verification;
 mod verification_page;
@@ -117,6 +119,7 @@ pub struct State {
     page_code: Mutex<Option<OneTimeCode>>,
     requests: metrics::Requests,
     rate_limits: Option<RateLimits>,
+    searches: user_search::Searches,
 }
 
 impl Deref for State {
@@ -158,6 +161,10 @@ pub struct Parts {
     pub tenant: String,
     /// Who sends events.
     pub streams: Arc<Streams>,
+    /// How long a search for users may take.
+    pub search_timeout: Duration,
+    /// How many searches may look at everybody at the same time.
+    pub max_searches: usize,
     /// Who may read the figures.
     pub metrics_token: MetricsToken,
     /// When the process was started.
@@ -171,8 +178,9 @@ impl State {
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
         let rate_limits = parts.rate_limit.map(RateLimits::new);
+        let searches = user_search::Searches::new(parts.max_searches, parts.search_timeout);
         let (wrong_secrets, requests) = Default::default();
-        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits }
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits, searches }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

@@ -16,7 +16,7 @@ use super::error::{ApiError, Place};
 use super::{
     State, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports, jobs,
     log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
-    rate_limits, reset_page, tickets, users, verification, verification_page,
+    rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -53,7 +53,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
         .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
         .service(at("/api/v2/users-by-email").get(users::by_email))
-        .service(at("/api/v2/users").post(users::create))
+        .service(at("/api/v2/users").get(user_search::list).post(users::create))
         .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
         .service(at("/api/v2/tickets/password-change").post(tickets::change_password))
         .service(at("/api/v2/tickets/email-verification").post(tickets::verify_email))

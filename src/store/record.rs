@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{Key, KeyHasher};
 use super::error::{Result, StoreError};
-use crate::domain::{Activity, Candidate, Profile, Ticket, Timestamp, User, UserId, UserIdRef, Username};
+use crate::domain::{
+    Activity, Candidate, Profile, Ticket, Timestamp, User, UserId, UserIdRef, UserRef, Username,
+};
 
 /// What a user is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,28 +113,27 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn to_user(&self) -> User {
+        self.as_user().to_user()
+    }
+
+    /// The user, borrowed.
+    pub(super) fn as_user(&self) -> UserRef<'a> {
         let done = self.done.unwrap_or_default();
-        User {
-            id: self.keys.id.to_owned(),
-            email: self.keys.email.to_owned(),
+        UserRef {
+            id: self.keys.id,
+            email: self.keys.email,
             email_verified: self.keys.email_verified,
-            username: self.keys.username.map(str::to_owned),
+            username: self.keys.username,
             created_at: self.created_at,
             updated_at: self.updated_at,
             blocked: self.blocked,
-            profile: self
-                .profile
-                .as_ref()
-                .map(|profile| profile.map(|text| (*text).to_owned()))
-                .unwrap_or_default(),
-            activity: Activity {
-                last_login: done.last_login,
-                last_ip: done.last_ip.map(str::to_owned),
-                logins_count: done.logins_count,
-                last_password_reset: done.last_password_reset,
-            },
-            app_metadata: self.app_metadata.map(str::to_owned),
-            user_metadata: self.user_metadata.map(str::to_owned),
+            profile: self.profile.clone().unwrap_or_default(),
+            last_login: done.last_login,
+            last_ip: done.last_ip,
+            logins_count: done.logins_count,
+            last_password_reset: done.last_password_reset,
+            app_metadata: self.app_metadata,
+            user_metadata: self.user_metadata,
         }
     }
 }

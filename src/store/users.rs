@@ -193,7 +193,7 @@ impl Store {
         Ok(true)
     }
 
-    fn users_with(&self, key: Key) -> Result<Vec<(User, Connection)>> {
+    pub(super) fn users_with(&self, key: Key) -> Result<Vec<(User, Connection)>> {
         let core = self.core()?;
         let connections = core.connections.read().clone();
         let mut users = Vec::new();

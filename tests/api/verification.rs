@@ -241,23 +241,23 @@ fn users_who_are_made_one_by_one_are_asked_to_verify_their_address() {
     let world = World::with("");
     let server = &world.server;
     let make = |more: Value| {
-        let mut user = more;
-        user["connection"] = "staff".into();
-        let answer = server.send("POST", "/api/v2/users", &user);
+        let mut asked = more;
+        asked["connection"] = "staff".into();
+        let answer = server.send("POST", "/api/v2/users", &asked);
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()
     };
     make(json!({ "email": "known@example.test", "email_verified": true }));
     make(json!({ "email": "quiet@example.test", "verify_email": false }));
     assert_eq!(world.letters().len(), 0);
-    let made = make(json!({ "email": "new@example.test" }));
+    let user = make(json!({ "email": "new@example.test" }));
     let letters = world.letters();
     assert!(letters.len() == 1 && letters[0].contains("To: new@example.test"), "{letters:?}");
     let told = &world.events(&["svr"])[0];
-    assert_eq!((&told["user_id"], &told["user_name"]), (&made["user_id"], &made["email"]));
+    assert_eq!((&told["user_id"], &told["user_name"]), (&user["user_id"], &user["email"]));
     let first = ticket_in(&letters[0]);
 
-    let path = format!("/api/v2/users/{}", escape(made["user_id"].as_str().unwrap()));
+    let path = format!("/api/v2/users/{}", escape(user["user_id"].as_str().unwrap()));
     let asked = json!({ "verify_email": true, "client_id": "app" });
     assert_eq!(server.send("PATCH", &path, &asked).status, 200);
     assert_eq!(world.events(&["svr"])[1]["client_id"], "app");

@@ -22,16 +22,17 @@ mod duplicates;
 mod faults;
 mod figures;
 mod kills;
+mod listing;
 mod model;
 mod open;
 mod power;
 mod readers;
+mod roll_calls;
 mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
 mod users;
-mod walking;
 mod workload;
 
 use std::ops::Deref;
