@@ -161,6 +161,7 @@ impl App {
             max_unpacked_size: settings.import.max_unpacked_size.bytes(),
             limits: limits(settings),
             public_url: address.public_url.clone(),
+            idle_timeout: settings.server.idle_timeout,
             trusted_proxies: settings.server.trusted_proxies.clone(),
             search_timeout: settings.search.timeout,
             max_searches: settings.search.max_concurrent.get(),

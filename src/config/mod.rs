@@ -291,7 +291,7 @@ impl Settings {
             return refuse("import.max_unpacked_size", "must be at least 1 byte".to_owned());
         }
         let faults = [
-            self.server.tls.fault(),
+            self.server.fault(),
             self.rate_limit.fault(),
             self.exports.fault(),
             self.mail.fault(),

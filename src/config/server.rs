@@ -1,11 +1,13 @@
 //! `[server]` and `[server.tls]`: where the server listens and how it is known.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::values::{Fault, PublicUrl, WebOrigin, first_broken, text};
+use super::values::{Fault, PublicUrl, WebOrigin, duration, first_broken, text};
 
 /// `[server]`
 #[derive(Debug, Clone, Deserialize)]
@@ -21,11 +23,23 @@ pub struct Server {
     pub trusted_proxies: Vec<IpAddr>,
     /// Origins whose pages may use the API from a browser.
     pub cors_origins: Vec<WebOrigin>,
+    /// How long a connection may be idle.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
     /// https.
     pub tls: Tls,
 }
 
 impl Server {
+    /// Shortest and longest time that a connection can be let idle.
+    pub const IDLE_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
+    /// The first of the settings that makes no sense, and why.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let is_idle_time = Self::IDLE_TIMES.contains(&self.idle_timeout);
+        first_broken([("server.idle_timeout", is_idle_time, "must be 1s to 1h")]).or_else(|| self.tls.fault())
+    }
+
     /// The URL clients use, if the server listens at these addresses: https if there is that.
     pub fn url(&self, plain: SocketAddr, tls: Option<SocketAddr>) -> String {
         let bound = || tls.map_or(PublicUrl::local("http", plain), |tls| PublicUrl::local("https", tls));
@@ -71,7 +85,7 @@ impl Tls {
     }
 
     /// The first of the settings that makes no sense, and why.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    fn fault(&self) -> Option<Fault> {
         let has_key = !self.key.as_os_str().is_empty();
         first_broken([
             ("server.tls.key", has_key || !self.is_on(), "may not be empty when there is a certificate"),

@@ -45,6 +45,7 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
     assert!(settings.server.cors_origins.is_empty());
+    assert_eq!(settings.server.idle_timeout, Duration::from_secs(75));
     assert_eq!((settings.rate_limit.requests_per_second, settings.rate_limit.burst), (50_000, 100_000));
     let kept = &settings.retention;
     assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
@@ -251,6 +252,8 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
             "setting \"import.schema\" (given by settings.toml): expected basic or",
         ),
         ("[tokens]\nalgorithm = \"HS256\"", "setting \"tokens.algorithm\""),
+        ("[server]\nidle_timeout = \"999ms\"", "setting \"server.idle_timeout\""),
+        ("[server]\nidle_timeout = \"61m\"", "setting \"server.idle_timeout\""),
         ("[tokens]\nlifetime = \"0s\"", "setting \"tokens.lifetime\""),
         ("[tokens]\nlifetime = \"366d\"", "setting \"tokens.lifetime\""),
         ("[login]\ndefault_connection = \"a--b\"", "setting \"login.default_connection\""),

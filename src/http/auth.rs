@@ -74,6 +74,9 @@ permissions! {
     DeleteClients: DeleteClients, "Delete a Client";
     RotateSecret: UpdateClientKeys, "Rotate a Client Secret";
     ReadGrants: ReadClientGrants;
+    ReadActions: ReadActions;
+    ReadResourceServers: ReadResourceServers;
+    ReadDirectoryProvisionings: ReadDirectoryProvisionings;
     CreateGrants: CreateClientGrants, "Create Client Grant";
     UpdateGrants: UpdateClientGrants, "Update Client Grant";
     DeleteGrants: DeleteClientGrants, "Delete Client Grant";

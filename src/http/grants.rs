@@ -78,6 +78,23 @@ pub(super) async fn list(
     shape.answer("client_grants", &chosen, &views)
 }
 
+/// One grant.
+#[utoipa::path(
+    get, path = "/api/v2/client-grants/{id}", tag = "clients", summary = "Show what a client may have tokens for",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The grant", body = GrantView)),
+    security(("token" = ["read:client_grants"])),
+)]
+pub(super) async fn show(
+    _: Granted<ReadGrants>,
+    state: Data<State>,
+    id: Id<GrantId>,
+) -> Result<HttpResponse, ApiError> {
+    let id = id.get()?;
+    let grant = state.store(move |store| store.grant(&id)).await?.ok_or(ApiError::NoSuchGrant)?;
+    json(StatusCode::OK, &view(&grant, &state))
+}
+
 /// Lets a client have tokens for an API: `201`. `404` if there is no such client, `409` if it may have
 /// them already.
 #[utoipa::path(

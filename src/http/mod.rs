@@ -17,6 +17,7 @@
 //! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `absent` | lists of what intake does not have, for tools that ask: always empty |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
 //! | `passwords` | `POST /dbconnections/change_password` |
@@ -39,6 +40,7 @@
 //!
 //! Deliberately absent: any use of the `Host` header.
 
+mod absent;
 mod auth;
 mod body;
 mod caller;
@@ -151,6 +153,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
     /// Proxies whose word on addresses is taken.
     pub trusted_proxies: Vec<IpAddr>,
     /// Origins whose pages may use the API from a browser.
@@ -251,9 +255,11 @@ pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
 where
     S: Future<Output = ()> + 'static,
 {
+    let idle_timeout = state.idle_timeout;
     let state = web::Data::new(state);
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
+            .keep_alive(idle_timeout)
             .client_request_timeout(REQUEST_TIME)
             .client_disconnect_timeout(CLOSE_TIME)
             .tls_handshake_timeout(HANDSHAKE_TIME)

@@ -28,12 +28,17 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::error::ErrorObject;
-use super::{State, clients, connections, grants, imports, log_streams, logs, oauth, outbox, passwords};
+use super::{
+    State, absent, clients, connections, grants, imports, log_streams, logs, oauth, outbox, passwords,
+};
 
 /// Everything that is described.
 #[derive(OpenApi)]
 #[openapi(
     paths(
+        absent::resource_servers,
+        absent::actions,
+        absent::directory_provisionings,
         connections::list,
         connections::show,
         connections::create,
@@ -49,6 +54,7 @@ use super::{State, clients, connections, grants, imports, log_streams, logs, oau
         clients::delete,
         clients::rotate_secret,
         grants::list,
+        grants::show,
         grants::create,
         grants::update,
         grants::delete,

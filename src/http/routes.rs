@@ -14,8 +14,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports, jobs,
-    log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
+    State, absent, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports,
+    jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
     rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
 };
 
@@ -51,7 +51,9 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete))
         .service(at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret))
         .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
-        .service(at("/api/v2/client-grants/{id}").patch(grants::update).delete(grants::delete))
+        .service(
+            at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
+        )
         .service(at("/api/v2/users-by-email").get(users::by_email))
         .service(at("/api/v2/users").get(user_search::list).post(users::create))
         .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
@@ -78,6 +80,9 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .service(at("/lo/reset").get(reset_page::moved))
         .service(at("/.well-known/jwks.json").get(oauth::jwks))
         .service(at("/.well-known/openid-configuration").get(oauth::configuration))
+        .service(at("/api/v2/resource-servers").get(absent::resource_servers))
+        .service(at("/api/v2/actions/actions").get(absent::actions))
+        .service(at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings))
         .service(at("/openapi.json").get(openapi::document))
         .service(at("/u/sign-in").post(page_sign_in::sign_in))
         .service(at("/healthz").get(health::alive))

@@ -60,7 +60,7 @@ pub use error::{Result, StoreError};
 pub use exports::ExportFile;
 pub use figures::{Condition, Disk, Figures};
 pub use jobs::{NewJob, Page};
-pub use listing::Walk;
+pub use listing::Browsed;
 pub use log::{EventPage, Order};
 pub use meters::Meters;
 pub use open::is_locked;

@@ -480,7 +480,15 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::iter::once(own).chain(std::env::split_paths(&path)).map(|folder| folder.join(name));
-    let found = found.into_iter().find(|program| program.is_file());
+    insist(name, found.into_iter().find(|program| program.is_file()))
+}
+
+/// The same for a file of this project that `tests/run` makes.
+pub fn installed(path: &str) -> Option<PathBuf> {
+    insist(path, Some(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).filter(|path| path.exists()))
+}
+
+fn insist(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     if found.is_none() {
         assert!(std::env::var_os("REQUIRE_TEST_TOOLS").is_none(), "{name} is not installed");
         eprintln!("skipped: {name} is not here; tests/run installs it");

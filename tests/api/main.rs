@@ -34,6 +34,7 @@ mod rate_limits;
 mod receiver;
 mod retention;
 mod rows;
+mod sdk;
 mod search;
 mod smtp;
 mod story;
