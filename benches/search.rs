@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use intake::domain::{Candidate, Owed};
 use intake::search::{Best, Query, Sort};
-use intake::store::Walk;
+use intake::store::Browsed;
 use support::bare::{candidate, connection, import, open};
 
 mod support;
@@ -50,20 +50,20 @@ fn main() {
     for text in QUERIES {
         let query = Query::parse(text).unwrap();
         let (begun, mut found) = (Instant::now(), 0);
-        let walk = store.walk(&connections, deadline, |user, connection| {
+        let walk = store.browse(&connections, deadline, |user, connection| {
             found += u64::from(query.matches(user, connection));
             ControlFlow::Continue(())
         });
-        assert_eq!(walk.unwrap(), Walk::Whole);
+        assert_eq!(walk.unwrap(), Browsed::Whole);
         report(begun, found, text);
     }
     for text in ["created_at:-1", "email:1"] {
         let (sort, mut best, begun) = (Sort::parse(text).unwrap(), Best::of(1000), Instant::now());
-        let walk = store.walk(&connections, deadline, |user, connection| {
+        let walk = store.browse(&connections, deadline, |user, connection| {
             best.offer(sort.key(user, connection), || user.id.to_owned());
             ControlFlow::Continue(())
         });
-        assert_eq!(walk.unwrap(), Walk::Whole);
+        assert_eq!(walk.unwrap(), Browsed::Whole);
         report(begun, best.into_sorted().count() as u64, &format!("the first 1000 by {text}"));
     }
 }

@@ -1,6 +1,6 @@
 //! Users by the many: counted, shown one after the other, picked by what they are found by.
 //!
-//! Nobody waits for a walk: it holds no lock between two blocks, and ends at its deadline or when the store is
+//! Nobody waits for who browses: it holds no lock between two blocks, and ends at its deadline or when the store is
 //! being mended.
 
 use std::ops::ControlFlow;
@@ -14,9 +14,9 @@ use super::keys::BLOCKS;
 use super::record::Record;
 use crate::domain::{Connection, User, UserKey, UserRef};
 
-/// How a walk ended.
+/// How browsing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walk {
+pub enum Browsed {
     /// Everybody was shown.
     Whole,
     /// Enough were.
@@ -33,12 +33,12 @@ impl Store {
 
     /// Shows the users of these connections to `see` in the order they were stored, until that has seen enough.
     /// One who is moved meanwhile may be shown twice, never not at all.
-    pub fn walk(
+    pub fn browse(
         &self,
         connections: &[Connection],
         deadline: Instant,
         mut see: impl FnMut(&UserRef, &Connection) -> ControlFlow<()>,
-    ) -> Result<Walk> {
+    ) -> Result<Browsed> {
         let core = self.core()?;
         for connection in connections {
             for entry in core.database.tree().range(BLOCKS.below(&[&connection.number.to_be_bytes()])) {
@@ -46,16 +46,16 @@ impl Store {
                     return Err(StoreError::Unavailable);
                 }
                 if deadline <= Instant::now() {
-                    return Ok(Walk::Overdue);
+                    return Ok(Browsed::Overdue);
                 }
                 for (_, record) in Block::decode(&entry?.1)?.records() {
                     if see(&Record::decode(record)?.as_user(), connection).is_break() {
-                        return Ok(Walk::Enough);
+                        return Ok(Browsed::Enough);
                     }
                 }
             }
         }
-        Ok(Walk::Whole)
+        Ok(Browsed::Whole)
     }
 
     /// The users that have one of these, in that order, each once.

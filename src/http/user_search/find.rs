@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::{Connection, User, UserKey, UserRef};
 use crate::http::params::Page;
 use crate::search::{Best, Query, Sort};
-use crate::store::{Store, StoreError, Walk};
+use crate::store::{Browsed, Store, StoreError};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Wanted {
             return gathered.found(store).map(Some);
         }
         let connections = self.connections(store)?;
-        if store.walk(&connections, deadline, |user, connection| gathered.see(user, connection))?
-            == Walk::Overdue
+        if store.browse(&connections, deadline, |user, connection| gathered.see(user, connection))?
+            == Browsed::Overdue
         {
             return Ok(None);
         }

@@ -53,19 +53,19 @@ fn a_walk_goes_through_connections_in_order_until_it_has_seen_enough() {
     let seen = |connections: &[&Connection], most: usize| {
         let connections: Vec<_> = connections.iter().map(|connection| (*connection).clone()).collect();
         let mut seen = Vec::new();
-        let walk = store.walk(&connections, soon(), |user, connection| {
+        let walk = store.browse(&connections, soon(), |user, connection| {
             seen.push(format!("{} {}", connection.number, user.email));
             if seen.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (walk.unwrap(), seen)
     };
     let (walk, all) = seen(&[&store.connection, &other], usize::MAX);
-    assert_eq!((walk, all.len()), (Walk::Whole, 51));
+    assert_eq!((walk, all.len()), (Browsed::Whole, 51));
     assert!(all[17].ends_with("u17@acme.test") && all[50].ends_with("other@acme.test"), "{all:?}");
     assert_eq!(seen(&[&other], 2).1.len(), 1);
     let (walk, some) = seen(&[&store.connection, &other], 20);
-    assert_eq!((walk, &some[..]), (Walk::Enough, &all[..20]));
-    assert_eq!(seen(&[], 9).0, Walk::Whole);
+    assert_eq!((walk, &some[..]), (Browsed::Enough, &all[..20]));
+    assert_eq!(seen(&[], 9).0, Browsed::Whole);
 }
 
 #[test]
@@ -73,18 +73,18 @@ fn a_walk_ends_at_its_deadline() {
     let store = furnished(100);
     let connections = [store.connection.clone()];
     let mut seen = 0;
-    let walk = store.walk(&connections, Instant::now(), |_, _| {
+    let walk = store.browse(&connections, Instant::now(), |_, _| {
         seen += 1;
         ControlFlow::Continue(())
     });
-    assert_eq!((walk.unwrap(), seen), (Walk::Overdue, 0));
+    assert_eq!((walk.unwrap(), seen), (Browsed::Overdue, 0));
     let deadline = Instant::now() + Duration::from_millis(20);
-    let walk = store.walk(&connections, deadline, |_, _| {
+    let walk = store.browse(&connections, deadline, |_, _| {
         seen += 1;
         std::thread::sleep(Duration::from_millis(20));
         ControlFlow::Continue(())
     });
-    assert_eq!((walk.unwrap(), seen), (Walk::Overdue, 16), "a block is seen to its end");
+    assert_eq!((walk.unwrap(), seen), (Browsed::Overdue, 16), "a block is seen to its end");
 }
 
 #[test]
