@@ -141,11 +141,12 @@ pub(super) async fn errors(
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
+    let form = failures::Form::of(&Params::of(&request)?)?;
     let wanted = id.clone();
     let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
         return tasks::errors(&state, id.into_inner()).await;
     };
-    if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
+    if let Some(form) = form {
         return form.answer(&state, &job).await;
     }
     let mut response = HttpResponse::Ok();

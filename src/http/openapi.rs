@@ -111,11 +111,11 @@ struct Described;
 )]
 pub(super) async fn document(state: Data<State>) -> HttpResponse {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| text(&state.public_url));
+    let text = TEXT.get_or_init(|| document_at(&state.public_url));
     HttpResponse::Ok().content_type("application/json; charset=utf-8").body(text.as_str())
 }
 
-fn text(public_url: &str) -> String {
+fn document_at(public_url: &str) -> String {
     let mut document = Described::openapi();
     document.servers = Some(vec![Server::new(public_url)]);
     document.to_json().unwrap_or_default()

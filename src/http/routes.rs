@@ -10,7 +10,7 @@ use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Scope};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
 
 use super::error::{ApiError, Place};
 use super::{
@@ -56,14 +56,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         at("/api/v2/jobs/{id}").get(jobs::show),
         at("/api/v2/jobs/{id}/errors").get(jobs::errors),
         at("/api/v2/connections").get(connections::list).post(connections::create),
-        at("/api/v2/connections/{id}").get(connections::show).patch(connections::update).delete(connections::delete),,
-        at("/api/v2/connections/{id}/clients").get(connections::clients).patch(connections::change_clients),,
+        at("/api/v2/connections/{id}")
+            .get(connections::show)
+            .patch(connections::update)
+            .delete(connections::delete),
+        at("/api/v2/connections/{id}/clients").get(connections::clients).patch(connections::change_clients),
         at("/api/v2/connections/{id}/users").delete(connections::delete_user),
         at("/api/v2/clients").get(clients::list).post(clients::create),
         at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete),
         at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret),
         at("/api/v2/client-grants").get(grants::list).post(grants::create),
-        at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),,
+        at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
         at("/api/v2/users-by-email").get(users::by_email),
         at("/api/v2/users").get(user_search::list).post(users::create),
         at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete),
@@ -73,7 +76,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         at("/api/v2/outbox/{id}").delete(outbox::delete),
         at("/api/v2/outbox/{id}/retry").post(outbox::retry),
         at("/api/v2/log-streams").get(log_streams::list).post(log_streams::create),
-        at("/api/v2/log-streams/{id}").get(log_streams::show).patch(log_streams::update).delete(log_streams::delete),,
+        at("/api/v2/log-streams/{id}")
+            .get(log_streams::show)
+            .patch(log_streams::update)
+            .delete(log_streams::delete),
         at("/api/v2/users/{id}/logs").get(logs::of_user),
         at("/api/v2/logs").get(logs::list),
         at("/api/v2/logs/{id}").get(logs::show),
@@ -99,13 +105,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// A path and what its methods do; others are refused, and these are named.
 pub(super) struct Endpoint {
     path: &'static str,
-    resource: Resource,
-    methods: Vec<Method>,
+    routes: Vec<(Method, Route)>,
 }
 
 /// The endpoint at a path.
 pub(super) fn at(path: &'static str) -> Endpoint {
-    Endpoint { path, resource: web::resource(path), methods: Vec::new() }
+    Endpoint { path, routes: Vec::new() }
 }
 
 /// Defines a function for each method, or for some that belong together.
@@ -137,8 +142,8 @@ methods! {
 impl Endpoint {
     /// Its path, and the methods it was given.
     #[cfg(test)]
-    pub(super) fn named(&self) -> (&'static str, &[Method]) {
-        (self.path, &self.methods)
+    pub(super) fn named(&self) -> (&'static str, Vec<&Method>) {
+        (self.path, self.routes.iter().map(|(method, _)| method).collect())
     }
 
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
@@ -146,20 +151,21 @@ impl Endpoint {
         F: Handler<Args, Output: Responder + 'static>,
         Args: FromRequest + 'static,
     {
-        self.methods.push(method.clone());
-        Self { resource: self.resource.route(web::method(method).to(handler)), ..self }
+        self.routes.push((method.clone(), web::method(method).to(handler)));
+        self
     }
 }
 
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
-        let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
-        let allowed = methods.collect::<Vec<_>>().join(", ");
+        let methods = self.routes.iter().map(|(method, _)| method).chain([&Method::OPTIONS]);
+        let allowed = methods.map(Method::as_str).collect::<Vec<_>>().join(", ");
         let refused = allowed.clone();
         let refuse = move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(refused.clone())));
         // Everybody may know what can be asked.
         let tell = move || ready(no_content().customize().insert_header((header::ALLOW, allowed.clone())));
-        let resource = self.resource.default_service(web::to(refuse));
+        let resource = web::resource(self.path).default_service(web::to(refuse));
+        let resource = self.routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
         resource.route(web::method(Method::OPTIONS).to(tell)).register(config);
     }
 }

@@ -65,7 +65,9 @@ fn settings() -> ObjectBuilder {
 fn setting(kind: Kind) -> RefOr<Schema> {
     match kind {
         Kind::Flag => or_null(of_type(Type::Boolean)),
-        Kind::Text(length) => or_null(text().max_length(Some(*length.end()).filter(|most| *most < usize::MAX))),
+        Kind::Text(length) => {
+            or_null(text().max_length(Some(*length.end()).filter(|most| *most < usize::MAX)))
+        }
         Kind::OneOf(words) => or_null(one_of(words.iter().copied())),
         Kind::Urls => or_null(ArrayBuilder::new().items(text().max_length(Some(*URL_CHARS.end())))),
         Kind::GrantTypes => ArrayBuilder::new().items(one_of(GRANT_TYPES)).into(),

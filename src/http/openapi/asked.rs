@@ -105,4 +105,5 @@ fn sort() -> RefOr<Schema> {
     text().pattern(Some(pattern)).into()
 }
 
-const _: () = assert!(PAGE == 50 && LARGEST_PAGE == 100 && LAST_PAGE == 10_000_000, "the descriptions say so");
+const _: () =
+    assert!(PAGE == 50 && LARGEST_PAGE == 100 && LAST_PAGE == 10_000_000, "the descriptions say so");

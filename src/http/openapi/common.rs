@@ -20,8 +20,14 @@ const IDS: [(&str, &str); 4] = [
     ("/api/v2/log-streams/", StreamId::PATTERN),
 ];
 
+/// Where an id that is none is that of nothing.
+const LENIENT: (&str, &str) = ("delete", "/api/v2/log-streams/{id}");
+
 /// Answers of which `fields` may leave out any property.
 const NARROWED: [&str; 5] = ["Client", "Connection", "Grant", "LogEvent", "User"];
+
+/// Bodies that have to say something. (The attribute for that writes `maxProperties`.)
+const NEVER_EMPTY: [&str; 2] = ["ConnectionChange", "UserChange"];
 
 /// What endpoints have in common.
 pub(super) struct Common;
@@ -36,13 +42,17 @@ impl Modify for Common {
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(schema) = schema {
                 without_null(schema);
-                narrow(name, schema);
+                bound(name, schema);
             }
         }
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations(item) {
                 operation.operation_id = Some(operation_id(method, path));
-                operation.parameters.iter_mut().flatten().for_each(|parameter| refine(path, parameter));
+                operation
+                    .parameters
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|parameter| refine(method, path, parameter));
                 add_refusals(method, operation);
             }
         }
@@ -64,7 +74,7 @@ fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Says what an id looks like, and that no parameter is null: there is no such thing in a URL.
-fn refine(path: &str, parameter: &mut Parameter) {
+fn refine(method: &str, path: &str, parameter: &mut Parameter) {
     let Some(RefOr::T(schema)) = &mut parameter.schema else { return };
     strip(schema);
     if parameter.parameter_in == ParameterIn::Path
@@ -72,6 +82,7 @@ fn refine(path: &str, parameter: &mut Parameter) {
     {
         object.min_length.get_or_insert(1);
         let known = IDS.iter().find(|(start, _)| path.starts_with(start));
+        let known = known.filter(|_| (method, path) != LENIENT);
         object.pattern = object.pattern.take().or(known.map(|(_, pattern)| (*pattern).to_owned()));
     }
 }
@@ -112,11 +123,13 @@ fn refusal(status: &str, description: &str) -> Response {
     refusal.header("Retry-After", retry_after.build()).build()
 }
 
-fn narrow(name: &str, schema: &mut Schema) {
-    if let Schema::Object(object) = schema
-        && NARROWED.contains(&name)
-    {
+fn bound(name: &str, schema: &mut Schema) {
+    let Schema::Object(object) = schema else { return };
+    if NARROWED.contains(&name) {
         object.required.clear();
+    }
+    if NEVER_EMPTY.contains(&name) {
+        object.min_properties = Some(1);
     }
 }
 

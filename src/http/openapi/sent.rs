@@ -8,9 +8,9 @@ mod streams;
 mod users;
 
 use serde::Deserialize;
-use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::told::{ExportFormat, text_or_null};
 use super::{one_of, or_null, text, texts};
@@ -48,11 +48,16 @@ pub(in crate::http) struct NewExport {
     #[schema(value_type = Option<ExportFormat>)]
     format: Option<String>,
     /// No more users than this.
-    #[schema(minimum = 1)]
+    #[schema(schema_with = limit)]
     limit: Option<u64>,
     /// All there is if none is named; the columns of CSV, of which there are 30 at most.
     #[schema(max_items = 30)]
     fields: Option<Vec<Column>>,
+}
+
+fn limit() -> RefOr<Schema> {
+    let whole = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
+    whole.minimum(Some(1)).maximum(Some(usize::MAX)).into()
 }
 
 /// A field of an export.
@@ -91,7 +96,6 @@ pub(in crate::http) struct NewConnection {
 
 /// What is to be different about a connection.
 #[derive(Deserialize, ToSchema)]
-#[schema(min_properties = 1)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ConnectionChange {
     #[schema(min_length = 1, max_length = 128)]
@@ -154,10 +158,21 @@ fn chars() -> ObjectBuilder {
     whole.minimum(Some(1)).maximum(Some(128))
 }
 
+/// For which clients a connection is to be enabled, and for which it is not.
+pub(in crate::http) struct Switches;
+
+impl PartialSchema for Switches {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new().items(Switch::schema()).min_items(Some(1)).max_items(Some(50)).into()
+    }
+}
+
+impl ToSchema for Switches {}
+
 /// Whether a connection is to be enabled for a client.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct Switch {
+struct Switch {
     client_id: String,
     status: bool,
 }

@@ -97,6 +97,7 @@ struct Header {
 }
 
 /// Only events that one of the filters names are sent: those of a category, or of one type.
+#[derive(Deserialize)]
 pub(in crate::http) struct Filter;
 
 impl PartialSchema for Filter {

@@ -51,7 +51,6 @@ pub(in crate::http) struct NewUser {
 /// What is to be different about a user. Some members cannot be changed together: the password, the user name
 /// and the address.
 #[derive(Deserialize, ToSchema)]
-#[schema(min_properties = 1)]
 pub(in crate::http) struct UserChange {
     /// The name of the user's connection, to be sure.
     connection: Option<String>,
