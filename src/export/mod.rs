@@ -13,7 +13,7 @@
 //! **Invariants**
 //! - An export that is cut short begins anew; nothing of the first attempt is left.
 //! - A panic, a full disk and an export that keeps killing the process end that export, not the others.
-//! - Memory is bounded: a block of users, a row, and the bit that [`Store::walk`] keeps for each user.
+//! - Memory is bounded: a block of users, a row, and the bit that [`Store::roll_call`] keeps for each user.
 
 mod fields;
 mod pack;

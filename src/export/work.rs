@@ -215,9 +215,9 @@ impl Shared {
         sheet: &mut Sheet<W>,
     ) -> Result<u64, Trouble> {
         let mut added = 0;
-        let mut walk = self.store.walk(connection)?;
+        let mut call = self.store.roll_call(connection)?;
         while added < most
-            && let Some(users) = walk.next()
+            && let Some(users) = call.next()
         {
             for user in users?.iter().take(usize::try_from(most - added).unwrap_or(usize::MAX)) {
                 sheet.add(user, connection)?;
@@ -226,7 +226,7 @@ impl Shared {
             if self.is_stopping() {
                 return Err(Trouble::Stopping);
             }
-            let (done, all) = walk.progress();
+            let (done, all) = call.progress();
             self.note_progress(share, done * 100 / all);
             thread::yield_now();
         }

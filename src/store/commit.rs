@@ -15,8 +15,8 @@ use super::error::{Result, StoreError};
 use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
 use super::logins::issue_tickets;
 use super::meters::Meters;
+use super::roll_call::RollCalls;
 use super::unsent::Unsent;
-use super::walk::Walks;
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket, Timestamp};
 
 /// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
@@ -31,8 +31,8 @@ pub(super) struct Core {
     pub(super) hasher: KeyHasher,
     pub(super) connections: RwLock<Vec<Connection>>,
     pub(super) active: Mutex<Active>,
-    /// Those who walk through all users of a connection.
-    pub(super) walks: Walks,
+    /// Those who call the roll of a connection.
+    pub(super) roll_calls: RollCalls,
     pub(super) unsent: Mutex<Unsent>,
     pub(super) next_ticket: AtomicU64,
     /// Events and letters with lower numbers are on disk; others may only seem to be.
@@ -155,7 +155,7 @@ impl Core {
             hasher,
             connections: RwLock::new(kept.connections),
             active: Mutex::new(active),
-            walks: Walks::default(),
+            roll_calls: RollCalls::default(),
             unsent: Mutex::new(kept.letters),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
             told: Mutex::new(Told::up_to(&writer.head)),
@@ -195,7 +195,7 @@ impl Core {
         writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
         issue_tickets(self, &mut change)?;
         let news = number(&mut writer.head, &mut change)?;
-        self.walks.note(&change.moves);
+        self.roll_calls.note(&change.moves);
         let begun = Instant::now();
         let written = self.database.commit(&mut writer.head, change);
         self.meters.note_commit(begun.elapsed(), written.is_ok());

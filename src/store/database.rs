@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
-use super::walk::Move;
+use super::roll_call::Move;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
 

@@ -14,7 +14,7 @@ use super::directory::{Key, Place, Places, Shards};
 use super::error::{Result, StoreError};
 use super::keys::BLOCKS;
 use super::record::{Draft, Keys};
-use super::walk::Move;
+use super::roll_call::Move;
 
 /// The blocks of one connection as they will be after the commit in hand.
 pub(super) struct Edit<'a> {
@@ -28,7 +28,7 @@ pub(super) struct Edit<'a> {
     tail: u32,
     added: Places,
     removed: Vec<(u64, Place)>,
-    /// Users that are elsewhere now, or nowhere, for those who walk through all of them.
+    /// Users that are elsewhere now, or nowhere, for those who call the roll.
     moves: Vec<Move>,
     /// Bytes of records in changed blocks, about.
     bytes: usize,

@@ -34,6 +34,7 @@ mod meters;
 mod open;
 mod outbox;
 mod record;
+mod roll_call;
 mod room;
 mod spool;
 mod streams;
@@ -41,7 +42,6 @@ mod sweep;
 mod tasks;
 mod unsent;
 mod users;
-mod walk;
 mod witness;
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
+pub use roll_call::RollCall;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};
-pub use walk::Walk;
 
 use crate::domain::{Candidate, Ticket, Timestamp, UserId};
 use commit::Core;

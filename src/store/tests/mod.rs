@@ -27,12 +27,12 @@ mod model;
 mod open;
 mod power;
 mod readers;
+mod roll_calls;
 mod sizes;
 mod sweeping;
 mod telling;
 mod tickets;
 mod users;
-mod walking;
 mod workload;
 
 use std::ops::Deref;

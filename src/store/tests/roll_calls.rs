@@ -1,4 +1,4 @@
-//! Walks: every user once, whatever happens meanwhile.
+//! Roll calls: every user once, whatever happens meanwhile.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ fn rows(count: u64) -> Vec<Row> {
     (0..count).map(|at| Row::from(&*format!("u{at}@acme.test"))).collect()
 }
 
-/// The addresses a walk meets, and how often; `between` is called before each block.
+/// The addresses a roll call meets, and how often; `between` is called before each block.
 fn met(store: &TestStore, mut between: impl FnMut(usize)) -> HashMap<String, usize> {
     let mut met = HashMap::new();
-    let mut walk = store.walk(&store.connection).unwrap();
+    let mut call = store.roll_call(&store.connection).unwrap();
     for step in 0.. {
         between(step);
-        let Some(users) = walk.next() else { break };
+        let Some(users) = call.next() else { break };
         users.unwrap().into_iter().for_each(|user| *met.entry(user.email).or_default() += 1);
     }
     met
@@ -35,7 +35,7 @@ fn assert_each_once(met: &HashMap<String, usize>, count: usize) {
 }
 
 #[test]
-fn a_walk_meets_everybody_once() {
+fn a_roll_call_meets_everybody_once() {
     let store = TestStore::new();
     assert!(met(&store, |_| {}).is_empty());
     for (number, count) in [(1, 1), (2, 16), (3, 17), (4, 100)] {
@@ -86,26 +86,26 @@ fn users_deleted_or_made_meanwhile_are_not_met() {
 }
 
 #[test]
-fn a_walk_ends_when_its_connection_is_deleted_or_the_store_was_away() {
+fn a_roll_call_ends_when_its_connection_is_deleted_or_the_store_was_away() {
     let store = TestStore::new();
     store.import(&Import::insert(1, rows(40)));
-    let mut cut = store.walk(&store.connection).unwrap();
+    let mut cut = store.roll_call(&store.connection).unwrap();
     cut.next().unwrap().unwrap();
     store.break_next_commit();
     assert!(store.tell(Owed::nothing()).is_err());
     assert!(matches!(cut.next(), Some(Err(StoreError::Unavailable))));
     store.reopen().unwrap();
     assert!(matches!(cut.next(), Some(Err(StoreError::Unavailable))), "it would not hear of moves");
-    let mut walk = store.walk(&store.connection).unwrap();
-    walk.next().unwrap().unwrap();
+    let mut call = store.roll_call(&store.connection).unwrap();
+    call.next().unwrap().unwrap();
     assert!(store.delete_connection(&store.connection.id, Owed::nothing()).unwrap());
     assert!(
-        matches!(walk.next(), Some(Err(StoreError::ConnectionGone(name))) if name == store.connection.name)
+        matches!(call.next(), Some(Err(StoreError::ConnectionGone(name))) if name == store.connection.name)
     );
 }
 
 #[test]
-fn walks_beside_a_busy_writer_meet_everybody_once() {
+fn roll_calls_beside_a_busy_writer_meet_everybody_once() {
     let store = TestStore::new();
     store.import(&Import::insert(1, rows(200)));
     let done = AtomicBool::new(false);

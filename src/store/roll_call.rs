@@ -1,16 +1,16 @@
-//! Walking through all users of a connection, each of them once, while others change them.
+//! Calling the roll: all users of a connection, each of them once, while others change them.
 //!
-//! A walk reads block by block and holds nobody up. A user that is changed may move to another block, and
-//! might so be met twice, or not at all. Therefore a walk keeps a bit for each place with a user it has yet to
+//! A roll call reads block by block and holds nobody up. A user that is changed may move to another block, and
+//! might so be met twice, or not at all. Therefore it keeps a bit for each place with a user it has yet to
 //! meet, and a commit that moves users moves their bits *before* it happens.
 //!
 //! **Why that is enough.** A block is read first, then its bits are taken. Where a user moves away between the
 //! two, or before, its bit has gone along, so the user is passed over here and met there. Where it moves away
 //! after, it was met, and no bit goes along. A bit that arrives before its user does is left alone, and looked
 //! at again once that commit is over. A commit that fails after its bits were moved makes the store
-//! unavailable, and with it the walk.
+//! unavailable, and with it the roll call.
 //!
-//! Users made after the walk has begun are not met. A walk needs two bytes of memory for sixteen users.
+//! Users made after it has begun are not met. It needs two bytes of memory for sixteen users.
 
 use std::ptr;
 use std::sync::{Arc, Weak};
@@ -34,15 +34,15 @@ pub(super) struct Move {
     pub(super) to: Option<Place>,
 }
 
-/// Who is walking.
+/// The roll calls that are going on.
 #[derive(Debug, Default)]
-pub(super) struct Walks(Mutex<Vec<Weak<Left>>>);
+pub(super) struct RollCalls(Mutex<Vec<Weak<Left>>>);
 
-impl Walks {
+impl RollCalls {
     fn begin(&self, left: &Arc<Left>) {
-        let mut walks = self.0.lock();
-        walks.retain(|walk| walk.strong_count() > 0);
-        walks.push(Arc::downgrade(left));
+        let mut calls = self.0.lock();
+        calls.retain(|call| call.strong_count() > 0);
+        calls.push(Arc::downgrade(left));
     }
 
     /// Tells everybody of the moves of the commit that is about to happen.
@@ -116,12 +116,12 @@ fn first(slots: u32) -> u16 {
     (0..slots.min(SLOTS)).fold(0, |bits, slot| bits | bit(slot))
 }
 
-/// A walk; as an iterator it gives the users of one block after the other.
+/// A roll call; as an iterator it gives the users of one block after the other.
 #[derive(Debug)]
-pub struct Walk<'a> {
+pub struct RollCall<'a> {
     store: &'a Store,
     connection: Connection,
-    /// The database the walk began in; after a fault there is another.
+    /// The database it began in; after a fault there is another.
     core: Weak<Core>,
     left: Arc<Left>,
     /// The next block to look at.
@@ -131,9 +131,9 @@ pub struct Walk<'a> {
 }
 
 impl Store {
-    /// Begins to walk through all users a connection has now: each is met once, as it is at that moment, unless
+    /// Calls the roll of all users a connection has now: each is met once, as it is at that moment, unless
     /// it is deleted before. Nobody is held up. Fails where the connection is deleted or the store reopened.
-    pub fn walk(&self, connection: &Connection) -> Result<Walk<'_>> {
+    pub fn roll_call(&self, connection: &Connection) -> Result<RollCall<'_>> {
         let core = self.core()?;
         let writer = core.writer.lock();
         let last = writer.tails.get(&connection.number).copied().unwrap_or_default();
@@ -142,14 +142,14 @@ impl Store {
         let mut blocks = vec![u16::MAX; last as usize];
         blocks.push(tail.1);
         let left = Arc::new(Left { connection: connection.number, blocks: Mutex::new(blocks) });
-        core.walks.begin(&left);
+        core.roll_calls.begin(&left);
         drop(writer);
         let core = Arc::downgrade(&core);
-        Ok(Walk { store: self, connection: connection.clone(), core, left, next: 0, tail })
+        Ok(RollCall { store: self, connection: connection.clone(), core, left, next: 0, tail })
     }
 }
 
-impl Walk<'_> {
+impl RollCall<'_> {
     /// Blocks there were at the start, and how many of them were looked at.
     pub fn progress(&self) -> (u64, u64) {
         let all = u64::from(self.tail.0) + 1;
@@ -202,7 +202,7 @@ impl Walk<'_> {
     }
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for RollCall<'_> {
     type Item = Result<Vec<User>>;
 
     fn next(&mut self) -> Option<Self::Item> {
