@@ -329,7 +329,7 @@ fn what_meets_no_endpoint_is_refused_in_the_same_way() {
         ("GET", "/api/v2/connections/con_0000000000000000/users", "DELETE, OPTIONS"),
         ("PUT", "/api/v2/clients/x", "GET, HEAD, PATCH, DELETE, OPTIONS"),
         ("GET", "/api/v2/clients/x/rotate-secret", "POST, OPTIONS"),
-        ("GET", "/api/v2/client-grants/cgr_0000000000000000", "PATCH, DELETE, OPTIONS"),
+        ("PUT", "/api/v2/client-grants/cgr_0000000000000000", "GET, HEAD, PATCH, DELETE, OPTIONS"),
         ("TRACE", "/api/v2/users-by-email", "GET, HEAD, OPTIONS"),
         ("BREW", "/api/v2/jobs", "GET, HEAD, OPTIONS"),
         ("PUT", "/api/v2/jobs/users-imports", "POST, OPTIONS"),

@@ -31,6 +31,7 @@ fn path(of: &str) -> PathBuf {
 /// A command whose settings are its own.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
+    command.current_dir(std::env::temp_dir());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("INTAKE_")) {
         command.env_remove(name);
     }

@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 VERSION = version("auth0-python")
 MAJOR = int(VERSION.split(".")[0])
+# 5 takes an answer without a body for a broken one, whoever sends it; 6 gives None.
+NOTHING = "nothing (204), which 5 raises as an ApiError" if MAJOR == 5 else "nothing (204)"
 
 
 def connect(domain, token=None, client_id=None, client_secret=None):
@@ -159,7 +161,6 @@ def job_errors(auth0, id):
     try:
         return plain(auth0.jobs.errors.get(id))
     except Exception as error:
-        # 5 takes an answer without a body for a broken one, whoever sends it; 6 gives None.
         if MAJOR == 5 and getattr(error, "status_code", None) == 204:
             return None
         raise

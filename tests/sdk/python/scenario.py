@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from auth0.authentication import Database, GetToken
 from auth0.authentication.token_verifier import AsymmetricSignatureVerifier, TokenVerifier
 
-from majors import VERSION, connect
+from majors import NOTHING, VERSION, connect
 from report import Report
 
 server = json.load(sys.stdin)
@@ -236,7 +236,7 @@ def _():
     same(job["summary"], {"failed": 0, "updated": 1, "inserted": 0, "total": 1})
 
 
-@call("jobs.errors.get: nothing (204)")
+@call(f"jobs.errors.get: {NOTHING}")
 def _():
     errors = api.job_errors(ended(upload([bob], upsert=True))["id"])
     assert not errors, errors
