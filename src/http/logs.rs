@@ -40,7 +40,6 @@ pub(super) async fn list(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let params = Params::of(&request)?;
-    let list = List::of(&params)?;
     if let Some(checkpoint) = Checkpoint::of(&params)? {
         return after(&state, checkpoint).await;
     }
@@ -48,6 +47,7 @@ pub(super) async fn list(
     let (name, text) = text.or(params.text("search").map(|text| ("search", text))).unwrap_or_default();
     let query = Query::parse(text);
     let query = query.map_err(|fault| ApiError::invalid(Place::Query, fault.to_string(), name))?;
+    let list = List::of(&params)?;
     let wanted = (!query.is_empty()).then_some(move |logged: &Logged| query.matches(logged));
     list.answer(&state, wanted).await
 }
@@ -101,6 +101,13 @@ struct List {
 impl List {
     fn of(params: &Params) -> Result<Self, ApiError> {
         let page = Page::of(params)?;
+        if LAST_PAGED < page.start + page.limit {
+            let rule = format!(
+                "Pages lead to the first {LAST_PAGED} events only; read on at /api/v2/logs with from (the \
+                 log_id of the last event you have) and take"
+            );
+            return Err(ApiError::invalid(Place::Query, rule, "page"));
+        }
         let order = match params.text("sort") {
             None | Some("" | "date:-1") => Order::NewestFirst,
             Some("date:1") => Order::OldestFirst,
@@ -118,13 +125,6 @@ impl List {
         wanted: Option<impl Fn(&Logged) -> bool + Send + 'static>,
     ) -> Result<HttpResponse, ApiError> {
         let Self { page: Page { start, limit, totals }, order, fields } = self;
-        if LAST_PAGED < start + limit {
-            let rule = format!(
-                "Pages lead to the first {LAST_PAGED} events only; read on at /api/v2/logs with from (the \
-                 log_id of the last event you have) and take"
-            );
-            return Err(ApiError::invalid(Place::Query, rule, "page"));
-        }
         let found = state.store(move |store| {
             let wanted = wanted.as_ref().map(|wanted| wanted as &dyn Fn(&Logged) -> bool);
             store.events(wanted, order, start, limit, totals)
