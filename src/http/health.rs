@@ -8,15 +8,24 @@ use actix_web::web::Data;
 use serde_json::json;
 
 use super::error::ApiError;
+use super::openapi::told::Health;
 use super::{State, json};
 use crate::store::Condition;
 
 /// `200` as long as the process serves, whatever state the store is in.
+#[utoipa::path(
+    get, path = "/healthz", tag = "operation", summary = "Tell whether the process is alive",
+    responses((status = 200, description = "The process serves", body = Health)),
+)]
 pub(super) async fn alive() -> Result<HttpResponse, ApiError> {
     json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
 /// `200` if uploads and reads can be served now; else `503` and the reason.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation", summary = "Tell whether the server is ready",
+    responses((status = 200, description = "Uploads and reads can be served", body = Health)),
+)]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
     match state.store.condition() {
         Condition::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),

@@ -15,6 +15,7 @@ use super::body::{Body, content_length};
 use super::caller::{Caller, cut};
 use super::error::ApiError;
 use super::openapi::sent::Import as ImportSent;
+use super::openapi::told::Job as JobTold;
 use super::upload::{Order, receive};
 use super::views::JobView;
 use super::{State, json as answer, now};
@@ -29,7 +30,7 @@ use crate::tokens::random;
 #[utoipa::path(
     post, path = "/api/v2/jobs/users-imports", tag = "jobs", summary = "Import users",
     request_body(content = ImportSent, content_type = "multipart/form-data"),
-    responses((status = 202, description = "The job, which has not begun yet", body = JobView)),
+    responses((status = 202, description = "The job, which has not begun yet", body = JobTold)),
     security(("token" = ["create:users"])),
 )]
 pub(super) async fn create(

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use super::auth::{Granted, ReadJobs};
 use super::error::{ApiError, Place, log_store_fault};
+use super::openapi::asked::{Faults, Paged, Progress};
+use super::openapi::lists::JobList;
+use super::openapi::told::{self, JobErrors};
 use super::params::{Page, Params};
 use super::views::{Detail, FailedRowView, JobView, status};
 use super::{State, failures, json, tasks};
@@ -20,6 +23,12 @@ use crate::store::{Store, StoreError};
 pub(super) const PLAIN_JSON: &str = "application/json";
 
 /// One job and how it stands.
+#[utoipa::path(
+    get, path = "/api/v2/jobs/{id}", tag = "jobs", summary = "Show a job",
+    params(("id" = String, Path), Progress),
+    responses((status = 200, description = "The job", body = told::Job)),
+    security(("token" = ["create:users", "read:users"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadJobs>,
     request: HttpRequest,
@@ -36,6 +45,15 @@ pub(super) async fn show(
 
 /// A page of jobs, newest first, for which every given filter holds: `status`, `connection` (id
 /// or name), `external_id`.
+#[utoipa::path(
+    get, path = "/api/v2/jobs", tag = "jobs", summary = "List imports",
+    params(
+        Paged, Progress, ("status" = Option<told::JobStatus>, Query), ("connection" = Option<String>, Query),
+        ("external_id" = Option<String>, Query),
+    ),
+    responses((status = 200, description = "The jobs", body = JobList)),
+    security(("token" = ["create:users", "read:users"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadJobs>,
     request: HttpRequest,
@@ -111,17 +129,24 @@ impl Filter {
 /// The rows of a job that could not be imported: an array of any length, sent as it is read. For
 /// a job that failed as a whole the job and why; an empty `204` if there is nothing to tell. Other
 /// forms are in [`failures`].
+#[utoipa::path(
+    get, path = "/api/v2/jobs/{id}/errors", tag = "jobs", summary = "Show what went wrong with a job",
+    params(("id" = String, Path), Faults),
+    responses((status = 200, description = "What went wrong", body = JobErrors), (status = 204, description = "Nothing")),
+    security(("token" = ["create:users", "read:users"])),
+)]
 pub(super) async fn errors(
     _: Granted<ReadJobs>,
     request: HttpRequest,
     state: Data<State>,
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
+    let form = failures::Form::of(&Params::of(&request)?)?;
     let wanted = id.clone();
     let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
         return tasks::errors(&state, id.into_inner()).await;
     };
-    if let Some(form) = failures::Form::of(&Params::of(&request)?)? {
+    if let Some(form) = form {
         return form.answer(&state, &job).await;
     }
     let mut response = HttpResponse::Ok();

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::auth::{Granted, ReadLogs};
 use super::error::{ApiError, Place};
-use super::openapi::asked::{From, Narrowed, Paged};
+use super::openapi::asked::{From, Narrowed, PagedToThousand};
 use super::openapi::lists::LogList;
 use super::params::{Fields, LARGEST_PAGE, PAGE, Page, Params};
 use super::{State, json};
@@ -30,7 +30,7 @@ const LAST_PAGED: usize = 1000;
 /// oldest first, and a `Link` to those that follow; nothing else is looked at then.
 #[utoipa::path(
     get, path = "/api/v2/logs", tag = "logs", summary = "List events of the tenant log",
-    params(Paged, From, Narrowed, ("q" = Option<String>, Query), ("search" = Option<String>, Query), ("sort" = Option<String>, Query, pattern = "^date:-?1$")),
+    params(PagedToThousand, From, Narrowed, ("q" = Option<String>, Query), ("search" = Option<String>, Query), ("sort" = Option<String>, Query, pattern = "^(date:-?1)?$")),
     responses((status = 200, description = "The events", body = LogList)),
     security(("token" = ["read:logs", "read:logs_users"])),
 )]
@@ -76,7 +76,7 @@ pub(super) async fn show(
 /// Events about one user, also of one who is gone; newest first, in pages like those of all events.
 #[utoipa::path(
     get, path = "/api/v2/users/{id}/logs", tag = "users", summary = "List events about a user",
-    params(("id" = String, Path), Paged, Narrowed, ("sort" = Option<String>, Query, pattern = "^date:-?1$")),
+    params(("id" = String, Path), PagedToThousand, Narrowed, ("sort" = Option<String>, Query, pattern = "^(date:-?1)?$")),
     responses((status = 200, description = "The events", body = LogList)),
     security(("token" = ["read:logs", "read:logs_users"])),
 )]

@@ -20,7 +20,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::State;
 use super::auth::bearer;
 use super::caller::{address, named_address};
-use super::error::ApiError;
+use super::error::{ApiError, ErrorObject};
 use crate::tokens::{TokenFault, same_hash, secret_hash};
 use book::Form;
 pub(super) use requests::{Requests, count};
@@ -30,6 +30,14 @@ use table::{Scraped, table};
 pub type MetricsToken = Option<[u8; 32]>;
 
 /// The figures as they are now.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", summary = "Show figures for Prometheus",
+    responses(
+        (status = 200, description = "The figures", content((String = "text/plain"), (String = "application/openmetrics-text"))),
+        (status = 401, description = "Not the token of the settings", body = ErrorObject),
+        (status = 403, description = "Only callers on this machine", body = ErrorObject),
+    ),
+)]
 pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     check(&request, &state)?;
     let form = Form::asked_by(request.headers().get(header::ACCEPT));

@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use super::body::{form_or_json, read_small};
 use super::error::ApiError;
 use super::openapi::sent::TokenRequest as TokenAsked;
+use super::openapi::told::OauthRefusal;
 use super::rate_limits::whole_seconds;
 use super::{State, sign_in};
 use crate::domain::{Client, Scope};
@@ -37,7 +38,15 @@ const LARGEST_REQUEST: u64 = 64 << 10;
 #[utoipa::path(
     post, path = "/oauth/token", tag = "login", summary = "Ask for a token",
     request_body(content((TokenAsked = "application/json"), (TokenAsked = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "A token", body = TokenAnswer)),
+    responses(
+        (status = 200, description = "A token", body = TokenAnswer),
+        (status = 400, description = "The request makes no sense", body = OauthRefusal),
+        (status = 401, description = "No such client, or not its secret", body = OauthRefusal),
+        (status = 403, description = "Not for this client, or not with this password", body = OauthRefusal),
+        (status = 413, description = "The body is too large", body = OauthRefusal),
+        (status = 429, description = "Too many failures", body = OauthRefusal, headers(("Retry-After"))),
+        (status = 503, description = "Not now; try again", body = OauthRefusal, headers(("Retry-After"))),
+    ),
 )]
 pub(super) async fn token(
     request: HttpRequest,

@@ -89,7 +89,7 @@ pub(super) const PAGE: usize = 50;
 /// Entries of a page at most.
 pub(super) const LARGEST_PAGE: usize = 100;
 /// Highest number of a page. Nobody gets there; it keeps the product within 32 bits.
-const LAST_PAGE: usize = 10_000_000;
+pub(super) const LAST_PAGE: usize = 10_000_000;
 
 impl Page {
     /// `page`, `per_page` and `include_totals`.

@@ -15,6 +15,7 @@ use super::body::{form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::openapi::sent::PasswordRequest;
+use super::openapi::told::LegacyRefusal;
 use super::rate_limits::whole_seconds;
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin};
@@ -36,7 +37,11 @@ struct ResetRequest {
 #[utoipa::path(
     post, path = "/dbconnections/change_password", tag = "login", summary = "Ask for a link to set a password",
     request_body = PasswordRequest,
-    responses((status = 200, description = "A link is on its way, if there is such a user", body = String, content_type = "text/html")),
+    responses(
+        (status = 200, description = "A link is on its way, if there is such a user", body = String, content_type = "text/html"),
+        (status = 400, description = "The request makes no sense", body = LegacyRefusal),
+        (status = 429, description = "Too many requests", body = LegacyRefusal, headers(("Retry-After"))),
+    ),
 )]
 pub(super) async fn request_change(
     request: HttpRequest,

@@ -10,7 +10,7 @@ use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
 
 use super::error::{ApiError, Place};
 use super::{
@@ -24,70 +24,10 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     let headers =
         DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
     let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
-    let all = web::scope("")
-        .app_data(state)
-        .app_data(path)
-        .service(at("/api/v2/jobs/users-imports").post(imports::create))
-        .service(at("/api/v2/jobs/users-exports").post(exports::create))
-        .service(at("/exports/{name}").get(exports::file::show))
-        .service(at("/api/v2/jobs/verification-email").post(verification::send))
-        .service(at("/api/v2/jobs").get(jobs::list))
-        .service(at("/api/v2/jobs/{id}").get(jobs::show))
-        .service(at("/api/v2/jobs/{id}/errors").get(jobs::errors))
-        .service(at("/api/v2/connections").get(connections::list).post(connections::create))
-        .service(
-            at("/api/v2/connections/{id}")
-                .get(connections::show)
-                .patch(connections::update)
-                .delete(connections::delete),
-        )
-        .service(
-            at("/api/v2/connections/{id}/clients")
-                .get(connections::clients)
-                .patch(connections::change_clients),
-        )
-        .service(at("/api/v2/connections/{id}/users").delete(connections::delete_user))
-        .service(at("/api/v2/clients").get(clients::list).post(clients::create))
-        .service(at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete))
-        .service(at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret))
-        .service(at("/api/v2/client-grants").get(grants::list).post(grants::create))
-        .service(
-            at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
-        )
-        .service(at("/api/v2/users-by-email").get(users::by_email))
-        .service(at("/api/v2/users").get(user_search::list).post(users::create))
-        .service(at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete))
-        .service(at("/api/v2/tickets/password-change").post(tickets::change_password))
-        .service(at("/api/v2/tickets/email-verification").post(tickets::verify_email))
-        .service(at("/api/v2/outbox").get(outbox::list))
-        .service(at("/api/v2/outbox/{id}").delete(outbox::delete))
-        .service(at("/api/v2/outbox/{id}/retry").post(outbox::retry))
-        .service(at("/api/v2/log-streams").get(log_streams::list).post(log_streams::create))
-        .service(
-            at("/api/v2/log-streams/{id}")
-                .get(log_streams::show)
-                .patch(log_streams::update)
-                .delete(log_streams::delete),
-        )
-        .service(at("/api/v2/users/{id}/logs").get(logs::of_user))
-        .service(at("/api/v2/logs").get(logs::list))
-        .service(at("/api/v2/logs/{id}").get(logs::show))
-        .service(at("/oauth/token").post(oauth::token))
-        .service(at("/dbconnections/change_password").post(passwords::request_change))
-        .service(at("/u/reset-password").get(reset_page::show).post(reset_page::submit))
-        .service(at("/u/email-verification").get(verification_page::show).post(verification_page::submit))
-        .service(at("/u/pages.css").get(hosted::style))
-        .service(at("/lo/reset").get(reset_page::moved))
-        .service(at("/.well-known/jwks.json").get(oauth::jwks))
-        .service(at("/.well-known/openid-configuration").get(oauth::configuration))
-        .service(at("/api/v2/resource-servers").get(absent::resource_servers))
-        .service(at("/api/v2/actions/actions").get(absent::actions))
-        .service(at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings))
-        .service(at("/openapi.json").get(openapi::document))
-        .service(at("/u/sign-in").post(page_sign_in::sign_in))
-        .service(at("/healthz").get(health::alive))
-        .service(at("/readyz").get(health::ready))
-        .service(at("/metrics").get(metrics::show))
+    let all = web::scope("").app_data(state).app_data(path);
+    let all = endpoints()
+        .into_iter()
+        .fold(all, Scope::service)
         .service(page::files())
         .default_service(web::to(no_such_route))
         // The first of these is next to the endpoint, the last one has the last word.
@@ -105,15 +45,72 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
+/// All endpoints with a path of their own.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        at("/api/v2/jobs/users-imports").post(imports::create),
+        at("/api/v2/jobs/users-exports").post(exports::create),
+        at("/exports/{name}").get(exports::file::show),
+        at("/api/v2/jobs/verification-email").post(verification::send),
+        at("/api/v2/jobs").get(jobs::list),
+        at("/api/v2/jobs/{id}").get(jobs::show),
+        at("/api/v2/jobs/{id}/errors").get(jobs::errors),
+        at("/api/v2/connections").get(connections::list).post(connections::create),
+        at("/api/v2/connections/{id}")
+            .get(connections::show)
+            .patch(connections::update)
+            .delete(connections::delete),
+        at("/api/v2/connections/{id}/clients").get(connections::clients).patch(connections::change_clients),
+        at("/api/v2/connections/{id}/users").delete(connections::delete_user),
+        at("/api/v2/clients").get(clients::list).post(clients::create),
+        at("/api/v2/clients/{id}").get(clients::show).patch(clients::update).delete(clients::delete),
+        at("/api/v2/clients/{id}/rotate-secret").post(clients::rotate_secret),
+        at("/api/v2/client-grants").get(grants::list).post(grants::create),
+        at("/api/v2/client-grants/{id}").get(grants::show).patch(grants::update).delete(grants::delete),
+        at("/api/v2/users-by-email").get(users::by_email),
+        at("/api/v2/users").get(user_search::list).post(users::create),
+        at("/api/v2/users/{id}").get(users::show).patch(users::change).delete(users::delete),
+        at("/api/v2/tickets/password-change").post(tickets::change_password),
+        at("/api/v2/tickets/email-verification").post(tickets::verify_email),
+        at("/api/v2/outbox").get(outbox::list),
+        at("/api/v2/outbox/{id}").delete(outbox::delete),
+        at("/api/v2/outbox/{id}/retry").post(outbox::retry),
+        at("/api/v2/log-streams").get(log_streams::list).post(log_streams::create),
+        at("/api/v2/log-streams/{id}")
+            .get(log_streams::show)
+            .patch(log_streams::update)
+            .delete(log_streams::delete),
+        at("/api/v2/users/{id}/logs").get(logs::of_user),
+        at("/api/v2/logs").get(logs::list),
+        at("/api/v2/logs/{id}").get(logs::show),
+        at("/oauth/token").post(oauth::token),
+        at("/dbconnections/change_password").post(passwords::request_change),
+        at("/u/reset-password").get(reset_page::show).post(reset_page::submit),
+        at("/u/email-verification").get(verification_page::show).post(verification_page::submit),
+        at("/u/pages.css").get(hosted::style),
+        at("/lo/reset").get(reset_page::moved),
+        at("/.well-known/jwks.json").get(oauth::jwks),
+        at("/.well-known/openid-configuration").get(oauth::configuration),
+        at("/api/v2/resource-servers").get(absent::resource_servers),
+        at("/api/v2/actions/actions").get(absent::actions),
+        at("/api/v2/connections-directory-provisionings").get(absent::directory_provisionings),
+        at("/openapi.json").get(openapi::document),
+        at("/u/sign-in").post(page_sign_in::sign_in),
+        at("/healthz").get(health::alive),
+        at("/readyz").get(health::ready),
+        at("/metrics").get(metrics::show),
+    ]
+}
+
 /// A path and what its methods do; others are refused, and these are named.
 pub(super) struct Endpoint {
-    resource: Resource,
-    methods: Vec<Method>,
+    path: &'static str,
+    routes: Vec<(Method, Route)>,
 }
 
 /// The endpoint at a path.
-pub(super) fn at(path: &str) -> Endpoint {
-    Endpoint { resource: web::resource(path), methods: Vec::new() }
+pub(super) fn at(path: &'static str) -> Endpoint {
+    Endpoint { path, routes: Vec::new() }
 }
 
 /// Defines a function for each method, or for some that belong together.
@@ -143,25 +140,32 @@ methods! {
 }
 
 impl Endpoint {
+    /// Its path, and the methods it was given.
+    #[cfg(test)]
+    pub(super) fn named(&self) -> (&'static str, Vec<&Method>) {
+        (self.path, self.routes.iter().map(|(method, _)| method).collect())
+    }
+
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
     where
         F: Handler<Args, Output: Responder + 'static>,
         Args: FromRequest + 'static,
     {
-        self.methods.push(method.clone());
-        Self { resource: self.resource.route(web::method(method).to(handler)), ..self }
+        self.routes.push((method.clone(), web::method(method).to(handler)));
+        self
     }
 }
 
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
-        let methods = self.methods.iter().chain([&Method::OPTIONS]).map(Method::as_str);
-        let allowed = methods.collect::<Vec<_>>().join(", ");
+        let methods = self.routes.iter().map(|(method, _)| method).chain([&Method::OPTIONS]);
+        let allowed = methods.map(Method::as_str).collect::<Vec<_>>().join(", ");
         let refused = allowed.clone();
         let refuse = move || ready(Err::<HttpResponse, _>(ApiError::MethodNotAllowed(refused.clone())));
         // Everybody may know what can be asked.
         let tell = move || ready(no_content().customize().insert_header((header::ALLOW, allowed.clone())));
-        let resource = self.resource.default_service(web::to(refuse));
+        let resource = web::resource(self.path).default_service(web::to(refuse));
+        let resource = self.routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
         resource.route(web::method(Method::OPTIONS).to(tell)).register(config);
     }
 }

@@ -11,7 +11,9 @@ use url::Url;
 
 use super::auth::{CreateTickets, CreateVerificationTickets, Granted};
 use super::caller::Caller;
-use super::error::{ApiError, Place};
+use super::error::{ApiError, ErrorObject, Place};
+use super::openapi::sent::{PasswordTicket, VerificationTicket};
+use super::openapi::told::Ticket;
 use super::payload::{self, Object, Payload};
 use super::verification::Addressee;
 use super::{State, json};
@@ -33,6 +35,12 @@ enum Whose {
 }
 
 /// Makes a link to set a password; `201` and the link.
+#[utoipa::path(
+    post, path = "/api/v2/tickets/password-change", tag = "users", summary = "Make a link to set a password",
+    request_body = PasswordTicket,
+    responses((status = 201, description = "The link", body = Ticket), (status = 404, description = "There is no such user", body = ErrorObject)),
+    security(("token" = ["create:user_tickets"])),
+)]
 pub(super) async fn change_password(
     granted: Granted<CreateTickets>,
     state: Data<State>,
@@ -45,6 +53,12 @@ pub(super) async fn change_password(
 }
 
 /// Makes a link to verify the address that the user has now; `201` and the link.
+#[utoipa::path(
+    post, path = "/api/v2/tickets/email-verification", tag = "users", summary = "Make a link to verify an address",
+    request_body = VerificationTicket,
+    responses((status = 201, description = "The link", body = Ticket), (status = 404, description = "There is no such user", body = ErrorObject)),
+    security(("token" = ["create:user_tickets"])),
+)]
 pub(super) async fn verify_email(
     granted: Granted<CreateVerificationTickets>,
     state: Data<State>,

@@ -20,6 +20,8 @@ use tokio::time::timeout_at;
 
 use super::auth::{Granted, ReadUsers};
 use super::error::{ApiError, Place};
+use super::openapi::asked::{Narrowed, PagedToThousand, Search};
+use super::openapi::lists::UserList;
 use super::params::{Fields, Page, Params};
 use super::views::UserView;
 use super::{State, json};
@@ -60,6 +62,12 @@ struct Totals<'a> {
 }
 
 /// A page of users, in the order they were stored unless another is asked for.
+#[utoipa::path(
+    get, path = "/api/v2/users", tag = "users", summary = "List or search users",
+    params(PagedToThousand, Narrowed, Search),
+    responses((status = 200, description = "The users", body = UserList)),
+    security(("token" = ["read:users"])),
+)]
 pub(super) async fn list(
     _: Granted<ReadUsers>,
     request: HttpRequest,

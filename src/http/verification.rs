@@ -8,6 +8,8 @@ use serde_json::json;
 use super::auth::{Granted, SendVerification};
 use super::caller::Caller;
 use super::error::ApiError;
+use super::openapi::sent::Addressee as AddresseeSent;
+use super::openapi::told::Job;
 use super::payload::{self, ANY, Object, Payload};
 use super::tasks::TaskView;
 use super::tickets::client_is_known;
@@ -31,6 +33,12 @@ struct Identity {
 }
 
 /// Writes the letter; `201` and the job, which has ended by then.
+#[utoipa::path(
+    post, path = "/api/v2/jobs/verification-email", tag = "jobs", summary = "Ask a user by a letter to verify the address",
+    request_body = AddresseeSent,
+    responses((status = 201, description = "The job", body = Job)),
+    security(("token" = ["update:users"])),
+)]
 pub(super) async fn send(
     granted: Granted<SendVerification>,
     state: Data<State>,

@@ -12,17 +12,13 @@ use crate::domain::{
 use crate::jobs::Engine;
 
 /// A job.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Job)]
+#[derive(Serialize)]
 pub(super) struct JobView<'a> {
     r#type: &'static str,
     status: &'static str,
-    #[schema(value_type = String)]
     connection_id: &'a ConnectionId,
     connection: &'a str,
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    #[schema(value_type = String)]
     id: &'a JobId,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<&'a str>,
@@ -48,17 +44,16 @@ pub(super) enum Detail {
 }
 
 /// What was asked for, and how far it is, in rows.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 struct MoreView {
     upsert: bool,
     file_size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
     progress: ProgressView,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 struct ProgressView {
     rows_done: u64,
     /// Unknown of a file that is none of users.
@@ -133,8 +128,7 @@ pub(super) fn status(job: &Job) -> &'static str {
     }
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Summary)]
+#[derive(Serialize)]
 struct SummaryView {
     failed: u64,
     updated: u64,

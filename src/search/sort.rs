@@ -28,7 +28,7 @@ pub enum SortFault {
 }
 
 fn known() -> String {
-    ROOTS.map(|(name, _)| name).join(", ")
+    Sort::fields().collect::<Vec<_>>().join(", ")
 }
 
 /// Where a user stands in an order.
@@ -57,6 +57,11 @@ enum Kind {
 const LONGEST: usize = 256;
 
 impl Sort {
+    /// The fields there are, besides those below `app_metadata` and `user_metadata`.
+    pub fn fields() -> impl Iterator<Item = &'static str> {
+        ROOTS.into_iter().map(|(name, _)| name)
+    }
+
     /// Reads `field:1` or `field:-1`.
     pub fn parse(text: &str) -> Result<Self, SortFault> {
         let (name, direction) = text.rsplit_once(':').ok_or(SortFault::Malformed)?;

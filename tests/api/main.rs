@@ -26,6 +26,7 @@ mod logs;
 mod mail;
 mod metrics;
 mod oauth;
+mod openapi;
 mod outage;
 mod page;
 mod page_in_browser;

@@ -14,9 +14,9 @@ use crate::domain::{Client, GRANT_TYPES};
 /// Characters of a description.
 const DESCRIPTION_CHARS: RangeInclusive<usize> = 0..=140;
 /// Characters of a URL.
-const URL_CHARS: RangeInclusive<usize> = 0..=2048;
+pub(super) const URL_CHARS: RangeInclusive<usize> = 0..=2048;
 /// Most members of the metadata, and characters of their names and texts.
-const METADATA: (usize, usize) = (10, 255);
+pub(super) const METADATA: (usize, usize) = (10, 255);
 
 /// What kind of value a setting has.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,8 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder,
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::asked::{Kind, SETTINGS};
+use super::super::openapi::{one_of, or_null, text, texts};
+use super::asked::{Kind, METADATA, SETTINGS, URL_CHARS};
 use crate::domain::GRANT_TYPES;
 
 /// A client to be made.
@@ -60,24 +61,20 @@ fn settings() -> ObjectBuilder {
     })
 }
 
+/// Null takes a setting back to its default, but for grant types.
 fn setting(kind: Kind) -> RefOr<Schema> {
     match kind {
-        Kind::Flag => of_type(Type::Boolean).into(),
-        Kind::Text(length) => text().max_length(Some(*length.end()).filter(|most| *most < usize::MAX)).into(),
-        Kind::OneOf(words) => text().enum_values(Some(words.iter().copied())).into(),
-        Kind::Urls => ArrayBuilder::new().items(text().max_length(Some(2048))).into(),
-        Kind::GrantTypes => ArrayBuilder::new().items(text().enum_values(Some(GRANT_TYPES))).into(),
-        Kind::Metadata => {
-            let members = text().max_length(Some(255));
-            of_type(Type::Object).additional_properties(Some(members)).max_properties(Some(10)).into()
+        Kind::Flag => or_null(of_type(Type::Boolean)),
+        Kind::Text(length) => {
+            or_null(text().max_length(Some(*length.end()).filter(|most| *most < usize::MAX)))
         }
-        Kind::Object => of_type(Type::Object).into(),
+        Kind::OneOf(words) => or_null(one_of(words.iter().copied())),
+        Kind::Urls => or_null(ArrayBuilder::new().items(text().max_length(Some(*URL_CHARS.end())))),
+        Kind::GrantTypes => ArrayBuilder::new().items(one_of(GRANT_TYPES)).into(),
+        Kind::Metadata => or_null(texts(METADATA)),
+        Kind::Object => or_null(of_type(Type::Object)),
         Kind::Any => ObjectBuilder::new().schema_type(SchemaType::AnyValue).into(),
     }
-}
-
-fn text() -> ObjectBuilder {
-    of_type(Type::String)
 }
 
 fn of_type(kind: Type) -> ObjectBuilder {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::super::auth::{DeleteConnectionUser, Granted, ReadConnections, UpdateConnections};
 use super::super::error::{ApiError, Place};
-use super::super::openapi::sent::Switch as SwitchSent;
+use super::super::openapi::sent::Switches;
 use super::super::params::{Checkpoint, Id, Params};
 use super::super::payload::{ANY, Object, Payload, read_objects};
 use super::super::users::deletion;
@@ -68,7 +68,7 @@ struct EnabledClient<'a> {
 #[utoipa::path(
     patch, path = "/api/v2/connections/{id}/clients", tag = "connections", summary = "Enable or disable a connection for clients",
     params(("id" = String, Path)),
-    request_body = Vec<SwitchSent>,
+    request_body = Switches,
     responses((status = 204, description = "All is as it was asked for")),
     security(("token" = ["update:connections"])),
 )]

@@ -12,7 +12,7 @@ use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{Stream, try_unfold};
 
-use super::super::error::ApiError;
+use super::super::error::{ApiError, ErrorObject};
 use super::super::params::Params;
 use super::super::{State, now};
 use crate::domain::{ExportFormat, JobId, Task, TaskStage};
@@ -33,6 +33,14 @@ pub(in super::super) fn link(state: &State, task: &Task) -> Option<String> {
 }
 
 /// Hands out a file. `403` without a good link, `404` once it is gone.
+#[utoipa::path(
+    get, path = "/exports/{name}", tag = "jobs", summary = "Fetch the file of an export",
+    params(("name" = String, Path), ("expires" = i64, Query), ("signature" = String, Query)),
+    responses(
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/gzip"),
+        (status = 403, description = "The link is not good (any more)", body = ErrorObject),
+    ),
+)]
 pub(in super::super) async fn show(
     request: HttpRequest,
     state: Data<State>,

@@ -11,6 +11,8 @@ use tracing::info;
 use super::auth::{Export as Leave, Granted};
 use super::caller::Caller;
 use super::error::ApiError;
+use super::openapi::sent::NewExport;
+use super::openapi::told::Job;
 use super::payload::{Object, Payload, read_object};
 use super::tasks::TaskView;
 use super::{State, json as answer, now};
@@ -27,6 +29,12 @@ const MOST_FIELDS: usize = 1000;
 const LONGEST_NAME: usize = 100;
 
 /// Accepts an export: `200` and the pending job.
+#[utoipa::path(
+    post, path = "/api/v2/jobs/users-exports", tag = "jobs", summary = "Export users",
+    request_body = NewExport,
+    responses((status = 200, description = "The job, which has not begun yet", body = Job)),
+    security(("token" = ["read:users"])),
+)]
 pub(super) async fn create(
     granted: Granted<Leave>,
     state: Data<State>,

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::openapi::sent::Filter;
+use super::super::openapi::told::{text_or_null, time_or_null};
 use super::body::MASK;
 use crate::domain::{EventFilter, HttpSink, LogStream, StreamId, StreamProgress, StreamStatus, Timestamp};
 use crate::notify::streams::waiting;
@@ -70,10 +71,11 @@ struct DeliveryView<'a> {
     delivered: u64,
     lost: u64,
     attempts: u32,
-    #[schema(value_type = Option<String>, format = DateTime, nullable = true)]
+    #[schema(schema_with = time_or_null)]
     failing_since: Option<Timestamp>,
+    #[schema(schema_with = text_or_null)]
     last_error: Option<&'a str>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(schema_with = time_or_null)]
     last_delivery_at: Option<Timestamp>,
 }
 

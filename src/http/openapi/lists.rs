@@ -11,6 +11,7 @@ use super::super::grants::GrantView;
 use super::super::logs::LogView;
 use super::super::outbox::LetterView;
 use super::super::views::ConnectionView;
+use super::told::{Job, User};
 
 /// Defines the lists: whose entries, what objects call them, and whether they can be read from a checkpoint.
 macro_rules! lists {
@@ -43,6 +44,8 @@ lists! {
     ConnectionList: [ConnectionView<'static>], "connections", "next";
     ClientList: [ClientView], "clients", "next";
     GrantList: [GrantView<'static>], "client_grants", "next";
+    JobList: [Job], "jobs";
+    UserList: [User], "users";
     LogList: [LogView], "logs";
     LetterListed: [LetterView<'static>], "letters";
 }

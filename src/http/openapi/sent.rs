@@ -1,10 +1,22 @@
 //! Bodies of requests. Only their description: what reads them is beside each handler, and refuses what
-//! is not described here.
+//! is not described here. What is about users is in `users`, what is about
+//! log streams in `streams`.
 
 #![expect(dead_code, reason = "they describe what is sent; nothing makes one")]
 
+mod streams;
+mod users;
+
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::told::{ExportFormat, text_or_null};
+use super::{one_of, or_null, text, texts};
+use crate::domain::PASSWORD_POLICIES;
+pub(in crate::http) use streams::{Filter, NewStream, StreamChange};
+pub(in crate::http) use users::{Addressee, NewUser, PasswordTicket, UserChange, VerificationTicket};
 
 /// A file of users; the parts may come in any order.
 #[derive(Deserialize, ToSchema)]
@@ -25,6 +37,40 @@ pub(in crate::http) struct Import {
     send_completion_email: Option<bool>,
 }
 
+/// Which users are to be written to a file, and what of them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewExport {
+    /// Only those of this connection.
+    #[schema(pattern = "^con_[A-Za-z0-9]{16}$")]
+    connection_id: Option<String>,
+    /// `csv`, if nothing is said.
+    #[schema(value_type = Option<ExportFormat>)]
+    format: Option<String>,
+    /// No more users than this.
+    #[schema(schema_with = limit)]
+    limit: Option<u64>,
+    /// All there is if none is named; the columns of CSV, of which there are 30 at most.
+    #[schema(max_items = 30)]
+    fields: Option<Vec<Column>>,
+}
+
+fn limit() -> RefOr<Schema> {
+    let whole = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
+    whole.minimum(Some(1)).maximum(Some(usize::MAX)).into()
+}
+
+/// A field of an export.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Column {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// What it is called in the file.
+    #[schema(min_length = 1, max_length = 100)]
+    export_as: Option<String>,
+}
+
 /// A connection to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,28 +84,31 @@ pub(in crate::http) struct NewConnection {
     display_name: Option<String>,
     options: Option<ConnectionOptions>,
     /// Ids of clients.
+    #[schema(schema_with = names)]
     enabled_clients: Option<Vec<String>>,
     is_domain_connection: Option<bool>,
     show_as_button: Option<bool>,
+    #[schema(schema_with = names)]
     realms: Option<Vec<String>>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = metadata)]
     metadata: Option<serde::de::IgnoredAny>,
 }
 
 /// What is to be different about a connection.
 #[derive(Deserialize, ToSchema)]
-#[schema(min_properties = 1)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ConnectionChange {
     #[schema(min_length = 1, max_length = 128)]
     display_name: Option<String>,
     options: Option<ConnectionOptions>,
     /// Ids of clients.
+    #[schema(schema_with = names)]
     enabled_clients: Option<Vec<String>>,
     is_domain_connection: Option<bool>,
     show_as_button: Option<bool>,
+    #[schema(schema_with = names)]
     realms: Option<Vec<String>>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = metadata)]
     metadata: Option<serde::de::IgnoredAny>,
 }
 
@@ -67,31 +116,63 @@ pub(in crate::http) struct ConnectionChange {
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct ConnectionOptions {
     /// How strong passwords must be.
-    #[schema(nullable = true)]
+    #[schema(schema_with = policy)]
     #[serde(rename = "passwordPolicy")]
-    password_policy: Option<PasswordPolicy>,
+    password_policy: Option<String>,
     requires_username: Option<bool>,
     brute_force_protection: Option<bool>,
     disable_signup: Option<bool>,
     import_mode: Option<bool>,
     #[serde(rename = "enabledDatabaseCustomization")]
     enabled_database_customization: Option<bool>,
+    #[schema(schema_with = complexity)]
+    password_complexity_options: Option<()>,
+    #[schema(schema_with = validation)]
+    validation: Option<()>,
 }
 
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::http) enum PasswordPolicy {
-    None,
-    Low,
-    Fair,
-    Good,
-    Excellent,
+fn names() -> RefOr<Schema> {
+    ArrayBuilder::new().items(text().min_length(Some(1)).max_length(Some(128))).into()
 }
+
+fn metadata() -> RefOr<Schema> {
+    texts((10, 255)).into()
+}
+
+fn policy() -> RefOr<Schema> {
+    or_null(one_of(PASSWORD_POLICIES))
+}
+
+fn complexity() -> RefOr<Schema> {
+    or_null(ObjectBuilder::new().property("min_length", chars()))
+}
+
+/// Of user names.
+fn validation() -> RefOr<Schema> {
+    let username = ObjectBuilder::new().property("min", chars()).property("max", chars());
+    or_null(ObjectBuilder::new().property("username", or_null(username)))
+}
+
+fn chars() -> ObjectBuilder {
+    let whole = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
+    whole.minimum(Some(1)).maximum(Some(128))
+}
+
+/// For which clients a connection is to be enabled, and for which it is not.
+pub(in crate::http) struct Switches;
+
+impl PartialSchema for Switches {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new().items(Switch::schema()).min_items(Some(1)).max_items(Some(50)).into()
+    }
+}
+
+impl ToSchema for Switches {}
 
 /// Whether a connection is to be enabled for a client.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct Switch {
+struct Switch {
     client_id: String,
     status: bool,
 }
@@ -120,139 +201,37 @@ pub(in crate::http) struct GrantChange {
 #[schema(value_type = String, pattern = r"^[\x21\x23-\x5B\x5D-\x7E]{1,280}$")]
 pub(in crate::http) struct ScopeName(String);
 
-/// A log stream to be made.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewStream {
-    #[schema(min_length = 1, max_length = 255)]
-    name: String,
-    #[schema(pattern = "^http$")]
-    r#type: String,
-    sink: Sink,
-    filters: Option<Vec<Filter>>,
-    #[serde(rename = "isPriority")]
-    is_priority: Option<bool>,
-    /// Events from then on are sent, too.
-    #[schema(format = DateTime)]
-    #[serde(rename = "startFrom")]
-    start_from: Option<String>,
-}
-
-/// What is to be different about a log stream.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct StreamChange {
-    #[schema(min_length = 1, max_length = 255)]
-    name: Option<String>,
-    status: Option<Wanted>,
-    sink: Option<Sink>,
-    filters: Option<Vec<Filter>>,
-    #[serde(rename = "isPriority")]
-    is_priority: Option<bool>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::http) enum Wanted {
-    Active,
-    Paused,
-}
-
-/// Where events go.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names the API gives them")]
-pub(in crate::http) struct Sink {
-    /// An https:// URL; http:// and private addresses only where a setting allows them.
-    #[schema(format = "uri", max_length = 2048)]
-    http_endpoint: String,
-    /// The Authorization header.
-    http_authorization: Option<String>,
-    http_content_type: Option<String>,
-    http_content_format: Option<Format>,
-    #[schema(max_items = 20)]
-    http_custom_headers: Option<Vec<Header>>,
-    #[schema(minimum = 1, maximum = 1000)]
-    http_batch_size: Option<u32>,
-    /// `whsec_` and 24 to 64 bytes in base64, or `generate`.
-    http_signing_secret: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(clippy::enum_variant_names, reason = "the names the API gives them")]
-pub(in crate::http) enum Format {
-    JsonLines,
-    JsonArray,
-    JsonObject,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct Header {
-    header: String,
-    value: String,
-}
-
-/// Only events that one of the filters names are sent.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct Filter {
-    r#type: FilterType,
-    /// A category, or a type of events.
-    name: String,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::http) enum FilterType {
-    Category,
-    Event,
-}
-
-/// Whose password is to be set: `user_id`, or `connection_id` and `email`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct PasswordTicket {
-    #[schema(min_length = 1)]
-    user_id: Option<String>,
-    #[schema(pattern = "^con_[A-Za-z0-9]{16}$")]
-    connection_id: Option<String>,
-    #[schema(min_length = 1, max_length = 254)]
-    email: Option<String>,
-    /// Where to go afterwards.
-    #[schema(format = "uri", max_length = 2000)]
-    result_url: Option<String>,
-    /// How long the link is good; 0 is five days.
-    #[schema(minimum = 0, maximum = 2_592_000)]
-    ttl_sec: Option<u32>,
-    client_id: Option<String>,
-    mark_email_as_verified: Option<bool>,
-    #[serde(rename = "includeEmailInRedirect")]
-    include_email_in_redirect: Option<bool>,
-}
-
 /// A request for a token. Id and secret may also come by Basic authentication.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct TokenRequest {
     /// `client_credentials`, `password` or `http://auth0.com/oauth/grant-type/password-realm`.
     grant_type: String,
+    #[schema(schema_with = text_or_null)]
     client_id: Option<String>,
+    #[schema(schema_with = text_or_null)]
     client_secret: Option<String>,
+    #[schema(schema_with = text_or_null)]
     audience: Option<String>,
     /// Scopes, separated by blanks.
+    #[schema(schema_with = text_or_null)]
     scope: Option<String>,
+    #[schema(schema_with = text_or_null)]
     username: Option<String>,
+    #[schema(schema_with = text_or_null)]
     password: Option<String>,
     /// Name of a connection.
+    #[schema(schema_with = text_or_null)]
     realm: Option<String>,
 }
 
 /// Who wants a link to set a password.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::http) struct PasswordRequest {
+    #[schema(min_length = 1)]
     email: String,
     /// Name of a connection.
+    #[schema(min_length = 1)]
     connection: String,
+    #[schema(schema_with = text_or_null)]
     client_id: Option<String>,
 }

@@ -5,7 +5,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 
 use super::super::auth::{Granted, UpdateUser};
-use super::super::error::{ApiError, Place};
+use super::super::error::{ApiError, ErrorObject, Place};
+use super::super::openapi::sent::UserChange as Sent;
+use super::super::openapi::told::User as Told;
 use super::super::payload::{self, ANY, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
@@ -37,6 +39,13 @@ struct Asked {
 /// Changes what is given: `200` and the user as it is then. Metadata are merged on their first level, where
 /// `null` removes a member; names and the picture are unset by `null`; all else is replaced. Members that users
 /// do not have are let be. Who may change `app_metadata` only may do nothing else.
+#[utoipa::path(
+    patch, path = "/api/v2/users/{id}", tag = "users", summary = "Change a user",
+    params(("id" = String, Path)),
+    request_body = Sent,
+    responses((status = 200, description = "The user as it is then", body = Told), (status = 409, description = "Somebody else has the address or the user name", body = ErrorObject)),
+    security(("token" = ["update:users", "update:users_app_metadata"])),
+)]
 pub(in crate::http) async fn change(
     granted: Granted<UpdateUser>,
     state: Data<State>,

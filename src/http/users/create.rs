@@ -5,7 +5,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 
 use super::super::auth::{CreateUser, Granted};
-use super::super::error::ApiError;
+use super::super::error::{ApiError, ErrorObject};
+use super::super::openapi::sent::NewUser;
+use super::super::openapi::told::User;
 use super::super::payload::{self, Object, Payload};
 use super::super::views::UserView;
 use super::super::{State, json, now};
@@ -41,6 +43,12 @@ impl Asked {
 
 /// Makes a user in the connection that is named: `201` and the user. `409` if somebody there has the address or
 /// user name, or anybody the id.
+#[utoipa::path(
+    post, path = "/api/v2/users", tag = "users", summary = "Make a user",
+    request_body = NewUser,
+    responses((status = 201, description = "The user", body = User), (status = 409, description = "Somebody has the address, the user name or the id", body = ErrorObject)),
+    security(("token" = ["create:users"])),
+)]
 pub(in crate::http) async fn create(
     granted: Granted<CreateUser>,
     state: Data<State>,

@@ -9,8 +9,8 @@
 //! Here are `GET /api/v2/users-by-email`, `GET` and `DELETE /api/v2/users/{id}`. What a user may be is judged by
 //! the rules for rows of an import. Deliberately absent: lists and the search.
 
-mod change;
-mod create;
+pub(super) mod change;
+pub(super) mod create;
 mod fault;
 
 use actix_web::http::StatusCode;
@@ -20,6 +20,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::auth::{DeleteUser, Granted, ReadUsers};
 use super::caller::Caller;
 use super::error::{ApiError, Place};
+use super::openapi::asked::Narrowed;
+use super::openapi::told::User as UserTold;
 use super::params::{Fields, Params};
 use super::views::UserView;
 use super::{State, json, no_content, now};
@@ -31,6 +33,12 @@ pub(super) use fault::UserFault;
 
 /// The users with an address, one per connection at most; an empty array if there are none.
 /// Addresses are kept in lower case and compared as they are given.
+#[utoipa::path(
+    get, path = "/api/v2/users-by-email", tag = "users", summary = "List the users with an address",
+    params(("email" = String, Query), Narrowed),
+    responses((status = 200, description = "The users, one per connection at most", body = Vec<UserTold>)),
+    security(("token" = ["read:users"])),
+)]
 pub(super) async fn by_email(
     _: Granted<ReadUsers>,
     request: HttpRequest,
@@ -53,6 +61,12 @@ pub(super) async fn by_email(
 }
 
 /// One user. An id that cannot be one is that of nobody.
+#[utoipa::path(
+    get, path = "/api/v2/users/{id}", tag = "users", summary = "Show a user",
+    params(("id" = String, Path), Narrowed),
+    responses((status = 200, description = "The user", body = UserTold)),
+    security(("token" = ["read:users"])),
+)]
 pub(super) async fn show(
     _: Granted<ReadUsers>,
     request: HttpRequest,
@@ -65,6 +79,12 @@ pub(super) async fn show(
 }
 
 /// Deletes a user with all that belongs to it: `204`, also if there is none.
+#[utoipa::path(
+    delete, path = "/api/v2/users/{id}", tag = "users", summary = "Delete a user",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "There is no such user any more")),
+    security(("token" = ["delete:users"])),
+)]
 pub(super) async fn delete(
     granted: Granted<DeleteUser>,
     state: Data<State>,
