@@ -47,15 +47,18 @@ pub(super) struct Wanted {
 impl Form {
     /// The form asked for, if it is none of the usual ones.
     pub(super) fn of(params: &Params) -> Result<Option<Self>, ApiError> {
-        match params.text("group_by") {
-            Some("code") => return Ok(Some(Self::Groups)),
+        let is_grouped = match params.text("group_by") {
+            None => false,
+            Some("code") => true,
             Some(other) => return Err(no_match(other, "group_by")),
-            None => {}
-        }
+        };
         let code = params.text("code").map(|name| code(name).ok_or_else(|| no_match(name, "code")));
         let code = code.transpose()?;
         let from = params.whole("from", 0, LAST_ROW)?;
         let take = params.whole("take", 1, MOST)?;
+        if is_grouped {
+            return Ok(Some(Self::Groups));
+        }
         if code.is_none() && from.is_none() && take.is_none() {
             return Ok(None);
         }

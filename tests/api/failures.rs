@@ -88,16 +88,20 @@ fn a_call_looks_at_so_many_rows_and_says_where_to_go_on() {
 fn questions_that_make_no_sense_are_refused() {
     let server = Server::ephemeral();
     let job = server.import(r#"[{"email":"no"}]"#, false);
+    let export = server.send("POST", "/api/v2/jobs/users-exports", &json!({})).json();
     for (query, rule) in [
         ("group_by=line", "'No enum match for: line' on property group_by"),
         ("code=NONE", "'No enum match for: NONE' on property code"),
         ("take=0", "'Value 0 is less than minimum 1' on property take"),
         ("take=101", "'Value 101 is greater than maximum 100' on property take"),
         ("from=-1", "'Value -1 is less than minimum 0' on property from"),
+        ("group_by=code&from=null", "'Expected type integer but found type string' on property from"),
     ] {
-        let answer = server.get(&format!("{}?{query}", path(&job)));
-        let message = format!("Query validation error: {rule}.");
-        answer.assert_refusal(400, "Bad Request", &message, "invalid_query_string");
+        for job in [&job, &export] {
+            let answer = server.get(&format!("{}?{query}", path(job)));
+            let message = format!("Query validation error: {rule}.");
+            answer.assert_refusal(400, "Bad Request", &message, "invalid_query_string");
+        }
     }
     let nobody = server.get("/api/v2/jobs/job_0000000000000000/errors?group_by=code");
     nobody.assert_refusal(404, "Not Found", "The job does not exist", "inexistent_job");

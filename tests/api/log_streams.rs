@@ -207,7 +207,12 @@ fn each_operation_needs_its_scope() {
         answer.assert_refusal(401, "Unauthorized", "Missing authentication", "");
     }
     let answer = call(&server, "PUT", STREAMS, &body);
-    answer.assert_refusal(405, "Method Not Allowed", "Method Not Allowed, expected GET, HEAD, POST, OPTIONS", "");
+    answer.assert_refusal(
+        405,
+        "Method Not Allowed",
+        "Method Not Allowed, expected GET, HEAD, POST, OPTIONS",
+        "",
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use utoipa::openapi::{
     ContentBuilder, Info, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Schema,
 };
 
-use crate::domain::{ConnectionId, GrantId, JobId, StreamId};
+use crate::domain::{ConnectionId, GrantId, JobId, LogId, StreamId};
 
 /// What the ids in some paths look like.
 const IDS: [(&str, &str); 4] = [
@@ -18,6 +18,13 @@ const IDS: [(&str, &str); 4] = [
     ("/api/v2/connections/", ConnectionId::PATTERN),
     ("/api/v2/client-grants/", GrantId::PATTERN),
     ("/api/v2/log-streams/", StreamId::PATTERN),
+];
+
+/// What `from` looks like in some lists; it may be empty everywhere.
+const CHECKPOINTS: [(&str, &str); 3] = [
+    ("/api/v2/connections", "^[0-9]{1,19}$"),
+    ("/api/v2/client-grants", GrantId::PATTERN),
+    ("/api/v2/logs", LogId::PATTERN),
 ];
 
 /// Where an id that is none is that of nothing.
@@ -77,13 +84,16 @@ fn operation_id(method: &str, path: &str) -> String {
 fn refine(method: &str, path: &str, parameter: &mut Parameter) {
     let Some(RefOr::T(schema)) = &mut parameter.schema else { return };
     strip(schema);
-    if parameter.parameter_in == ParameterIn::Path
-        && let Schema::Object(object) = schema
-    {
+    let Schema::Object(object) = schema else { return };
+    if parameter.parameter_in == ParameterIn::Path {
         object.min_length.get_or_insert(1);
         let known = IDS.iter().find(|(start, _)| path.starts_with(start));
         let known = known.filter(|_| (method, path) != LENIENT);
-        object.pattern = object.pattern.take().or(known.map(|(_, pattern)| (*pattern).to_owned()));
+        object.pattern = known.map(|(_, pattern)| (*pattern).to_owned());
+    } else if parameter.name == "from"
+        && let Some((_, pattern)) = CHECKPOINTS.iter().find(|(known, _)| path == *known)
+    {
+        object.pattern = Some(format!("^$|{pattern}"));
     }
 }
 
