@@ -1,5 +1,6 @@
 //! Parameters that many endpoints have. Only their description: what reads them is in `params`.
 
+#![expect(clippy::struct_field_names, reason = "the names the API gives them")]
 #![expect(dead_code, reason = "they describe what is asked; nothing makes one")]
 
 use utoipa::IntoParams;

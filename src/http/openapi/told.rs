@@ -1,6 +1,7 @@
 //! Answers whose views are not described where they are: those of other rooms, those that come in several forms,
 //! and those too small for a type.
 
+#![expect(clippy::struct_field_names, reason = "the names the API gives them")]
 #![expect(dead_code, reason = "they describe what is answered; nothing makes one")]
 
 use serde::Serialize;
@@ -45,7 +46,6 @@ pub(in crate::http) struct Job {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "the names the API gives them")]
 enum JobType {
     UsersImport,
     UsersExport,
