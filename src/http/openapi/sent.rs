@@ -20,6 +20,7 @@ pub(in crate::http) use users::{Addressee, NewUser, PasswordTicket, UserChange, 
 
 /// A file of users; the parts may come in any order.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "connection_id": "con_0000000000000001", "users": "[{\"email\":\"cid@acme.test\",\"email_verified\":true}]" }))]
 pub(in crate::http) struct Import {
     /// A JSON array of users.
     #[schema(value_type = String, format = Binary)]
@@ -40,6 +41,7 @@ pub(in crate::http) struct Import {
 /// Which users are to be written to a file, and what of them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "format": "json", "fields": [{ "name": "email" }] }))]
 pub(in crate::http) struct NewExport {
     /// Only those of this connection.
     #[schema(pattern = "^con_[A-Za-z0-9]{16}$")]
@@ -203,6 +205,7 @@ pub(in crate::http) struct ScopeName(String);
 
 /// A request for a token. Id and secret may also come by Basic authentication.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "grant_type": "client_credentials", "client_id": "importer", "client_secret": "0123456789abcdef0123456789abcdef" }))]
 pub(in crate::http) struct TokenRequest {
     /// `client_credentials`, `password` or `http://auth0.com/oauth/grant-type/password-realm`.
     grant_type: String,
@@ -226,6 +229,7 @@ pub(in crate::http) struct TokenRequest {
 
 /// Who wants a link to set a password.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "email": "ann@acme.test", "connection": "one" }))]
 pub(in crate::http) struct PasswordRequest {
     #[schema(min_length = 1)]
     email: String,

@@ -41,7 +41,7 @@ struct Asked {
 /// do not have are let be. Who may change `app_metadata` only may do nothing else.
 #[utoipa::path(
     patch, path = "/api/v2/users/{id}", tag = "users", summary = "Change a user",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, example = "auth0|ann")),
     request_body = Sent,
     responses((status = 200, description = "The user as it is then", body = Told), (status = 409, description = "Somebody else has the address or the user name", body = ErrorObject)),
     security(("token" = ["update:users", "update:users_app_metadata"])),

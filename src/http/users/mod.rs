@@ -63,7 +63,7 @@ pub(super) async fn by_email(
 /// One user. An id that cannot be one is that of nobody.
 #[utoipa::path(
     get, path = "/api/v2/users/{id}", tag = "users", summary = "Show a user",
-    params(("id" = String, Path), Narrowed),
+    params(("id" = String, Path, example = "auth0|ann"), Narrowed),
     responses((status = 200, description = "The user", body = UserTold)),
     security(("token" = ["read:users"])),
 )]
@@ -81,7 +81,7 @@ pub(super) async fn show(
 /// Deletes a user with all that belongs to it: `204`, also if there is none.
 #[utoipa::path(
     delete, path = "/api/v2/users/{id}", tag = "users", summary = "Delete a user",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, example = "auth0|ann")),
     responses((status = 204, description = "There is no such user any more")),
     security(("token" = ["delete:users"])),
 )]

@@ -10,6 +10,7 @@ use super::super::{or_null, text};
 /// A user to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "connection": "one", "email": "bob@acme.test", "user_metadata": { "plan": "gold" } }))]
 pub(in crate::http) struct NewUser {
     /// The name of a connection.
     #[schema(min_length = 1)]
@@ -51,6 +52,7 @@ pub(in crate::http) struct NewUser {
 /// What is to be different about a user. Some members cannot be changed together: the password, the user name
 /// and the address.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "email_verified": true, "given_name": "Ann", "app_metadata": { "roles": ["admin"] } }))]
 pub(in crate::http) struct UserChange {
     /// The name of the user's connection, to be sure.
     connection: Option<String>,
@@ -90,6 +92,7 @@ pub(in crate::http) struct UserChange {
 /// Whose password is to be set: `user_id`, or `connection_id` and `email`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "auth0|ann", "ttl_sec": 3600 }))]
 pub(in crate::http) struct PasswordTicket {
     #[schema(min_length = 1, max_length = 200)]
     user_id: Option<String>,
@@ -113,6 +116,7 @@ pub(in crate::http) struct PasswordTicket {
 /// Who is to verify the address, and how the link is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "auth0|ann" }))]
 pub(in crate::http) struct VerificationTicket {
     #[schema(min_length = 1, max_length = 300)]
     user_id: String,
@@ -134,6 +138,7 @@ pub(in crate::http) struct VerificationTicket {
 /// Who is to verify the address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user_id": "auth0|ann" }))]
 pub(in crate::http) struct Addressee {
     #[schema(min_length = 1, max_length = 300)]
     user_id: String,
