@@ -165,7 +165,8 @@ impl Client {
                 .header("authorization", format!("Bearer {}", self.token))
                 .call()
                 .map_err(|error| self.unreachable(&error))?;
-            if response.status() == StatusCode::SERVICE_UNAVAILABLE && Instant::now() < deadline {
+            let is_later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+            if is_later.contains(&response.status()) && Instant::now() < deadline {
                 thread::sleep(RETRY_PAUSE);
                 continue;
             }

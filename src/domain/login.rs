@@ -51,6 +51,8 @@ pub enum Leave {
     SetPassword {
         /// Whether it went to the user's mailbox, or proves in another way that the address is theirs.
         proves_email: bool,
+        /// The user's address when it was made; it ends with that.
+        email: String,
     },
     /// To say that an address is the user's own.
     VerifyEmail {
@@ -84,9 +86,7 @@ impl Leave {
 
     /// Whether it holds for the user as it is now.
     pub fn holds_for(&self, user: &User) -> bool {
-        match self {
-            Self::SetPassword { .. } => true,
-            Self::VerifyEmail { email } => *email == user.email,
-        }
+        let (Self::SetPassword { email, .. } | Self::VerifyEmail { email }) = self;
+        *email == user.email
     }
 }

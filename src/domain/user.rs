@@ -181,7 +181,7 @@ pub struct User {
     pub email_verified: bool,
     /// User name, in lower case.
     pub username: Option<String>,
-    /// When it was imported first.
+    /// When it was imported or made.
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,

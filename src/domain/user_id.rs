@@ -52,6 +52,9 @@ impl UserId {
     /// Longest text, in characters, without the prefix.
     pub const MAX_CHARS: usize = 255;
 
+    /// Longest text with the prefix, in characters.
+    pub const MAX_TEXT_CHARS: usize = Self::PREFIX.len() + Self::MAX_CHARS;
+
     /// From its twelve bytes.
     pub const fn from_bytes(bytes: [u8; 12]) -> Self {
         Self(Form::Made(bytes))

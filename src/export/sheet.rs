@@ -27,7 +27,7 @@ const USUAL: [(&str, &str); 9] = [
 const FIRST: &str = "user_id";
 
 /// Begins a text that a spreadsheet may take for a formula.
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// A file of users in the making.
 pub struct Sheet<W: Write> {

@@ -131,10 +131,9 @@ impl Shared {
 
     /// Works on the oldest export that is not done, if there is one.
     fn take_turn(&self, left_over: &mut Option<HashSet<JobId>>) -> Result<bool, StoreError> {
-        let mut tasks = self.store.tasks()?;
-        tasks.retain(|task| task.export().is_some() && task.stage == TaskStage::Pending);
-        let left_over = left_over.get_or_insert_with(|| tasks.iter().map(|task| task.id.clone()).collect());
-        let Some(mut task) = tasks.into_iter().next() else {
+        let pending = self.store.pending_exports()?;
+        let left_over = left_over.get_or_insert_with(|| pending.iter().cloned().collect());
+        let Some(mut task) = pending.first().map(|id| self.store.task(id)).transpose()?.flatten() else {
             return Ok(false);
         };
         if left_over.remove(&task.id) {
@@ -185,8 +184,8 @@ impl Shared {
         let mut users = 0;
         for (number, connection) in connections.iter().enumerate() {
             let share = (number, connections.len());
-            match self.add_users(connection, share, limit - users, &mut sheet) {
-                Ok(added) => users += added,
+            match self.add_users(connection, share, limit, &mut users, &mut sheet) {
+                Ok(()) => {}
                 // Of a connection that nobody asked for in particular, nothing more is there.
                 Err(Trouble::Store(StoreError::ConnectionGone(_))) if what.connection.is_none() => {}
                 Err(trouble) => return Err(trouble),
@@ -206,22 +205,22 @@ impl Shared {
         }
     }
 
-    /// Adds the users of one connection, `most` at most; `share` is which one it is, of how many.
+    /// Adds the users of one connection until there are `most` in all; `share` is which one it is, of how many.
     fn add_users<W: io::Write>(
         &self,
         connection: &Connection,
         share: (usize, usize),
         most: u64,
+        added: &mut u64,
         sheet: &mut Sheet<W>,
-    ) -> Result<u64, Trouble> {
-        let mut added = 0;
+    ) -> Result<(), Trouble> {
         let mut call = self.store.roll_call(connection)?;
-        while added < most
+        while *added < most
             && let Some(users) = call.next()
         {
-            for user in users?.iter().take(usize::try_from(most - added).unwrap_or(usize::MAX)) {
+            for user in users?.iter().take(usize::try_from(most - *added).unwrap_or(usize::MAX)) {
                 sheet.add(user, connection)?;
-                added += 1;
+                *added += 1;
             }
             if self.is_stopping() {
                 return Err(Trouble::Stopping);
@@ -230,7 +229,7 @@ impl Shared {
             self.note_progress(share, done * 100 / all);
             thread::yield_now();
         }
-        Ok(added)
+        Ok(())
     }
 
     fn note_progress(&self, (number, all): (usize, usize), percent: u64) {

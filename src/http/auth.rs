@@ -1,6 +1,6 @@
 //! Who may do what: a handler takes the permission it needs as an argument.
 //!
-//! **Invariant:** the order is token (401), rate limit (429), size (413), scope (403); all of it before a byte of
+//! **Invariant:** the order is rate limit (429), token (401), size (413), scope (403); all of it before a byte of
 //! the body is read. A client that is refused while it is still sending gets to see why.
 
 use std::marker::PhantomData;

@@ -1,7 +1,7 @@
 //! Pages of other origins may use the API from a browser: those that `server.cors_origins` names.
 //!
-//! **Invariants:** an origin is the one that the setting writes, or it is nobody's: nothing is reflected and there
-//! is no `*`. Without the setting no answer has any of these headers. A preflight needs no token, as
+//! **Invariants:** an origin is the one that the setting writes, or it is nobody's: no origin is reflected and
+//! there is no `*`. Without the setting no answer has any of these headers. A preflight needs no token, as
 //! browsers send none; what it may ask for is what the endpoint's `OPTIONS` says.
 //!
 //! Deliberately absent: credentials. Tokens travel in a header that the page sets itself; there are no cookies.

@@ -16,7 +16,7 @@ use super::openapi::told::{self, JobErrors};
 use super::params::{Page, Params};
 use super::views::{Detail, FailedRowView, JobView, status};
 use super::{State, failures, json, tasks};
-use crate::domain::{FailedRow, Job, JobId, Stage, Ticket};
+use crate::domain::{FailedRow, Job, JobId, Scope, Stage, Ticket};
 use crate::store::{Store, StoreError};
 
 /// The content type of a list of failed rows; unlike elsewhere there is no charset.
@@ -30,7 +30,7 @@ pub(super) const PLAIN_JSON: &str = "application/json";
     security(("token" = ["create:users", "read:users"])),
 )]
 pub(super) async fn show(
-    _: Granted<ReadJobs>,
+    granted: Granted<ReadJobs>,
     request: HttpRequest,
     state: Data<State>,
     id: Path<JobId>,
@@ -38,7 +38,8 @@ pub(super) async fn show(
     let detail = Detail::of(&Params::of(&request)?)?;
     let wanted = id.clone();
     let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
-        return tasks::show(&state, id.into_inner()).await;
+        let may_read_users = granted.require(&[Scope::ReadUsers]).is_ok();
+        return tasks::show(&state, id.into_inner(), may_read_users).await;
     };
     json(StatusCode::OK, &JobView::of(&job, &state.engine, detail))
 }

@@ -55,6 +55,9 @@ fn check(request: &HttpRequest, state: &State) -> Result<(), ApiError> {
     }
 }
 
+/// Headers by which a proxy shows itself, besides `X-Forwarded-For`.
+const PROXIED: [&str; 5] = ["forwarded", "via", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 /// Whether the caller is on this machine. A proxy on it, trusted or not, does not make its callers local if
 /// it names them.
 fn is_local(request: &HttpRequest, state: &State) -> bool {
@@ -62,5 +65,5 @@ fn is_local(request: &HttpRequest, state: &State) -> bool {
     let is_loopback = |text: &str| named_address(text.trim()).is_some_and(|ip| ip.is_loopback());
     address(request, state).is_some_and(|ip: IpAddr| ip.is_loopback())
         && named.flat_map(|value| value.to_str().unwrap_or_default().split(',')).all(is_loopback)
-        && !request.headers().contains_key(header::FORWARDED)
+        && !PROXIED.iter().any(|name| request.headers().contains_key(*name))
 }

@@ -22,18 +22,17 @@ pub(super) mod sent;
 mod tests;
 pub(super) mod told;
 
-use std::sync::OnceLock;
-
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use utoipa::OpenApi;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema, Server};
 
-use super::error::ErrorObject;
+use super::error::{ApiError, ErrorObject};
 use super::{
-    State, absent, clients, connections, exports, grants, health, imports, jobs, log_streams, logs, metrics,
-    oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
+    State, absent, clients, connections, exports, grants, health, imports, jobs, json, log_streams, logs,
+    metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
 };
 use crate::domain::Code;
 use common::Common;
@@ -109,16 +108,10 @@ struct Described;
     get, path = "/openapi.json", tag = "operation", summary = "Show this document",
     responses((status = 200, description = "The document", body = Object)),
 )]
-pub(super) async fn document(state: Data<State>) -> HttpResponse {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document_at(&state.public_url));
-    HttpResponse::Ok().content_type("application/json; charset=utf-8").body(text.as_str())
-}
-
-fn document_at(public_url: &str) -> String {
+pub(super) async fn document(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let mut document = Described::openapi();
-    document.servers = Some(vec![Server::new(public_url)]);
-    document.to_json().unwrap_or_default()
+    document.servers = Some(vec![Server::new(&state.public_url)]);
+    json(StatusCode::OK, &document)
 }
 
 /// What may be null as well; elsewhere what may be left out is left out, and null is refused.

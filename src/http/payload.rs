@@ -57,7 +57,7 @@ const NO_TEXTS: [&str; 6] =
 pub(super) async fn read_user(payload: Payload) -> Result<String, ApiError> {
     let content = read_small(payload.content, LARGEST_USER).await?;
     if payload.is_form && form::is_one(&content) {
-        return Ok(Value::Object(form::with_values(form::parse(&content)?, &NO_TEXTS)).to_string());
+        return Ok(form::to_json(&form::parse(&content)?, &NO_TEXTS));
     }
     String::from_utf8(content).map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))
 }

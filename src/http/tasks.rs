@@ -81,13 +81,13 @@ impl<'a> TaskView<'a> {
     }
 
     /// The same, with how far an export is, or a link to what came of it.
-    fn in_full(task: &'a Task, state: &State) -> Self {
+    fn in_full(task: &'a Task, state: &State, may_read_users: bool) -> Self {
         let progress = (task.export().is_some() && task.stage == TaskStage::Pending)
             .then(|| state.exports.progress(&task.id));
         Self {
             percentage_done: progress.map(|(percent, _)| percent),
             time_left_seconds: progress.map(|(_, seconds)| seconds),
-            location: link(state, task),
+            location: link(state, task).filter(|_| may_read_users),
             ..Self::of(task)
         }
     }
@@ -112,10 +112,10 @@ impl<'a> FieldView<'a> {
     }
 }
 
-/// One task and how it stands.
-pub(super) async fn show(state: &State, id: JobId) -> Result<HttpResponse, ApiError> {
+/// One task and how it stands. The link to an export is for those who may read users.
+pub(super) async fn show(state: &State, id: JobId, may_read_users: bool) -> Result<HttpResponse, ApiError> {
     let task = state.store(move |store| store.task(&id)).await?.ok_or(ApiError::NoSuchJob)?;
-    json(StatusCode::OK, &TaskView::in_full(&task, state))
+    json(StatusCode::OK, &TaskView::in_full(&task, state, may_read_users))
 }
 
 /// What went wrong with one: the task if it failed, an empty `204` if it did not.

@@ -49,7 +49,8 @@ pub(super) async fn change_password(
     let (whose, proves_email, wish) = read_change(payload::read_object(payload).await?)?;
     client_is_known(&state, wish.client_id.as_ref()).await?;
     let (user, connection) = find(&state, whose).await?;
-    create(&granted.caller, &state, user, connection, Leave::SetPassword { proves_email }, wish).await
+    let leave = Leave::SetPassword { proves_email, email: user.email.clone() };
+    create(&granted.caller, &state, user, connection, leave, wish).await
 }
 
 /// Makes a link to verify the address that the user has now; `201` and the link.
@@ -117,7 +118,7 @@ fn read_wish(body: &mut Object) -> Result<TicketWish, ApiError> {
 }
 
 fn read_change(mut body: Object) -> Result<(Whose, bool, TicketWish), ApiError> {
-    let user = body.text("user_id", 1..=200)?;
+    let user = body.text("user_id", 1..=UserId::MAX_TEXT_CHARS)?;
     let connection: Option<ConnectionId> = body.parsed("connection_id")?;
     let email = body.text("email", 1..=254)?;
     let proves_email = body.flag("mark_email_as_verified")?.unwrap_or(false);

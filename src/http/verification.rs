@@ -72,7 +72,7 @@ fn told(caller: &Caller, user: &User, connection: &Connection, id: &JobId) -> Ow
 impl Addressee {
     /// The members `user_id` and `identity`; `organization_id` is refused, as there are no organizations.
     pub(super) fn read(body: &mut Object) -> Result<Self, ApiError> {
-        let user = body.text("user_id", 1..=300)?;
+        let user = body.text("user_id", 1..=UserId::MAX_TEXT_CHARS)?;
         let user = body.required(user, "user_id")?;
         let identity = body.object("identity")?.map(Identity::read).transpose()?;
         if !body.null("organization_id") && body.has("organization_id") {
@@ -99,7 +99,7 @@ impl Addressee {
 
 impl Identity {
     fn read(mut body: Object) -> Result<Self, ApiError> {
-        let user = body.text("user_id", 1..=300)?;
+        let user = body.text("user_id", 1..=UserId::MAX_TEXT_CHARS)?;
         let provider = body.text("provider", ANY)?;
         let identity = Self {
             user: body.required(user, "user_id")?,

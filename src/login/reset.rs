@@ -110,7 +110,7 @@ impl Logins {
         client_id: Option<String>,
         now: Timestamp,
     ) -> UserTicket {
-        let leave = Leave::SetPassword { proves_email: true };
+        let leave = Leave::SetPassword { proves_email: true, email: user.email.clone() };
         UserTicket { client_id, ..ticket(user, connection, leave, self.rules.reset_link_lifetime, now) }
     }
 

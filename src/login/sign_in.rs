@@ -109,8 +109,12 @@ impl Logins {
             }
             Found::Right(user) => {
                 let ip = asked.origin.ip.clone();
-                self.store.note_login(&asked.connection.id, &user.id, ip, now, owed)?;
-                Ok(Verdict::Welcome(Box::new(user)))
+                if self.store.note_login(&asked.connection.id, &user.id, ip, now, owed)? {
+                    return Ok(Verdict::Welcome(Box::new(user)));
+                }
+                // Deleted or blocked while the password was looked at.
+                self.store.tell_alone(asked.event(&Found::Nobody, now).into())?;
+                Ok(Verdict::Wrong)
             }
         }
     }

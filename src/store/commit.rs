@@ -16,12 +16,14 @@ use super::keys::{BLOCKS, EVENTS, GARBAGE, LETTERS};
 use super::logins::issue_tickets;
 use super::meters::Meters;
 use super::roll_call::RollCalls;
+use super::tasks::PendingExports;
 use super::unsent::Unsent;
 use crate::domain::{Connection, Fate, Job, JobId, LogId, Logged, Posted, Ticket, Timestamp};
 
-/// Changes that share a commit at most. They are small, a few KB each, and their commit stays well below a
-/// segment of the log.
+/// Changes that share a commit at most.
 const LARGEST_GROUP: usize = 128;
+/// No further change joins a commit of this many bytes: it stays well below a segment of the log.
+const LARGEST_GROUP_BYTES: usize = 1 << 20;
 
 /// An open database and what is kept in memory of it.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(super) struct Core {
     /// Those who call the roll of a connection.
     pub(super) roll_calls: RollCalls,
     pub(super) unsent: Mutex<Unsent>,
+    pub(super) pending_exports: Mutex<PendingExports>,
     pub(super) next_ticket: AtomicU64,
     /// Events and letters with lower numbers are on disk; others may only seem to be.
     told: Mutex<Told>,
@@ -96,6 +99,7 @@ pub(super) struct Kept {
     pub(super) connections: Vec<Connection>,
     pub(super) jobs: Vec<Job>,
     pub(super) letters: Unsent,
+    pub(super) exports: PendingExports,
 }
 
 /// Where events and letters end that are on disk.
@@ -156,6 +160,7 @@ impl Core {
             connections: RwLock::new(kept.connections),
             active: Mutex::new(active),
             roll_calls: RollCalls::default(),
+            pending_exports: Mutex::new(kept.exports),
             unsent: Mutex::new(kept.letters),
             next_ticket: AtomicU64::new(writer.head.next_ticket),
             told: Mutex::new(Told::up_to(&writer.head)),
@@ -234,7 +239,12 @@ impl Core {
         let mut all = Change::default();
         let mut outcomes = Vec::new();
         let mut waiting = self.waiting.lock();
-        let most = waiting.len().min(LARGEST_GROUP);
+        let bytes = waiting.iter().scan(0, |before, waiting| {
+            let joins = *before < LARGEST_GROUP_BYTES;
+            *before += waiting.change.bytes();
+            joins.then_some(())
+        });
+        let most = bytes.take(LARGEST_GROUP).count();
         for Waiting { change, outcome } in waiting.drain(..most) {
             all.append(change);
             outcomes.push(outcome);

@@ -100,6 +100,16 @@ impl Change {
         self.moves.append(&mut other.moves);
     }
 
+    /// How much there is to write, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        /// More than an event has, but for those that quote much of a request.
+        const EVENT: usize = 4 << 10;
+        let writes = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let Owed { events, letters, tickets } = &self.numbered.owed;
+        let letters = letters.iter().map(|letter| letter.text.len() + letter.html.len());
+        writes.sum::<usize>() + letters.sum::<usize>() + (events.len() + tickets.len()) * EVENT
+    }
+
     /// Whether it does nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::Result;
+use super::keys::TASKS;
 use super::room::Room;
 use crate::domain::{ExportFormat, JobId, TaskStage};
 
@@ -71,7 +72,9 @@ impl Store {
     /// Removes what belongs to no export that has ended well.
     pub(super) fn drop_stale_exports(&self) -> Result<()> {
         let mut needed = HashSet::new();
-        for task in self.tasks()? {
+        let core = self.core()?;
+        for task in TASKS.values(core.database.tree()) {
+            let task = task?;
             if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
                 needed.insert(self.exports.path(&task.id, export.format));
             }

@@ -38,13 +38,15 @@ impl Store {
         owed: Owed,
     ) -> Result<bool> {
         self.edit_user(connection, user, owed, |edit, place, _| {
+            let mut is_blocked = false;
             alter(edit, place, |user| {
+                is_blocked = user.blocked;
                 user.activity.last_login = Some(now);
                 user.activity.last_ip = ip;
                 user.activity.logins_count += 1;
                 user.updated_at = now;
             })?;
-            Ok(true)
+            Ok(!is_blocked)
         })
     }
 
@@ -120,7 +122,7 @@ impl Store {
     pub fn redeem_ticket(&self, hash: TicketHash, credential: &Credential, owed: Owed) -> Result<bool> {
         let now = credential.changed_at;
         let set = |user: &mut User, leave: &Leave| {
-            user.email_verified |= *leave == Leave::SetPassword { proves_email: true };
+            user.email_verified |= matches!(leave, Leave::SetPassword { proves_email: true, .. });
             user.activity.last_password_reset = Some(now);
         };
         self.use_up(hash, TicketKind::SetPassword, Some(credential), now, owed, set)

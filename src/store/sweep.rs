@@ -119,9 +119,7 @@ impl Store {
 
     /// Tasks go before their files, so that no link leads to half of one.
     fn sweep_tasks(&self, old: &Ages) -> Result<bool> {
-        let mut tasks = self.tasks()?;
-        tasks.retain(|task| task.ended_at().is_some_and(|at| at < old.tasks));
-        tasks.truncate(STEP);
+        let tasks = self.old_tasks(old.tasks, STEP)?;
         if tasks.is_empty() {
             return Ok(false);
         }

@@ -1,10 +1,34 @@
-//! Tasks: jobs that take no file. There are few of them, and they go soon.
+//! Tasks: jobs that take no file. Which exports are still to be made is kept in memory, as there may be many
+//! tasks that have ended.
+
+use std::collections::BTreeSet;
 
 use super::Store;
 use super::database::Change;
 use super::error::Result;
 use super::keys::TASKS;
-use crate::domain::{JobId, Owed, Task};
+use crate::domain::{JobId, Owed, Task, TaskStage, Timestamp};
+
+/// Exports to be made, in the order they were asked for.
+pub(super) type PendingExports = BTreeSet<(Timestamp, JobId)>;
+
+/// The exports that are to be made, as the disk says.
+pub(super) fn pending(tree: &sled::Tree) -> Result<PendingExports> {
+    let mut pending = PendingExports::new();
+    for task in TASKS.values(tree) {
+        note(&mut pending, &task?);
+    }
+    Ok(pending)
+}
+
+fn note(pending: &mut PendingExports, task: &Task) {
+    let key = (task.created_at, task.id.clone());
+    if task.export().is_some() && task.stage == TaskStage::Pending {
+        pending.insert(key);
+    } else {
+        pending.remove(&key);
+    }
+}
 
 impl Store {
     /// Writes down a task, new or as it is now, and what is owed with it.
@@ -14,6 +38,7 @@ impl Store {
         change.owe(owed);
         let core = self.core()?;
         core.commit_with_others(change)?;
+        note(&mut core.pending_exports.lock(), task);
         core.meters.note_task(task);
         Ok(())
     }
@@ -23,12 +48,18 @@ impl Store {
         TASKS.get(self.core()?.database.tree(), &[id.as_str().as_bytes()])
     }
 
-    /// All tasks there are, in the order of their making.
-    pub fn tasks(&self) -> Result<Vec<Task>> {
+    /// The exports that are to be made, in the order they were asked for.
+    pub fn pending_exports(&self) -> Result<Vec<JobId>> {
+        Ok(self.core()?.pending_exports.lock().iter().map(|(_, id)| id.clone()).collect())
+    }
+
+    /// Some of the tasks that ended before a moment.
+    pub(super) fn old_tasks(&self, before: Timestamp, most: usize) -> Result<Vec<Task>> {
         let core = self.core()?;
-        let mut tasks = TASKS.values(core.database.tree()).collect::<Result<Vec<_>>>()?;
-        tasks.sort_by_key(|task| task.created_at);
-        Ok(tasks)
+        let is_old = |task: &Result<Task>| {
+            task.as_ref().map_or(true, |task| task.ended_at().is_some_and(|at| at < before))
+        };
+        TASKS.values(core.database.tree()).filter(is_old).take(most).collect()
     }
 
     /// Forgets tasks.

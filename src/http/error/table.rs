@@ -108,7 +108,16 @@ impl ApiError {
             }
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
-            refused => refused.job_row(),
+            Self::NoUsers
+            | Self::EmptyUsers
+            | Self::NoConnectionId
+            | Self::MalformedConnectionId
+            | Self::UnknownConnection
+            | Self::NoDatabase
+            | Self::NotEnabled
+            | Self::NoAddressee
+            | Self::NoIdentityConnection
+            | Self::NoIdentity => self.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
     }

@@ -95,7 +95,7 @@ fn read_field(mut field: Object) -> Result<ExportField, ApiError> {
 /// What the tenant log says of it.
 fn event(caller: &Caller, task: &Task) -> Event {
     let view = serde_json::to_value(TaskView::accepted(task)).unwrap_or_default();
-    let asked = ["connection_id", "format", "limit", "fields"];
+    let asked = ["connection_id", "format", "limit"];
     let request = asked.into_iter().filter_map(|name| Some((name.to_owned(), view.get(name)?.clone())));
     let request = Value::Object(request.collect());
     let response = json!({ "id": task.id, "type": "users_export", "status": "pending" });

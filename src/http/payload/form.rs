@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::Query;
 use serde_json::map::Entry;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::error::ApiError;
@@ -40,14 +41,15 @@ pub(super) fn parse(content: &[u8]) -> Result<Map<String, Value>, ApiError> {
     Ok(members)
 }
 
-/// The same, with the JSON values that some of the texts say.
-pub(super) fn with_values(mut members: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
-    for name in names {
-        if let Some(value) = members.get_mut(*name)
-            && let Some(said) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
-        {
-            *value = said;
-        }
-    }
-    members
+/// The JSON text that a form stands for; members of these names are JSON already, and stay as they are written.
+pub(super) fn to_json(members: &Map<String, Value>, json: &[&str]) -> String {
+    let said = |name: &str, value: &Value| {
+        let text = value.as_str().filter(|_| json.contains(&name))?;
+        serde_json::from_str::<&RawValue>(text).ok().map(|raw| raw.get().to_owned())
+    };
+    let member = |(name, value): (&String, &Value)| {
+        let value = said(name, value).unwrap_or_else(|| value.to_string());
+        format!("{}:{value}", Value::from(name.as_str()))
+    };
+    format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
 }

@@ -49,12 +49,7 @@ pub(super) async fn by_email(
     let Some(email) = params.text("email").map(str::to_owned) else {
         return Err(ApiError::invalid(Place::Query, "Missing required property: email", None));
     };
-    let found = state.store(move |store| {
-        let mut users = store.users_by_email(&email)?;
-        users.retain(|(user, _)| user.email == email);
-        Ok(users)
-    });
-    let found = found.await?;
+    let found = state.store(move |store| store.users_by_email(&email)).await?;
     let views = found.iter().map(|(user, connection)| UserView::of(user, connection));
     let views = views.map(|view| fields.select(&view?)).collect::<Result<Vec<_>, _>>()?;
     json(StatusCode::OK, &views)

@@ -18,7 +18,8 @@ pub(super) fn credential(changed_at: Timestamp) -> Credential {
 
 /// Writes down a ticket that is good for a minute.
 pub(super) fn issue(store: &TestStore, number: u8, user: UserId, proves_email: bool) -> TicketHash {
-    let leave = Leave::SetPassword { proves_email };
+    let email = store.user(&user).unwrap().map_or_else(String::new, |(user, _)| user.email);
+    let leave = Leave::SetPassword { proves_email, email };
     assert!(store.issue_ticket([number; 32], ticket(store, user, leave), Owed::nothing()).unwrap());
     [number; 32]
 }
@@ -316,4 +317,20 @@ fn of_tickets_that_share_a_commit_the_last_is_left() {
     assert!(commits(&store) < before + 4, "they did not share one");
     assert_eq!((keys_of(&store, b'r'), keys_of(&store, b'n')), (1, 1));
     assert_eq!((0..4).filter(|number| is_good_verification(&store, [*number; 32])).count(), 1);
+}
+
+#[test]
+fn a_ticket_that_was_drawn_for_an_address_the_user_had_before_sets_no_password() {
+    let store = TestStore::new();
+    store.import(&Import::insert(1, rows!["ann@acme.test"]));
+    let rename = |user: &mut User| {
+        user.email = "new@acme.test".to_owned();
+        Ok::<_, Refused>(None)
+    };
+    store.change_user(&store.connection.id, &ann(), rename, |_| Owed::nothing()).unwrap().unwrap();
+    let late = Leave::SetPassword { proves_email: true, email: "ann@acme.test".to_owned() };
+    assert!(store.issue_ticket([7; 32], ticket(&store, ann(), late), Owed::nothing()).unwrap());
+    assert!(!redeem(&store, [7; 32], NOW));
+    assert_eq!(store.credential(&store.connection, &ann()).unwrap(), None);
+    assert!(!store.by_email("new@acme.test").unwrap().email_verified);
 }
