@@ -97,15 +97,6 @@ pub struct App {
     new_client: Option<NewClient>,
 }
 
-/// What ends a running server.
-#[derive(Debug)]
-pub enum Until {
-    /// Ctrl-C or SIGTERM.
-    Signalled,
-    /// A word from another thread, or the end of it.
-    Told(oneshot::Receiver<()>),
-}
-
 /// Where a running server is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Address {
@@ -209,12 +200,13 @@ impl App {
         Ok(format!("{}/#code={code}", self.address.public_url))
     }
 
-    /// Serves until it is stopped; jobs stop at their next safe point.
-    pub fn run(self, until: Until) -> io::Result<()> {
+    /// Serves until `stop` has a word or its other side is gone; jobs stop at their next safe point.
+    pub fn run(self, stop: oneshot::Receiver<()>) -> io::Result<()> {
         let Self { parts, mailer, upkeep, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
         let exports = parts.exports.clone();
-        let served = http::serve(self.doors, http::State::new(parts, self.page_code), until_future(until));
+        let served =
+            http::serve(self.doors, http::State::new(parts, self.page_code), async { drop(stop.await) });
         engine.stop();
         exports.stop();
         mailer.stop();
@@ -232,16 +224,6 @@ fn forget_address(directory: &Path) -> io::Result<()> {
     match fs::remove_file(directory.join(ADDRESS_FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-fn until_future(until: Until) -> Option<impl Future<Output = ()>> {
-    match until {
-        Until::Signalled => None,
-        Until::Told(receiver) => Some(async move {
-            // An error means that the other side is gone, which says the same.
-            let _ = receiver.await;
-        }),
     }
 }
 

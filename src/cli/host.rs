@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::Problem;
 use super::serve::introduce_client;
-use crate::app::{self, Address, App, Until};
+use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
 
@@ -67,8 +67,7 @@ impl Host {
         }
         let (url, token) = (app.address().local_url.clone(), app.full_token(CLIENT)?);
         let (stop, stopped) = oneshot::channel();
-        let thread =
-            thread::Builder::new().name("server".to_owned()).spawn(move || app.run(Until::Told(stopped)))?;
+        let thread = thread::Builder::new().name("server".to_owned()).spawn(move || app.run(stopped))?;
         Ok(Self { url, token, own: Some(Own { stop, thread }) })
     }
 

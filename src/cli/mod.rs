@@ -11,6 +11,7 @@ mod outcome;
 mod parts;
 mod report;
 mod serve;
+mod signals;
 mod source;
 mod token;
 

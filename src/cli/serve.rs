@@ -9,8 +9,9 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::signals::{self, Hangup};
 use super::{Exit, Problem, Serve};
-use crate::app::{self, App, Until};
+use crate::app::{self, App};
 use crate::config::{Log, LogFormat, Settings};
 
 /// What tokens of throwaway servers are made out to.
@@ -42,11 +43,12 @@ impl Serve {
 }
 
 fn run(settings: &Settings) -> Result<Exit, Problem> {
+    let stop = signals::stop(hangup(settings))?;
     let mut app = App::build(settings)?;
     app.announce()?;
     let page = app.page_link()?;
     introduce(&app, settings, &page)?;
-    app.run(Until::Signalled)?;
+    app.run(stop)?;
     Ok(Exit::Done)
 }
 
@@ -55,6 +57,7 @@ fn run_ephemeral(mut settings: Settings, throws_in_certificate: bool) -> Result<
     let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
     directory.path().clone_into(&mut settings.storage.path);
     let ca_file = throws_in_certificate.then(|| app::throw_in_certificate(&mut settings)).transpose()?;
+    let stop = signals::stop(hangup(&settings))?;
     let mut app = App::build(&settings)?;
     let page = app.page_link()?;
     let connection = app.connections()?.into_iter().next();
@@ -72,9 +75,14 @@ fn run_ephemeral(mut settings: Settings, throws_in_certificate: bool) -> Result<
         "ca_file": ca_file,
     });
     writeln!(io::stdout(), "{about}")?;
-    app.run(Until::Signalled)?;
+    app.run(stop)?;
     directory.close()?;
     Ok(Exit::Done)
+}
+
+/// Without a certificate there is nothing to renew.
+fn hangup(settings: &Settings) -> Hangup {
+    if settings.server.tls.is_on() { Hangup::Renews } else { Hangup::Stops }
 }
 
 /// Says where everything is, and what to type next.

@@ -250,11 +250,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves the API until Ctrl-C or SIGTERM, or until `stop` is ready if there is one.
-pub fn serve<S>(doors: Doors, state: State, stop: Option<S>) -> io::Result<()>
-where
-    S: Future<Output = ()> + 'static,
-{
+/// Serves the API until `stop` is ready.
+pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'static) -> io::Result<()> {
     let idle_timeout = state.idle_timeout;
     let state = web::Data::new(state);
     actix_web::rt::System::new().block_on(async move {
@@ -272,9 +269,6 @@ where
                 server.listen_rustls_0_23(listener, config)?
             }
             None => server,
-        };
-        let Some(stop) = stop else {
-            return server.run().await;
         };
         let server = server.disable_signals().run();
         let handle = server.handle();

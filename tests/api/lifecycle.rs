@@ -33,6 +33,18 @@ fn an_ephemeral_server_leaves_nothing_behind() {
 }
 
 #[test]
+fn an_ephemeral_server_can_be_stopped_as_soon_as_it_is_there() {
+    for signal in ["TERM", "INT", "HUP"] {
+        for _ in 0..5 {
+            let temporary = tempfile::tempdir().unwrap();
+            let server = Server::ephemeral_with(&[("TMPDIR", temporary.path().to_str().unwrap())]);
+            assert!(server.stop_by(signal).success(), "{signal}");
+            assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+#[test]
 fn a_stopped_server_goes_on_where_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let settings = [("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB")];

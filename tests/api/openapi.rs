@@ -125,7 +125,7 @@ fn the_server_answers_as_described_whatever_it_is_sent() {
         assert!(0 < accepted, "{operation} never succeeded: {text}");
     }
     let cases = report["test_cases"]["generated"].as_u64().unwrap();
-    println!("{cases} requests to {described} operations in {} seconds", report["running_time"]);
+    eprintln!("{cases} requests to {described} operations in {} seconds", report["running_time"]);
     assert!(CASES <= cases, "{text}");
     assert!(server.child.try_wait().unwrap().is_none(), "the server lives");
     // Whatever became of what was there, a connection can be made and users be brought to it.

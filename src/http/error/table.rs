@@ -35,9 +35,6 @@ impl ApiError {
                 let which = which.unwrap_or_default();
                 (S::BAD_REQUEST, code, format!("{name} validation error: '{rule}'{which}."))
             }
-            Self::NoSuchConnection => {
-                (S::NOT_FOUND, "inexistent_connection", "The connection does not exist".into())
-            }
             Self::ConnectionExists => {
                 (S::CONFLICT, "conflict", "A connection with the same name already exists".into())
             }
@@ -46,16 +43,11 @@ impl ApiError {
                 "operation_not_supported",
                 "Only database connections (strategy auth0) can be created.".into(),
             ),
-            Self::NoSuchClient => (S::NOT_FOUND, "inexistent_client", "The client does not exist".into()),
-            Self::NoSuchGrant => {
-                (S::NOT_FOUND, "inexistent_client_grant", "The client grant does not exist".into())
-            }
             Self::GrantExists => (
                 S::CONFLICT,
                 "conflict",
                 "The client has a grant for this audience already; change that one".into(),
             ),
-            Self::NoSuchUser => (S::NOT_FOUND, "inexistent_user", "The user does not exist.".into()),
             Self::User(fault) => fault.row(),
             Self::NoConnectionWithId(id) => (
                 S::BAD_REQUEST,
@@ -78,20 +70,10 @@ impl ApiError {
             Self::SearchOverdue | Self::BeyondFirst(_) | Self::SearchEngine(_) | Self::SearchByConnection => {
                 self.search_row()
             }
-            Self::NoSuchJob => (S::NOT_FOUND, "inexistent_job", "Job not found.".into()),
-            Self::NoSuchJobErrors => (S::NOT_FOUND, "inexistent_job", "The job does not exist".into()),
-            Self::NoSuchLetter => (S::NOT_FOUND, "inexistent_letter", "Letter not found.".into()),
-            Self::NoSuchStream => (S::NOT_FOUND, "", "The log stream does not exist.".into()),
-            Self::NoSuchLog => (S::NOT_FOUND, "", "Log not found.".into()),
             Self::NoGoodLink => (
                 S::FORBIDDEN,
                 "invalid_link",
                 "The link is not good any more: ask for the job again, its location is a fresh one.".into(),
-            ),
-            Self::NoSuchExport => (
-                S::NOT_FOUND,
-                "inexistent_export",
-                "The file of this export is gone: start another export.".into(),
             ),
             Self::UnpacksTooLarge(most) => (
                 S::PAYLOAD_TOO_LARGE,
@@ -108,6 +90,16 @@ impl ApiError {
             }
             Self::Store(fault) => store_row(fault),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "", "Internal error.".into()),
+            Self::NoSuchConnection
+            | Self::NoSuchClient
+            | Self::NoSuchGrant
+            | Self::NoSuchUser
+            | Self::NoSuchExport
+            | Self::NoSuchJob
+            | Self::NoSuchJobErrors
+            | Self::NoSuchLetter
+            | Self::NoSuchStream
+            | Self::NoSuchLog => self.absent_row(),
             Self::NoUsers
             | Self::EmptyUsers
             | Self::NoConnectionId
@@ -120,6 +112,25 @@ impl ApiError {
             | Self::NoIdentity => self.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+    }
+
+    /// The rows of things that are not there.
+    fn absent_row(&self) -> (StatusCode, &'static str, String) {
+        let (code, message) = match self {
+            Self::NoSuchConnection => ("inexistent_connection", "The connection does not exist"),
+            Self::NoSuchClient => ("inexistent_client", "The client does not exist"),
+            Self::NoSuchGrant => ("inexistent_client_grant", "The client grant does not exist"),
+            Self::NoSuchUser => ("inexistent_user", "The user does not exist."),
+            Self::NoSuchExport => {
+                ("inexistent_export", "The file of this export is gone: start another export.")
+            }
+            Self::NoSuchJob => ("inexistent_job", "Job not found."),
+            Self::NoSuchJobErrors => ("inexistent_job", "The job does not exist"),
+            Self::NoSuchLetter => ("inexistent_letter", "Letter not found."),
+            Self::NoSuchStream => ("", "The log stream does not exist."),
+            _ => ("", "Log not found."),
+        };
+        (StatusCode::NOT_FOUND, code, message.to_owned())
     }
 
     /// The rows of searches for users.

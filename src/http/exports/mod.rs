@@ -1,4 +1,4 @@
-//! `POST /api/v2/jobs/users-exports`: users are to be written to a file, which [`file`] hands out.
+//! `POST /api/v2/jobs/users-exports`: users are to be written to a file, which [`mod@file`] hands out.
 
 pub(super) mod file;
 
