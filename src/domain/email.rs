@@ -47,7 +47,7 @@ impl Email {
             return Err(EmailFault::TooLong);
         }
         // A few letters grow when lower-cased; the limits hold for what is stored.
-        let address = raw.to_lowercase();
+        let address = if raw.is_ascii() { raw.to_ascii_lowercase() } else { raw.to_lowercase() };
         if address.len() > Self::MAX_BYTES {
             return Err(EmailFault::TooLong);
         }
@@ -90,7 +90,7 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
 fn check_local(local: &str) -> Result<(), EmailFault> {
     let well_formed = match local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.chars().all(|c| c == ' ' || is_visible(c)),
-        None => local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char)),
+        None => !(local.starts_with('.') || local.ends_with('.') || local.contains("..")) && is_atoms(local),
     };
     match local.len() {
         0 => Err(EmailFault::LocalEmpty),
@@ -100,8 +100,13 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
     }
 }
 
-fn is_atom_char(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { is_visible(c) }
+/// Whether there is nothing but dots and what may stand between them.
+fn is_atoms(local: &str) -> bool {
+    local.chars().all(|c| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' => true,
+        '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
+        _ => !c.is_ascii() && is_visible(c),
+    })
 }
 
 fn is_visible(c: char) -> bool {
@@ -111,7 +116,7 @@ fn is_visible(c: char) -> bool {
 /// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form, and one
 /// that claims to *be* such a form must be right (IDNA).
 fn is_domain_name(domain: &str) -> bool {
-    let is_encoded = domain.split('.').any(|label| label.starts_with("xn--"));
+    let is_encoded = domain.starts_with("xn--") || domain.contains(".xn--");
     if is_encoded || !domain.is_ascii() {
         return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_host_name(&ascii));
     }
@@ -119,11 +124,11 @@ fn is_domain_name(domain: &str) -> bool {
 }
 
 fn is_host_name(domain: &str) -> bool {
-    domain.split('.').all(|label| {
+    domain.as_bytes().split(|byte| *byte == b'.').all(|label| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+            && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+            && !label.starts_with(b"-")
+            && !label.ends_with(b"-")
     })
 }
 

@@ -36,6 +36,9 @@ pub(super) async fn show(
     id: Path<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let detail = Detail::of(&Params::of(&request)?)?;
+    if let Ok(Some(job)) = state.store.unfinished_with_id(&id) {
+        return json(StatusCode::OK, &JobView::of(&job, &state.engine, detail));
+    }
     let wanted = id.clone();
     let Some(job) = state.store(move |store| store.job(&wanted)).await? else {
         let may_read_users = granted.require(&[Scope::ReadUsers]).is_ok();

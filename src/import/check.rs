@@ -16,7 +16,6 @@
 
 mod change;
 mod faults;
-mod members;
 mod merge;
 mod metadata;
 mod names;
@@ -58,9 +57,9 @@ pub struct Limits {
     pub schema: RowSchema,
 }
 
-/// Judges the JSON text of one row: a user, or everything wrong with it.
+/// Judges the text of one row, known to be JSON: a user, or everything wrong with it.
 pub fn judge<'a>(text: &'a str, limits: &Limits) -> Result<Candidate<'a>, Vec<Fault>> {
-    let row = Row::parse(text).map_err(|fault| vec![fault])?;
+    let row = Row::of_json(text).map_err(|fault| vec![fault])?;
     let has_profile = limits.schema == RowSchema::Profile || row.is_exported();
     let row = row.settled(has_profile.then_some(EXPORT_ONLY));
     candidate(&row, limits, &["email", "email_verified"])

@@ -9,7 +9,8 @@
 //! | show what failed | `report` | a row's text | the same, without its secrets |
 //! | work on a job | `run` | a job and its file | users in the store, row by row accounted for |
 //!
-//! `tokens` is what the last two share: steps through JSON text without converting it.
+//! `tokens` is what the last two share: steps through JSON text without converting it; `bytes` looks for
+//! quotes and the like, for all who read.
 //!
 //! `run` alone knows the store, and has one thread read ahead of the one that writes; all else is plain
 //! functions, so that [`examine()`] can judge a file on any machine. Deliberately absent: HTTP, the
@@ -19,6 +20,7 @@
 //! byte of a value's text changes between the file and the [`Candidate`], except blanks between
 //! tokens and the case of addresses and names.
 
+mod bytes;
 mod check;
 mod examine;
 mod read;

@@ -17,9 +17,9 @@ use crate::store::{ChunkRow, Store, StoreError, Words};
 
 /// Chunks read ahead of the writer.
 const AHEAD: usize = 2;
-/// Rows in the first chunks: small files end early, later chunks are worth their commit.
-const RAMP: [usize; 4] = [512, 512, 1024, 2048];
-/// Rows in every further chunk.
+/// Rows in the first chunks of a file with more than a chunk: the writer is not to wait long for them.
+const RAMP: [usize; 2] = [1024, 2048];
+/// Rows in every further chunk, and in a file that is written at once.
 const MOST_ROWS: usize = 4096;
 
 /// Why a job could not go on for now.
@@ -93,7 +93,7 @@ fn prepare_all(
         Err(error) => return drop(sender.send(Err(error.into()))),
     };
     for step in 0.. {
-        rows.limit(chunk_rows(step, job.attempts));
+        rows.limit(chunk_rows(step, job));
         let prepared = match rows.next() {
             None => return,
             Some(Ok(raw)) => prepare(store, job, raw, limits, now()).map_err(RunError::from),
@@ -107,9 +107,10 @@ fn prepare_all(
 }
 
 /// Rows in the next chunk; fewer after each attempt that ended the process, so that it gets anywhere.
-fn chunk_rows(step: usize, attempts: u32) -> NonZeroUsize {
-    let rows = RAMP.get(step).copied().unwrap_or(MOST_ROWS);
-    NonZeroUsize::new(rows >> attempts.min(9)).unwrap_or(NonZeroUsize::MIN)
+fn chunk_rows(step: usize, job: &Job) -> NonZeroUsize {
+    let is_small = job.rows.as_ref().is_ok_and(|rows| *rows <= MOST_ROWS as u64);
+    let rows = RAMP.get(step).filter(|_| !is_small).copied().unwrap_or(MOST_ROWS);
+    NonZeroUsize::new(rows >> job.attempts.min(9)).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn prepare(

@@ -8,6 +8,8 @@ mod tests;
 
 use std::borrow::Cow;
 
+use super::bytes::{has_backslash, run_to_quote};
+
 /// The text without blanks between its tokens.
 pub(super) fn compact(text: &str) -> Cow<'_, str> {
     let Some(first) = next_blank(text) else {
@@ -31,21 +33,26 @@ fn next_blank(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
         match bytes.get(at)? {
-            b' ' | b'\t' | b'\r' | b'\n' => return Some(at),
+            byte if is_blank(*byte) => return Some(at),
             b'"' => at = end_of_string(bytes, at),
             _ => at += 1,
         }
     }
 }
 
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// The place behind the string that starts at `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     at += 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(rest) = bytes.get(at..) {
+        at += run_to_quote(rest);
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+            None => break,
         }
     }
     bytes.len()
@@ -54,7 +61,7 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
 /// What a string token says; `None` if it has half of a surrogate pair, which is no text.
 pub(super) fn decode(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if has_backslash(inner.as_bytes()) {
         serde_json::from_str(token).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
@@ -75,26 +82,31 @@ pub(super) fn type_of(value: &str) -> &'static str {
     }
 }
 
-/// A place in text without blanks.
+/// A place in the text; blanks between tokens are stepped over.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
-    rest: &'a str,
+    text: &'a str,
+    at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    /// At the start of `compact`.
-    pub(super) fn new(compact: &'a str) -> Self {
-        Self { rest: compact }
+    /// At the start of `text`.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
     }
 
     /// The first byte of what is next.
-    pub(super) fn peek(&self) -> Option<u8> {
-        self.rest.as_bytes().first().copied()
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(self.at).copied().is_some_and(is_blank) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
     }
 
     /// Steps into the object or array that is next.
     pub(super) fn enter(&mut self) {
-        self.skip(1);
+        self.skip();
     }
 
     /// Inside an object: takes the name of its next property, as written. Its value is next then.
@@ -104,58 +116,64 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let name = self.value();
-        self.skip(1);
+        self.skip();
         Some(name)
     }
 
     /// Inside an array: whether there is a next item. If not, the array is left.
     pub(super) fn item(&mut self) -> bool {
         if self.peek() == Some(b',') {
-            self.skip(1);
+            self.at += 1;
         }
         let ended = matches!(self.peek(), None | Some(b']' | b'}'));
         if ended {
-            self.skip(1);
+            self.at += 1;
         }
         !ended
     }
 
     /// Takes the value that is next, whatever it is, and gives its text.
     pub(super) fn value(&mut self) -> &'a str {
-        match self.peek() {
-            Some(b'"') => self.skip(end_of_string(self.rest.as_bytes(), 0)),
-            Some(b'{' | b'[') => self.skip(self.end_of_container()),
-            _ => {
-                let delimiter = |(_, c): &(usize, char)| matches!(c, ',' | ':' | ']' | '}');
-                let end = self.rest.char_indices().skip(1).find(delimiter);
-                self.skip(end.map_or(self.rest.len(), |(at, _)| at))
-            }
-        }
-    }
-
-    fn end_of_container(&self) -> usize {
-        let bytes = self.rest.as_bytes();
-        let (mut at, mut open) = (0, 0_usize);
-        while let Some(byte) = bytes.get(at) {
-            match byte {
-                b'"' => {
-                    at = end_of_string(bytes, at);
-                    continue;
-                }
-                b'{' | b'[' => open += 1,
-                b'}' | b']' if open == 1 => return at + 1,
-                b'}' | b']' => open -= 1,
-                _ => {}
-            }
-            at += 1;
-        }
-        bytes.len()
-    }
-
-    fn skip(&mut self, bytes: usize) -> &'a str {
+        let first = self.peek();
+        let (bytes, start) = (self.text.as_bytes(), self.at);
+        self.at = match first {
+            Some(b'"') => end_of_string(bytes, start),
+            Some(b'{' | b'[') => end_of_container(bytes, start),
+            Some(_) => end_of_word(bytes, start),
+            None => start,
+        };
         // Valid text is never cut inside a character; for the other kind, nothing is left.
-        let (skipped, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
-        self.rest = rest;
-        skipped
+        self.text.get(start..self.at).unwrap_or_default()
     }
+
+    /// Steps over the one byte that is next.
+    fn skip(&mut self) {
+        self.peek();
+        self.at += 1;
+    }
+}
+
+/// The place behind the object or array that starts at `at`.
+fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
+    let mut open = 0_usize;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => open += 1,
+            b'}' | b']' if open == 1 => return at + 1,
+            b'}' | b']' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// The place behind the number or literal that starts at `at`.
+fn end_of_word(bytes: &[u8], at: usize) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}') || is_blank(*byte);
+    bytes[at..].iter().skip(1).position(is_end).map_or(bytes.len(), |length| at + 1 + length)
 }

@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
+use rustix::process::setpriority_process;
 
 use crate::domain::{CONNECTION_NOT_FOUND, Job, Owed, Stage, Ticket, Timestamp};
 use crate::import::{self, Limits, RunError};
@@ -32,6 +33,8 @@ pub const MAX_ATTEMPTS: u32 = 10;
 const TURN: Duration = Duration::from_millis(250);
 /// Pause after a fault of the store, before it is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How much a thread gives way, as `nice` counts it: 0 is not at all, 19 is most.
+const NICENESS: i32 = 5;
 /// Bytes of file per second, before anything was measured.
 const FIRST_GUESS: u64 = 20 << 20;
 /// Bytes of file that a turn must get through for its pace to mean something.
@@ -123,6 +126,7 @@ impl Drop for Engine {
 
 impl Shared {
     fn work(&self) {
+        give_way();
         while let Some(ticket) = self.queue.next(|| self.mend()) {
             let ended = self.take_turn(ticket).unwrap_or_else(|error| {
                 self.mend();
@@ -242,6 +246,14 @@ impl Shared {
         for ticket in self.store.unfinished().unwrap_or_default() {
             self.queue.submit(ticket);
         }
+    }
+}
+
+/// Lets requests go first where processors are short: they need little, and somebody waits for them. Threads
+/// that this one starts are as modest.
+fn give_way() {
+    if let Err(error) = setpriority_process(None, NICENESS) {
+        tracing::debug!("an import thread keeps its priority: {error}");
     }
 }
 

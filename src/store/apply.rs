@@ -86,7 +86,9 @@ impl Store {
         check_follows(chunk, &job, progress)?;
         let connection = connection_number(&core, &job)?;
         let tail = writer.tails.get(&connection).copied().unwrap_or_default();
-        let edit = Edit::new(&core, connection, tail, chunk.len());
+        let mut edit = Edit::new(&core, connection, tail, chunk.len());
+        let drafts = chunk.iter().filter_map(|row| row.verdict.as_ref().ok());
+        edit.look_up(drafts.flat_map(Draft::contestable).collect());
         let unfinished = core.active.lock().jobs.keys().copied().collect();
         let mut rows = Rows::new(edit, &job, progress, now, unfinished);
         let mut written = 0;
@@ -191,6 +193,10 @@ impl<'a> Rows<'a> {
 
     /// Inserts or updates a user; tells what speaks against it, and then does nothing.
     fn place_draft(&mut self, row: u64, draft: &Draft) -> Result<Vec<Fault>> {
+        if self.is_unheard_of(draft) {
+            self.insert(draft)?;
+            return Ok(Vec::new());
+        }
         let keys = Keys::decode(&draft.record)?;
         let by_email = self.holder_of_email(row, keys.email, draft.email)?;
         let mut faults = Vec::new();
@@ -215,6 +221,12 @@ impl<'a> Rows<'a> {
             None => self.insert(draft)?,
         }
         Ok(faults)
+    }
+
+    /// Whether nobody has, or had in this job, any key of the row: so it is with most.
+    fn is_unheard_of(&self, draft: &Draft) -> bool {
+        let is_claimed = draft.username.is_some() && (self.progress.claims > 0 || !self.claims.is_empty());
+        !(draft.has_given_id || is_claimed || draft.contestable().any(|hash| self.edit.may_know(hash)))
     }
 
     fn holder_of_email(&mut self, row: u64, email: &str, hash: u64) -> Result<Option<Holder>> {

@@ -6,13 +6,14 @@
 //!
 //! **Invariant:** between commits it equals what a rebuild would give.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use super::block::SLOTS;
 use crate::domain::UserIdRef;
@@ -89,6 +90,9 @@ impl Entry {
     }
 }
 
+/// The places a hash may lead to: with luck one, or none.
+pub(super) type Candidates = SmallVec<[Place; 4]>;
+
 /// Hashes of keys and the places they lead to.
 #[derive(Debug, Default)]
 pub(super) struct Places(HashTable<Entry>);
@@ -103,6 +107,11 @@ impl Places {
         if let Ok(entry) = self.0.find_entry(hash, |entry| *entry == wanted) {
             entry.remove();
         }
+    }
+
+    /// Whether the hash leads anywhere.
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.0.find(hash, |entry| entry.hash() == hash).is_some()
     }
 
     /// Every place the hash may lead to.
@@ -138,24 +147,37 @@ impl Default for Shards {
 
 impl Shards {
     /// The places a hash may lead to. The lock is not held when this returns.
-    pub(super) fn candidates(&self, hash: u64) -> Vec<Place> {
+    pub(super) fn candidates(&self, hash: u64) -> Candidates {
         self.shard(hash).read().candidates(hash).collect()
     }
 
-    pub(super) fn insert(&self, hash: u64, place: Place) {
-        self.shard(hash).write().insert(hash, place);
+    /// Those of the hashes that lead anywhere.
+    pub(super) fn known(&self, mut hashes: Vec<u64>) -> HashSet<u64> {
+        let mut known = HashSet::new();
+        hashes.sort_unstable_by_key(|hash| shard_of(*hash));
+        for of_shard in hashes.chunk_by(|one, other| shard_of(*one) == shard_of(*other)) {
+            let shard = self.shard(of_shard[0]).read();
+            known.extend(of_shard.iter().filter(|hash| shard.has(**hash)));
+        }
+        known
+    }
+
+    /// Inserts many, shard by shard: that is easier on locks and caches. `meet` is told of
+    /// each whose hash led to another place before, and of that place.
+    pub(super) fn insert_all(&self, entries: &mut [(u64, Place)], mut meet: impl FnMut(Place, Place)) {
+        entries.sort_unstable_by_key(|(hash, _)| shard_of(*hash));
+        for of_shard in entries.chunk_by(|one, other| shard_of(one.0) == shard_of(other.0)) {
+            let mut shard = self.shard(of_shard[0].0).write();
+            shard.reserve(of_shard.len());
+            for (hash, place) in of_shard {
+                shard.candidates(*hash).for_each(|other| meet(*place, other));
+                shard.insert(*hash, *place);
+            }
+        }
     }
 
     pub(super) fn remove(&self, hash: u64, place: Place) {
         self.shard(hash).write().remove(hash, place);
-    }
-
-    /// Inserts, and tells the places that the hash led to before.
-    pub(super) fn insert_and_tell(&self, hash: u64, place: Place) -> Vec<Place> {
-        let mut shard = self.shard(hash).write();
-        let before = shard.candidates(hash).collect();
-        shard.insert(hash, place);
-        before
     }
 
     /// Makes room for this many more keys, spread evenly.
@@ -191,9 +213,13 @@ impl Shards {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Places> {
-        // The table inside a shard uses the low bits and the top seven; these are others.
-        &self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
+        &self.shards[shard_of(hash)]
     }
+}
+
+/// The table inside a shard uses the low bits and the top seven; these are others.
+fn shard_of(hash: u64) -> usize {
+    usize::try_from(hash >> 40).unwrap_or_default() % SHARDS
 }
 
 /// The keys of all connections.

@@ -4,7 +4,7 @@
 //! follow.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::block::Block;
@@ -27,6 +27,8 @@ pub(super) struct Edit<'a> {
     /// The open block, which takes the next new user.
     tail: u32,
     added: Places,
+    /// Those of the hashes looked up that led somewhere before the edit.
+    known: HashSet<u64>,
     removed: Vec<(u64, Place)>,
     /// Users that are elsewhere now, or nowhere, for those who call the roll.
     moves: Vec<Move>,
@@ -50,6 +52,7 @@ impl<'a> Edit<'a> {
             changed: BTreeSet::new(),
             tail,
             added,
+            known: HashSet::new(),
             removed: Vec::new(),
             moves: Vec::new(),
             bytes: 0,
@@ -66,6 +69,16 @@ impl<'a> Edit<'a> {
                 Ok(entry.insert(self.core.block(self.connection, number)?.unwrap_or_default()))
             }
         }
+    }
+
+    /// Looks up many hashes in one go, for [`Edit::may_know`].
+    pub(super) fn look_up(&mut self, hashes: Vec<u64>) {
+        self.known = self.shards.known(hashes);
+    }
+
+    /// Whether a hash that was looked up may lead to somebody, as the edit stands.
+    pub(super) fn may_know(&self, hash: u64) -> bool {
+        self.added.has(hash) || self.known.contains(&hash)
     }
 
     /// The place of the user with this key, as the edit stands.
@@ -90,9 +103,8 @@ impl<'a> Edit<'a> {
 
     /// Adds a user whose keys nobody else has.
     pub(super) fn insert(&mut self, draft: &Draft) -> Result<()> {
-        let hashes = [Some(draft.email), draft.username, Some(draft.id)];
         self.come += 1;
-        self.append(&draft.record, hashes.into_iter().flatten()).map(drop)
+        self.append(&draft.record, draft.hashes()).map(drop)
     }
 
     fn append(&mut self, record: &[u8], hashes: impl Iterator<Item = u64>) -> Result<Place> {
@@ -196,7 +208,7 @@ impl<'a> Edit<'a> {
 
     /// Makes the directory follow, after the commit. Returns the new open block.
     pub(super) fn publish(self) -> u32 {
-        self.added.iter().for_each(|(hash, place)| self.shards.insert(hash, place));
+        self.shards.insert_all(&mut self.added.iter().collect::<Vec<_>>(), |_, _| {});
         self.removed.iter().for_each(|(hash, place)| self.shards.remove(*hash, *place));
         self.shards.note_users(self.come, self.gone);
         self.tail

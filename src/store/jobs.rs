@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Accepts a job: its file and the job itself are on disk when this returns.
-    pub fn enqueue(&self, new: NewJob, upload: Upload, owed: Owed) -> Result<Arc<Job>> {
+    pub fn enqueue(&self, new: NewJob, mut upload: Upload, owed: Owed) -> Result<Arc<Job>> {
         let core = self.core()?;
         let entering = self.enter(&core)?;
         upload.sync()?;
@@ -111,6 +111,11 @@ impl Store {
         self.check_active(active.jobs.len() + active.entering)?;
         active.entering += 1;
         Ok(Entering(core))
+    }
+
+    /// The job with this id if it is unfinished. Waits for nothing, so that many may ask often.
+    pub fn unfinished_with_id(&self, id: &JobId) -> Result<Option<Arc<Job>>> {
+        Ok(active_job(&*self.core()?, id))
     }
 
     /// The job with this id.

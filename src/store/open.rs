@@ -235,13 +235,16 @@ struct Rebuild<'a> {
     connection: &'a Connection,
 }
 
+/// Keys that are put into the directory in one go.
+const KEYS_AT_ONCE: usize = 64 << 10;
+
 impl Rebuild<'_> {
     fn blocks(&self, first: u32, last: u32) -> Result<()> {
-        let key = |block: u32| BLOCKS.key(&[&self.connection.number.to_be_bytes(), &block.to_be_bytes()]);
         if last < first {
             return Ok(());
         }
-        for entry in self.tree.range(key(first)..=key(last)) {
+        let mut found = Vec::with_capacity(KEYS_AT_ONCE + 3 * SLOTS as usize);
+        for entry in self.tree.range(self.key(first)..=self.key(last)) {
             let (key, value) = entry?;
             let number = trailing_u32(&key)?;
             let block = Block::decode(&value)?;
@@ -251,40 +254,44 @@ impl Rebuild<'_> {
                 let place = Place::new(number, slot).ok_or_else(|| {
                     StoreError::Corrupt(format!("there is a block with the number {number}"))
                 })?;
-                self.add(&Keys::decode(record)?, place)?;
+                found.extend(Keys::decode(record)?.each().map(|key| (self.hasher.hash(key), place)));
             }
             self.shards.note_users(users, 0);
+            if found.len() >= KEYS_AT_ONCE {
+                self.add(&mut found)?;
+            }
+        }
+        self.add(&mut found)
+    }
+
+    fn key(&self, block: u32) -> Vec<u8> {
+        BLOCKS.key(&[&self.connection.number.to_be_bytes(), &block.to_be_bytes()])
+    }
+
+    /// Two users with one key are a bug of ours: neither is served.
+    fn add(&self, found: &mut Vec<(u64, Place)>) -> Result<()> {
+        let mut met = Vec::new();
+        self.shards.insert_all(found, |place, other| met.push((place, other)));
+        found.clear();
+        // Two keys of one user may have the same hash.
+        for (place, other) in met.into_iter().filter(|(place, other)| place != other) {
+            let (one, another) = (self.block(place)?, self.block(other)?);
+            let (Some(one), Some(another)) = (one.record(place.slot()), another.record(other.slot())) else {
+                continue;
+            };
+            let (one, another) = (Keys::decode(one)?, Keys::decode(another)?);
+            if one.each().any(|key| another.each().any(|held| held == key)) {
+                return Err(StoreError::Corrupt(format!(
+                    "users {} and {} of connection {} have a key in common",
+                    another.id, one.id, self.connection.name
+                )));
+            }
         }
         Ok(())
     }
 
-    /// Two users with one key are a bug of ours: neither is served.
-    fn add(&self, keys: &Keys, place: Place) -> Result<()> {
-        for key in keys.each() {
-            for other in self.shards.insert_and_tell(self.hasher.hash(key), place) {
-                if other == place {
-                    continue; // another key of the same user, with the same hash
-                }
-                let block = BLOCKS
-                    .get_bytes(
-                        self.tree,
-                        &[&self.connection.number.to_be_bytes(), &other.block().to_be_bytes()],
-                    )?
-                    .map(|value| Block::decode(&value))
-                    .transpose()?
-                    .unwrap_or_default();
-                let Some(record) = block.record(other.slot()) else {
-                    continue;
-                };
-                let held = Keys::decode(record)?;
-                if held.each().any(|held| held == key) {
-                    return Err(StoreError::Corrupt(format!(
-                        "users {} and {} of connection {} have a key in common",
-                        held.id, keys.id, self.connection.name
-                    )));
-                }
-            }
-        }
-        Ok(())
+    fn block(&self, place: Place) -> Result<Block> {
+        let value = self.tree.get(self.key(place.block()))?;
+        Ok(value.map(|value| Block::decode(&value)).transpose()?.unwrap_or_default())
     }
 }

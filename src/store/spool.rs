@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use super::error::Result;
 use super::room::Room;
@@ -14,13 +16,19 @@ use crate::domain::JobId;
 #[derive(Debug)]
 pub(super) struct Spool(PathBuf);
 
+/// So many bytes are synced while the next are coming, so that the end of a large file is not a long wait.
+const SYNCED_AT_ONCE: u64 = 4 << 20;
+
 /// A file on its way in. Dropped before its job was accepted, it is removed.
 #[derive(Debug)]
 pub struct Upload {
-    file: File,
+    file: Arc<File>,
     room: Room,
     path: PathBuf,
     bytes: u64,
+    /// The sync in the background, and how many bytes there were when it began.
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    synced: u64,
     kept: bool,
 }
 
@@ -35,7 +43,7 @@ impl Spool {
         let path = self.path(id);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
         let room = Room::new(&self.0, min_free_disk);
-        Ok(Upload { file, room, path, bytes: 0, kept: false })
+        Ok(Upload { file: Arc::new(file), room, path, bytes: 0, syncing: None, synced: 0, kept: false })
     }
 
     /// The file of an unfinished job.
@@ -79,8 +87,17 @@ impl Upload {
     /// Adds bytes to the end. Blocks.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.room.take(bytes.len() as u64)?;
-        self.file.write_all(bytes)?;
+        (&*self.file).write_all(bytes)?;
         self.bytes += bytes.len() as u64;
+        if self.bytes >= self.synced + SYNCED_AT_ONCE
+            && self.syncing.as_ref().is_none_or(JoinHandle::is_finished)
+        {
+            self.end_sync()?;
+            let file = self.file.clone();
+            self.syncing =
+                Some(thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data())?);
+            self.synced = self.bytes;
+        }
         Ok(())
     }
 
@@ -90,8 +107,16 @@ impl Upload {
     }
 
     /// Makes the content durable.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.end_sync()?;
         Ok(self.file.sync_all()?)
+    }
+
+    /// Waits for the sync in the background. Its failure is told only once by the system, so it counts.
+    fn end_sync(&mut self) -> Result<()> {
+        let ended = self.syncing.take().map(JoinHandle::join);
+        ended.unwrap_or(Ok(Ok(()))).unwrap_or_else(|_| Err(io::Error::other("a sync panicked")))?;
+        Ok(())
     }
 
     /// A job needs the file from now on.

@@ -13,6 +13,7 @@
 //! file.
 
 mod keys;
+mod known;
 mod links;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use thiserror::Error;
 
 use crate::domain::{Scope, SigningAlgorithm, Timestamp};
 pub use keys::{KEY_FILE, KeyError, Keys};
+use known::Known;
 pub use users::{OpenIdScope, UserTokens};
 
 /// Makes and checks access tokens.
@@ -42,6 +44,7 @@ pub struct Tokens {
     aliases: Arc<[String]>,
     lifetime: Duration,
     validation: Arc<Validation>,
+    known: Arc<Known>,
 }
 
 /// What stands behind a client's id where it is the subject of a token.
@@ -82,7 +85,7 @@ pub enum TokenFault {
     Expired,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: OneOrMany,
@@ -99,7 +102,7 @@ struct Claims {
     gty: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -123,7 +126,7 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let (keys, aliases, validation) = (Arc::new(keys), Arc::default(), Arc::new(validation));
-        Self { keys, issuer, audience, aliases, lifetime, validation }
+        Self { keys, issuer, audience, aliases, lifetime, validation, known: Arc::default() }
     }
 
     /// The same for a server that clients may also name by these URLs (no slash at their ends).
@@ -206,8 +209,11 @@ impl Tokens {
         if token.len() > Self::MAX_BYTES {
             return Err(TokenFault::Invalid);
         }
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
-        let claims = decoded.map_err(|error| fault_of(&error))?.claims;
+        let check = || {
+            let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
+            decoded.map(|token| token.claims).map_err(|error| fault_of(&error))
+        };
+        let claims = self.known.claims(token, check)?;
         if claims.exp <= now.seconds() {
             return Err(TokenFault::Expired);
         }

@@ -4,9 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// The names of one object, told apart as they come.
+use smallvec::SmallVec;
+
+/// So many names are looked through one after the other; most objects have no more.
+const FEW: usize = 8;
+
+/// The names of one object, told apart as they come; of each, whether it has come twice.
 #[derive(Debug, Default)]
-pub(super) struct Names<'a>(BTreeMap<Cow<'a, str>, bool>);
+pub(super) struct Names<'a> {
+    few: SmallVec<[(Cow<'a, str>, bool); FEW]>,
+    others: BTreeMap<Cow<'a, str>, bool>,
+}
 
 /// How often a name has come.
 pub(super) enum Seen {
@@ -17,16 +25,23 @@ pub(super) enum Seen {
 
 impl<'a> Names<'a> {
     pub(super) fn see(&mut self, name: Cow<'a, str>) -> Seen {
-        match self.0.entry(name) {
+        if let Some((_, is_twice)) = self.few.iter_mut().find(|(known, _)| *known == name) {
+            return again(is_twice);
+        }
+        if self.few.len() < FEW {
+            self.few.push((name, false));
+            return Seen::Once;
+        }
+        match self.others.entry(name) {
+            Entry::Occupied(mut known) => again(known.get_mut()),
             Entry::Vacant(place) => {
                 place.insert(false);
                 Seen::Once
             }
-            Entry::Occupied(place) if *place.get() => Seen::Often,
-            Entry::Occupied(mut place) => {
-                place.insert(true);
-                Seen::Twice
-            }
         }
     }
+}
+
+fn again(is_twice: &mut bool) -> Seen {
+    if std::mem::replace(is_twice, true) { Seen::Often } else { Seen::Twice }
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::de::IgnoredAny;
+
 use crate::domain::{Code, Fault, UserId};
-use crate::import::tokens::{decode, type_of};
+use crate::import::tokens::{Cursor, decode, type_of};
 
 use super::faults::{Faults, cut};
-use super::members::Members;
 use super::names::{Names, Seen};
 
 /// A row's properties as JSON text.
@@ -40,33 +41,37 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Takes a row apart. Beyond the five properties that all rows may have nothing is in its place yet.
+    /// Takes apart what somebody sent who may have sent anything.
     pub(super) fn parse(text: &'a str) -> Result<Self, Fault> {
-        let text = text.trim_ascii();
-        let found = match serde_json::from_str::<Members>(text) {
-            Ok(members) => return Ok(Self::from_members(&members)),
-            Err(_) if text.starts_with('{') => "text that is no JSON",
-            Err(_) => type_of(text),
-        };
-        Err(Fault::of_row(Code::InvalidType, format!("Expected type object but found type {found}")))
+        if text.trim_ascii().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return Err(no_object("text that is no JSON"));
+        }
+        Self::of_json(text)
     }
 
-    fn from_members(members: &Members<'a>) -> Self {
+    /// Takes apart what is known to be JSON. Beyond the five properties that all rows may have nothing is in its
+    /// place yet.
+    pub(super) fn of_json(text: &'a str) -> Result<Self, Fault> {
+        let mut cursor = Cursor::new(text);
+        if cursor.peek() != Some(b'{') {
+            return Err(no_object(type_of(text.trim_ascii())));
+        }
         let mut row = Self::default();
-        for (token, value) in &members.0 {
-            let (token, value) = (token.get(), value.get());
+        cursor.enter();
+        while let Some(token) = cursor.name() {
             let name = decode(token).unwrap_or_else(|| {
                 let name = token.trim_matches('"');
                 row.broken.push(name);
                 Cow::Borrowed(name)
             });
+            let value = cursor.value();
             match row.basic(&name) {
                 Some(place) if place.is_none() => *place = Some(value),
                 Some(_) => drop(row.repeated.insert(name)),
                 None => row.others.push((name, value)),
             }
         }
-        row
+        Ok(row)
     }
 
     /// Whether the row comes from an export: its id has the prefix that ids have there.
@@ -138,4 +143,8 @@ impl<'a> Row<'a> {
         repeated.for_each(|name| faults.note_repeated(name, name));
         self.broken.iter().for_each(|name| faults.note_broken(name));
     }
+}
+
+fn no_object(found: &str) -> Fault {
+    Fault::of_row(Code::InvalidType, format!("Expected type object but found type {found}"))
 }

@@ -153,8 +153,8 @@ pub(super) fn metadata<'a>(row: &Row<'a>, limits: Limits, faults: &mut Faults) -
     if let Some(fault) = too_large(app.as_deref(), user.as_deref(), limits) {
         faults.note(fault);
     } else {
-        Walk::new("app_metadata", &RESERVED, faults).start(app.as_deref());
-        Walk::new("user_metadata", &[], faults).start(user.as_deref());
+        Walk::new(&RESERVED, faults).start("app_metadata", app.as_deref());
+        Walk::new(&[], faults).start("user_metadata", user.as_deref());
     }
     (app, user)
 }

@@ -73,11 +73,20 @@ fn a_row_must_be_an_object() {
         ("1e2", "integer"),
         ("1.5", "number"),
         ("1e400", "number"),
-        ("{x", "text that is no JSON"),
     ];
     for (row, found) in rows {
         bad(row, &[&format!("INVALID_TYPE -: Expected type object but found type {found}")]);
     }
+}
+
+#[test]
+fn what_a_request_sends_need_not_be_json() {
+    for text in ["{x", "{", r#"{"email":"a@b.c"}}"#, r#"{"email":"a@b.c",}"#] {
+        let faults = judge_new(text, &LIMITS, &[]).unwrap_err();
+        assert_eq!(faults[0].message, "Expected type object but found type text that is no JSON", "{text}");
+        assert_eq!(judge_change(text, &LIMITS).unwrap_err(), faults);
+    }
+    assert!(judge_new(r#" {"email":"a@b.c"} "#, &LIMITS, &[]).is_ok());
 }
 
 #[test]

@@ -1,28 +1,58 @@
 //! What happens inside a token: a text, a number or a literal.
 
+use crate::import::bytes::plain_run;
+
 use super::number::Number;
 use super::opening;
 use super::utf8::Partial;
 use super::{Expected, Scanner, State};
 
 impl Scanner {
-    pub(super) fn text(&mut self, bytes: &[u8], at: usize) -> usize {
-        let at = at + plain_run(&bytes[at..]);
-        match bytes.get(at) {
-            None => return at,
-            Some(b'"') if self.in_name => self.state = State::Between(Expected::Colon),
-            Some(b'"') => self.value_ended(),
-            Some(b'\\') => self.state = State::Escape,
-            Some(&byte) if byte < b' ' => {
-                let what = "a control character in a text must be written as an escape";
-                return self.refuse(at, what, opening::hint_for(byte));
+    pub(super) fn text(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        loop {
+            at += plain_run(&bytes[at..]);
+            match bytes.get(at) {
+                None => return at,
+                Some(b'"') => match self.next_text(bytes.get(at + 1..at + 3)) {
+                    true => at += 3,
+                    false => {
+                        self.text_ended();
+                        return at + 1;
+                    }
+                },
+                Some(b'\\') => {
+                    self.state = State::Escape;
+                    return at + 1;
+                }
+                Some(&byte) if byte < b' ' => {
+                    let what = "a control character in a text must be written as an escape";
+                    return self.refuse(at, what, opening::hint_for(byte));
+                }
+                Some(&byte) => match Partial::start(byte) {
+                    Some(partial) => return self.character(partial, bytes, at + 1),
+                    None => return self.refuse_encoding(at),
+                },
             }
-            Some(&byte) => match Partial::start(byte) {
-                Some(partial) => return self.character(partial, bytes, at + 1),
-                None => return self.refuse_encoding(at),
-            },
         }
-        at + 1
+    }
+
+    /// Whether the next token but one is a text, too, as is most common: a name's value, or the name after a
+    /// value.
+    #[inline]
+    fn next_text(&mut self, behind: Option<&[u8]>) -> bool {
+        let punctuation = if self.in_name { b":\"" } else { b",\"" };
+        let is_next = self.in_object() && behind == Some(punctuation);
+        self.in_name ^= is_next;
+        is_next
+    }
+
+    #[inline]
+    fn text_ended(&mut self) {
+        if self.in_name {
+            self.state = State::Between(Expected::Colon);
+        } else {
+            self.value_ended();
+        }
     }
 
     /// The rest of a character beyond ASCII, and all such characters right after it.
@@ -99,33 +129,4 @@ impl Scanner {
         }
         at + ready
     }
-}
-
-/// How many of the leading bytes stand for themselves in a text: printable ASCII, neither a quote
-/// nor a backslash. Eight bytes are looked at in one go.
-#[inline]
-fn plain_run(bytes: &[u8]) -> usize {
-    let mut run = 0;
-    while let Some(word) = bytes.get(run..).and_then(<[u8]>::first_chunk::<8>) {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return run + special.trailing_zeros() as usize / 8;
-        }
-        run += 8;
-    }
-    let rest = bytes[run..].iter();
-    run + rest.take_while(|byte| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\')).count()
-}
-
-/// Sets the top bit of the first byte (the lowest) that is no plain text. Bytes above it may have
-/// theirs set without reason, because the subtractions borrow.
-#[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const TOPS: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = is_zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
-    let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-    (quote | backslash | control | word) & TOPS
 }

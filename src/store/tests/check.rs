@@ -10,7 +10,7 @@ fn check_names_a_connection_whose_directory_has_an_entry_too_many() {
     let core = store.core().unwrap();
     let shards = core.directory.connection(store.connection.number);
     let (hash, place) = (7 << 40, Place::new(0, 3).unwrap());
-    shards.insert(hash, place);
+    shards.insert_all(&mut [(hash, place)], |_, _| {});
     let findings = store.check().unwrap();
     assert_eq!(findings.len(), 1);
     assert!(findings[0].contains("connection-1"), "{findings:?}");
@@ -28,7 +28,7 @@ fn check_names_a_connection_whose_directory_lacks_an_entry() {
     shards.remove(hash, place);
     assert_eq!(store.check().unwrap().len(), 1);
     assert_eq!(store.by_email("bob@acme.test"), None);
-    shards.insert(hash, place);
+    shards.insert_all(&mut [(hash, place)], |_, _| {});
 }
 
 #[test]
