@@ -13,9 +13,9 @@ pub(crate) fn disk(directory: &Path) -> u64 {
         .sum()
 }
 
-/// Bytes of memory this process has.
-pub(crate) fn resident() -> u64 {
-    status("self", "VmRSS:")
+/// Bytes of memory that a process has.
+pub(crate) fn resident_of(process: u32) -> u64 {
+    status(&process.to_string(), "VmRSS:")
 }
 
 /// Bytes of memory that a process had at most.
