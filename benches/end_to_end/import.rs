@@ -55,7 +55,7 @@ fn import_of(bench: &Bench, rows: u64) {
     );
     line(format!("{what}: bare store loop"), bare.rates(rows).per_second("rows"), "", &Target::none());
     line(
-        format!("{what}: append + sync of the bytes, in MB"),
+        format!("{what}: append + sync of the bytes"),
         append.seconds(),
         append.over(&real).plain(),
         &Target::none(),
@@ -68,7 +68,7 @@ fn through_bare_store(candidates: &[Candidate]) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let store = bare::open(directory.path());
     let connection = store.create_connection(bare::connection(), Owed::nothing()).unwrap();
-    bare::import(&store, &connection, 1, false, candidates).total.as_secs_f64()
+    bare::import(&store, &connection, 1, false, candidates).as_secs_f64()
 }
 
 /// Seconds until the file's bytes are on disk a second time, synced as often as an import commits.

@@ -70,7 +70,9 @@ const MEASURES: &[Measure] = &[
 fn main() {
     let options = Options::parse();
     if options.list {
-        MEASURES.iter().for_each(|(name, _, what, _)| println!("{name:<10} {what}"));
+        for (name, _, what, _) in MEASURES {
+            println!("{name:<10} {what}");
+        }
         return;
     }
     for name in &options.only {

@@ -112,7 +112,7 @@ class Postgres:
         return answer.strip()
 
     def fresh(self):
-        self.ask("DROP TABLE IF EXISTS users", TABLE, "CHECKPOINT")
+        self.ask("SET client_min_messages = warning", "DROP TABLE IF EXISTS users", TABLE, "CHECKPOINT")
 
     def count(self):
         return int(self.ask("SELECT count(*) FROM users"))

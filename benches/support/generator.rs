@@ -28,6 +28,11 @@ pub(crate) fn user_metadata(i: u64) -> String {
     noted(i, i)
 }
 
+/// The same with another note, of the same length.
+pub(crate) fn changed_user_metadata(i: u64) -> String {
+    noted(i, !i >> 1)
+}
+
 /// The same with a note that depends on another number.
 fn noted(i: u64, note: u64) -> String {
     let language = ["de", "en", "fr", "pt-BR"][mixed(i + 1) as usize % 4];
@@ -43,9 +48,9 @@ pub(crate) fn row(i: u64) -> String {
     written(i, &email(i), &user_metadata(i))
 }
 
-/// Row `i` with another note, of the same length.
+/// Row `i` with another note.
 pub(crate) fn changed_row(i: u64) -> String {
-    written(i, &email(i), &noted(i, !i >> 1))
+    written(i, &email(i), &changed_user_metadata(i))
 }
 
 /// Row `i`, but nobody can have such an address.
