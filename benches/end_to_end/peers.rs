@@ -22,7 +22,7 @@ const PEERS: [(&str, &str, &str, &str); 4] = [
 
 /// Each turn: intake, and then every peer there is.
 pub(crate) fn peers(bench: &Bench) {
-    for rows in bench.options.sizes(&[100_000], &[100_000], &[2_000, 100_000]) {
+    for rows in bench.options.sizes(&[100_000], &[2_000, 100_000], &[2_000, 100_000]) {
         note(format!("peers: {} rows", short(rows)));
         let file = UsersFile::new(0..rows);
         let Some(mut script) = Script::start(&file) else {
@@ -43,11 +43,12 @@ pub(crate) fn peers(bench: &Bench) {
         for ((_, peer, least, aim), times) in PEERS.into_iter().zip(theirs) {
             if times.len() > 0 {
                 let ratio = times.over(&ours).plain();
+                let target = if rows == 100_000 { Target::new(least, aim) } else { Target::none() };
                 line(
                     format!("{what}: {peer}; intake / it"),
                     times.rates(rows).per_second("rows"),
                     ratio,
-                    &Target::new(least, aim),
+                    &target,
                 );
             }
         }
@@ -77,8 +78,10 @@ impl Script {
         for (name, how) in about["missing"].as_object().unwrap() {
             eprintln!("peers: {name} is missing: {}", how.as_str().unwrap());
         }
-        let there = about["there"].as_array().unwrap().iter();
-        script.there = there.map(|name| name.as_str().unwrap().to_owned()).collect();
+        for (name, version) in about["there"].as_object().unwrap() {
+            note(format!("{name}: {}", version.as_str().unwrap()));
+            script.there.push(name.clone());
+        }
         Some(script)
     }
 

@@ -84,6 +84,7 @@ impl Values {
     pub(crate) fn per_second(&self, what: &str) -> String {
         match self.median() {
             median if median < 10_000.0 => self.spread(1.0, 0, &format!(" {what}/s")),
+            median if median >= 1e7 => self.spread(1e6, 0, &format!("M {what}/s")),
             _ => self.spread(1e3, 0, &format!("k {what}/s")),
         }
     }

@@ -189,10 +189,10 @@ def measure(file):
     with tempfile.TemporaryDirectory(prefix="intake-peers-") as directory:
         try:
             sqlite = Sqlite(directory, file)
-            there["sqlite-script"] = (sqlite, sqlite.script)
-            if duckdb := duckdb_module():
-                duckdb = Duckdb(duckdb, directory, file)
-                there["duckdb"] = (duckdb, duckdb.script)
+            there["sqlite-script"] = (sqlite, sqlite.script, f"SQLite {sqlite3.sqlite_version}")
+            if module := duckdb_module():
+                duckdb = Duckdb(module, directory, file)
+                there["duckdb"] = (duckdb, duckdb.script, f"DuckDB {module.__version__}")
             else:
                 missing["duckdb"] = HOW["duckdb"]
             if (programs := postgres_programs()) and shutil.which("psql"):
@@ -201,13 +201,15 @@ def measure(file):
                 os.mkdir(home)
                 postgres = Postgres(programs, home, file)
                 stop.append(postgres.stop)
-                there["postgres-copy"] = (postgres, postgres.copy)
-                there["postgres-script"] = (postgres, postgres.script)
+                version = f"PostgreSQL {postgres.ask('SHOW server_version')}"
+                there["postgres-copy"] = (postgres, postgres.copy, version)
+                there["postgres-script"] = (postgres, postgres.script, version)
             else:
                 missing["postgres"] = HOW["postgres"]
-            print(json.dumps({"there": list(there), "missing": missing}), flush=True)
+            versions = {name: version for name, (_, _, version) in there.items()}
+            print(json.dumps({"there": versions, "missing": missing}), flush=True)
             for name in sys.stdin:
-                peer, work = there[name.strip()]
+                peer, work, _ = there[name.strip()]
                 peer.fresh()
                 begun = time.perf_counter()
                 work()
