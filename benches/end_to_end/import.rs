@@ -10,7 +10,7 @@ use crate::Bench;
 use crate::client::{Existing, Pace};
 use crate::files::UsersFile;
 use crate::server::Server;
-use crate::support::bare;
+use crate::support::{bare, machine};
 use crate::table::{Target, Values, line, note, short};
 
 /// Rows of a file as large as the default limit allows.
@@ -68,6 +68,7 @@ fn through_bare_store(candidates: &[Candidate]) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let store = bare::open(directory.path());
     let connection = store.create_connection(bare::connection(), Owed::nothing()).unwrap();
+    machine::settle();
     bare::import(&store, &connection, 1, false, candidates).as_secs_f64()
 }
 
@@ -76,6 +77,7 @@ fn append_and_sync(file: &UsersFile) -> f64 {
     let mut from = file.open();
     let mut to: File = tempfile::tempfile().unwrap();
     let mut piece = vec![0; APPENDED];
+    machine::settle();
     let begun = Instant::now();
     loop {
         match from.read(&mut piece).unwrap() {

@@ -63,12 +63,15 @@ pub(crate) fn memory(bench: &Bench) {
     note(format!("memory: {size} into {} users", short(users)));
     let server = Server::on(directory.path());
     let what = format!("memory: {} users", short(users));
-    report(&format!("{what}, after the start"), server.resident(), users);
+    let full = server.resident();
+    report(&format!("{what}, after the start"), full, users);
     let [received, imported] = peaks(&server, &file);
     report(&format!("{what}, while {size} are received"), received, users);
     report(&format!("{what}, while they are imported"), imported, users + file.rows);
     drop(server);
     let server = Server::throwaway();
+    let each: Values = [(full - server.resident()) / users as f64].into_iter().collect();
+    line(format!("{what}, each of them"), each.bytes(), "", &Target::new("60 B", "50 B"));
     let [received, imported] = peaks(&server, &file);
     report(&format!("memory: nobody, while {size} are received"), received, 0);
     report("memory: nobody, while they are imported", imported, file.rows);
@@ -85,7 +88,7 @@ fn report(what: &str, bytes: f64, users: u64) {
 
 /// Most memory until the upload was accepted, and from then on until its job had ended.
 fn peaks(server: &Server, file: &UsersFile) -> [f64; 2] {
-    let (process, peak, is_over) = (server.process(), AtomicU64::new(0), AtomicBool::new(false));
+    let (process, peak, is_over) = (server.process_id(), AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {

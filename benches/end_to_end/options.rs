@@ -11,7 +11,7 @@ pub(crate) struct Options {
     /// Measures to take, separated by commas; see --list
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Take every measure, also with five million users: an hour, 4 GB of memory and 10 GB of disk
+    /// Take every measure, also with five million users: needs patience, and some GB of memory and disk
     #[arg(long)]
     pub(crate) all: bool,
     /// Runs of each measure [default: 5; 3 without --only and --all]

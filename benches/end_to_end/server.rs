@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     address: String,
     token: String,
     /// The connection that every server has.
@@ -34,6 +34,9 @@ pub(crate) struct Server {
     _temporary: Option<TempDir>,
 }
 
+/// A process that does not outlive this value.
+struct Process(Child);
+
 impl Server {
     /// A throwaway server that logs warnings only.
     pub(crate) fn throwaway() -> Self {
@@ -46,16 +49,26 @@ impl Server {
         let mut command = intake(&["serve", "--ephemeral"], temporary.path());
         command.env("TMPDIR", temporary.path()).envs(settings.iter().copied()).stdout(Stdio::piped());
         let begun = Instant::now();
-        let mut child = command.spawn().unwrap();
+        let mut process = Process(command.spawn().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let about: Value = serde_json::from_str(&line).unwrap();
         let text = |name: &str| about[name].as_str().unwrap().to_owned();
         let address = text("http_url").trim_start_matches("http://").to_owned();
         let started = first_answer(&address, begun);
         let (token, connection, client_id) = (text("token"), text("connection_id"), text("client_id"));
         let directory = temporary.path().to_owned();
-        Self { child, address, token, connection, client_id, started, directory, _temporary: Some(temporary) }
+        machine::settle();
+        Self {
+            process,
+            address,
+            token,
+            connection,
+            client_id,
+            started,
+            directory,
+            _temporary: Some(temporary),
+        }
     }
 
     /// A server on a data directory that stays.
@@ -63,7 +76,7 @@ impl Server {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut command = intake(&["serve", "--bind", &address], directory);
         let begun = Instant::now();
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        let process = Process(command.stdout(Stdio::null()).spawn().unwrap());
         let started = first_answer(&address, begun);
         let token = intake(&["token"], directory).stderr(Stdio::inherit()).output().unwrap();
         let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
@@ -71,7 +84,8 @@ impl Server {
         let connection = connections[0]["id"].as_str().unwrap().to_owned();
         let directory = directory.to_owned();
         let client_id = String::new();
-        Self { child, address, token, connection, client_id, started, directory, _temporary: None }
+        machine::settle();
+        Self { process, address, token, connection, client_id, started, directory, _temporary: None }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -86,18 +100,18 @@ impl Server {
         &self.token
     }
 
-    pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.0.id()
     }
 
     /// Bytes of memory it has.
     pub(crate) fn resident(&self) -> f64 {
-        machine::resident_of(self.process()) as f64
+        machine::resident_of(self.process_id()) as f64
     }
 
     /// Bytes of memory it had at most.
     pub(crate) fn peak(&self) -> f64 {
-        machine::peak_of(self.process()) as f64
+        machine::peak_of(self.process_id()) as f64
     }
 
     /// Bytes of its data.
@@ -107,10 +121,10 @@ impl Server {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(mut self) {
-        let id = self.child.id().to_string();
+        let id = self.process.0.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
         let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait().unwrap().is_none() {
+        while self.process.0.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the server does not stop");
             thread::sleep(Duration::from_millis(5));
         }
@@ -122,11 +136,11 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when the process has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Both fail only when it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

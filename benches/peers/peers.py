@@ -211,6 +211,8 @@ def measure(file):
             for name in sys.stdin:
                 peer, work, _ = there[name.strip()]
                 peer.fresh()
+                os.sync()
+                time.sleep(0.1)
                 begun = time.perf_counter()
                 work()
                 seconds = time.perf_counter() - begun
