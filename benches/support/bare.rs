@@ -1,7 +1,9 @@
 //! The bare store loop: rows that are parsed already become users on disk, as fast as the store can.
 //! Drafts are made on one thread and applied on another, as in an import.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -13,64 +15,85 @@ use intake::store::{ChunkRow, NewJob, Options, Store, Words};
 
 /// Rows of the first chunks; all others are as large as the last of these.
 const CHUNKS: [usize; 5] = [512, 512, 1024, 2048, 4096];
-const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+/// When everything happens.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// Where the time went.
-pub(crate) struct Spent {
-    pub(crate) total: Duration,
-    pub(crate) draft: Duration,
-    pub(crate) apply: Duration,
+/// A job on its way through the store, without a file.
+pub(crate) struct Loop {
+    job: Arc<Job>,
+    ids: IdSeries,
 }
 
-/// Writes the candidates as one job.
+impl Loop {
+    /// Takes on a job with so many rows; its `number` keeps it apart from the others.
+    pub(crate) fn begin(store: &Store, connection: &Connection, number: u8, upsert: bool, rows: u64) -> Self {
+        let ids = IdSeries::new(NOW, [number; 8]);
+        let new = NewJob {
+            id: JobId::from_entropy([number; 16]),
+            connection: connection.clone(),
+            external_id: None,
+            upsert,
+            send_completion_email: false,
+            created_at: NOW,
+            ids,
+            rows: Ok(rows),
+        };
+        let upload = store.begin_upload(&new.id).unwrap();
+        Self { job: store.enqueue(new, upload, Owed::nothing()).unwrap(), ids }
+    }
+
+    /// These rows, the first of which has this index, ready to be applied.
+    pub(crate) fn chunk(&self, store: &Store, first: usize, candidates: &[Candidate]) -> Vec<ChunkRow> {
+        chunk(store, self.job.ticket, self.ids, first, candidates)
+    }
+
+    /// All rows in the chunks they are applied in.
+    pub(crate) fn all_chunks(&self, store: &Store, candidates: &[Candidate]) -> Vec<Vec<ChunkRow>> {
+        cut(candidates.len()).map(|rows| self.chunk(store, rows.start, &candidates[rows])).collect()
+    }
+
+    /// Applies the next chunk.
+    pub(crate) fn apply(&mut self, store: &Store, chunk: &[ChunkRow]) {
+        let words = Words { failed_row: &|_, faults| panic!("{faults:?}"), ended: &|_| Owed::nothing() };
+        self.job = store.apply(&self.job, chunk, NOW, words).unwrap();
+    }
+}
+
+/// Writes the candidates as one job; tells how long that took.
 pub(crate) fn import(
     store: &Store,
     connection: &Connection,
     number: u8,
     upsert: bool,
     candidates: &[Candidate],
-) -> Spent {
-    let ids = IdSeries::new(NOW, [number; 8]);
-    let new = NewJob {
-        id: JobId::from_entropy([number; 16]),
-        connection: connection.clone(),
-        external_id: None,
-        upsert,
-        send_completion_email: false,
-        created_at: NOW,
-        ids,
-        rows: Ok(candidates.len() as u64),
-    };
-    let upload = store.begin_upload(&new.id).unwrap();
-    let mut job = store.enqueue(new, upload, Owed::nothing()).unwrap();
-    let ticket = job.ticket;
+) -> Duration {
+    let mut writing = Loop::begin(store, connection, number, upsert, candidates.len() as u64);
+    let (ticket, ids) = (writing.job.ticket, writing.ids);
     let begun = Instant::now();
-    let (mut draft, mut apply) = (Duration::ZERO, Duration::ZERO);
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Vec<ChunkRow>>(2);
-        let drafting = scope.spawn(move || {
-            let mut spent = Duration::ZERO;
-            let (mut row, mut sizes) = (0, CHUNKS.into_iter());
-            while row < candidates.len() {
-                let begun = Instant::now();
-                let size = sizes.next().unwrap_or(CHUNKS[CHUNKS.len() - 1]);
-                let end = (row + size).min(candidates.len());
-                let chunk = chunk(store, ticket, ids, row, &candidates[row..end]);
-                row = end;
-                spent += begun.elapsed();
-                sender.send(chunk).unwrap();
+        scope.spawn(move || {
+            for rows in cut(candidates.len()) {
+                sender.send(chunk(store, ticket, ids, rows.start, &candidates[rows])).unwrap();
             }
-            spent
         });
         for chunk in receiver {
-            let begun = Instant::now();
-            job = applied(store, &job, &chunk);
-            apply += begun.elapsed();
+            writing.apply(store, &chunk);
         }
-        draft = drafting.join().unwrap();
     });
-    assert!(job.progress().is_none());
-    Spent { total: begun.elapsed(), draft, apply }
+    assert!(writing.job.progress().is_none());
+    begun.elapsed()
+}
+
+/// The rows of each chunk.
+fn cut(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let (mut row, mut sizes) = (0, CHUNKS.into_iter());
+    std::iter::from_fn(move || {
+        let size = sizes.next().unwrap_or(CHUNKS[CHUNKS.len() - 1]);
+        let chunk = row..(row + size).min(rows);
+        row = chunk.end;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 fn chunk(
@@ -88,17 +111,6 @@ fn chunk(
     (first as u64..).zip(candidates).map(row).collect()
 }
 
-fn applied(store: &Store, job: &Job, chunk: &[ChunkRow]) -> std::sync::Arc<Job> {
-    store
-        .apply(
-            job,
-            chunk,
-            NOW,
-            Words { failed_row: &|_, faults| panic!("{faults:?}"), ended: &|_| Owed::nothing() },
-        )
-        .unwrap()
-}
-
 /// Row `i`, parsed.
 pub(crate) fn candidate(i: u64) -> Candidate<'static> {
     Candidate {
@@ -111,6 +123,11 @@ pub(crate) fn candidate(i: u64) -> Candidate<'static> {
         app_metadata: Some(super::generator::app_metadata(i).into()),
         user_metadata: Some(super::generator::user_metadata(i).into()),
     }
+}
+
+/// The same user with another note.
+pub(crate) fn changed_candidate(i: u64) -> Candidate<'static> {
+    Candidate { user_metadata: Some(super::generator::changed_user_metadata(i).into()), ..candidate(i) }
 }
 
 /// A store in this directory.

@@ -25,8 +25,18 @@ pub(crate) fn app_metadata(i: u64) -> String {
 
 /// The `user_metadata` of row `i`.
 pub(crate) fn user_metadata(i: u64) -> String {
+    noted(i, i)
+}
+
+/// The same with another note, of the same length.
+pub(crate) fn changed_user_metadata(i: u64) -> String {
+    noted(i, !i >> 1)
+}
+
+/// The same with a note that depends on another number.
+fn noted(i: u64, note: u64) -> String {
     let language = ["de", "en", "fr", "pt-BR"][mixed(i + 1) as usize % 4];
-    let (one, two) = (mixed(i + 2), mixed(i + 3) as u32);
+    let (one, two) = (mixed(note + 2), mixed(note + 3) as u32);
     format!(
         r#"{{"language":"{language}","newsletter":{},"note":"{one:016x}{two:08x}"}}"#,
         i.is_multiple_of(5)
@@ -34,15 +44,33 @@ pub(crate) fn user_metadata(i: u64) -> String {
 }
 
 /// Row `i` as the file has it.
-#[allow(dead_code, reason = "not every bench needs the text")]
 pub(crate) fn row(i: u64) -> String {
+    written(i, &email(i), &user_metadata(i))
+}
+
+/// Row `i` with another note.
+pub(crate) fn changed_row(i: u64) -> String {
+    written(i, &email(i), &changed_user_metadata(i))
+}
+
+/// Row `i`, but nobody can have such an address.
+pub(crate) fn broken_row(i: u64) -> String {
+    written(i, &email(i).replace('@', "@@"), &user_metadata(i))
+}
+
+/// A tenth of the numbers below `end`, each but once, in an order that looks random.
+pub(crate) fn random_tenth(end: u64) -> Vec<u64> {
+    let mut tenth: Vec<u64> = (0..end / 10).map(|i| i * 10 + mixed(i) % 10).collect();
+    tenth.sort_by_key(|i| mixed(!i));
+    tenth
+}
+
+fn written(i: u64, email: &str, user_metadata: &str) -> String {
     let username = username(i).map_or_else(String::new, |name| format!(r#""username":"{name}","#));
     format!(
-        r#"{{"email":"{}","email_verified":{},{username}"app_metadata":{},"user_metadata":{}}}"#,
-        email(i),
+        r#"{{"email":"{email}","email_verified":{},{username}"app_metadata":{},"user_metadata":{user_metadata}}}"#,
         email_verified(i),
         app_metadata(i),
-        user_metadata(i)
     )
 }
 

@@ -1,6 +1,15 @@
 //! What a run costs the machine.
 
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+/// Waits until what was done before costs nothing any more: what is to be written is on disk, and who has just
+/// started has found its rest.
+pub(crate) fn settle() {
+    rustix::fs::sync();
+    thread::sleep(Duration::from_millis(100));
+}
 
 /// Bytes of the files in a directory.
 pub(crate) fn disk(directory: &Path) -> u64 {
@@ -13,9 +22,9 @@ pub(crate) fn disk(directory: &Path) -> u64 {
         .sum()
 }
 
-/// Bytes of memory this process has.
-pub(crate) fn resident() -> u64 {
-    status("self", "VmRSS:")
+/// Bytes of memory that a process has.
+pub(crate) fn resident_of(process: u32) -> u64 {
+    status(&process.to_string(), "VmRSS:")
 }
 
 /// Bytes of memory that a process had at most.
