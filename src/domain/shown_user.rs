@@ -18,7 +18,7 @@ impl UserRef<'_> {
         text(to, r#","email":"#, self.email)?;
         raw(to, r#","email_verified":"#, truth(self.email_verified));
         text_if(to, r#","username":"#, self.username)?;
-        self.show_times(to)?;
+        self.show_times(to);
         text(to, r#","identities":[{"provider":"#, &connection.strategy)?;
         text(to, r#","connection":"#, &connection.name)?;
         text(to, r#","isSocial":false,"user_id":"#, &bare_id)?;
@@ -34,12 +34,12 @@ impl UserRef<'_> {
     }
 
     /// Most users were never changed: their two times are one.
-    fn show_times(&self, to: &mut String) -> Result {
+    fn show_times(&self, to: &mut String) {
         let created_at = self.created_at.to_string();
-        text(to, r#","created_at":"#, &created_at)?;
+        plain(to, r#","created_at":"#, &created_at);
         let changed = self.updated_at != self.created_at;
         let updated_at = if changed { self.updated_at.to_string() } else { created_at };
-        text(to, r#","updated_at":"#, &updated_at)
+        plain(to, r#","updated_at":"#, &updated_at);
     }
 
     fn show_rest_of_profile(&self, to: &mut String) -> Result {
@@ -64,15 +64,20 @@ impl UserRef<'_> {
 
 /// Writes what leads to a value, and the value: a text, quoted and escaped.
 fn text(to: &mut String, lead: &str, text: &str) -> Result {
-    to.push_str(lead);
     if needs_escapes(text) {
-        to.push_str(&serde_json::to_string(text)?);
+        raw(to, lead, &serde_json::to_string(text)?);
     } else {
-        to.push('"');
-        to.push_str(text);
-        to.push('"');
+        plain(to, lead, text);
     }
     Ok(())
+}
+
+/// Writes what leads to a value, and the value: a text that nothing is to be escaped in.
+fn plain(to: &mut String, lead: &str, text: &str) {
+    to.push_str(lead);
+    to.push('"');
+    to.push_str(text);
+    to.push('"');
 }
 
 fn text_if(to: &mut String, lead: &str, value: Option<&str>) -> Result {
