@@ -142,6 +142,7 @@ impl App {
         let parts = http::Parts {
             store,
             exports: Arc::new(exports),
+            max_pending_exports: settings.exports.max_pending,
             link_lifetime: settings.exports.link_lifetime,
             engine: Arc::new(engine),
             tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime)

@@ -41,6 +41,7 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.import.max_metadata_size.bytes(), 65_536);
     assert_eq!(settings.import.max_unpacked_size.bytes(), 64 << 20);
     assert_eq!(settings.exports.link_lifetime, Duration::from_mins(1));
+    assert_eq!(settings.exports.max_pending, 1000);
     assert_eq!(settings.retention.exports, Duration::from_hours(24));
     assert_eq!(settings.tokens.algorithm, SigningAlgorithm::Es256);
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
@@ -245,6 +246,8 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[import]\nmax_unpacked_size = 0", "setting \"import.max_unpacked_size\""),
         ("[exports]\nlink_lifetime = \"999ms\"", "must be 1s to 1d"),
         ("[exports]\nlink_lifetime = \"25h\"", "setting \"exports.link_lifetime\""),
+        ("[exports]\nmax_pending = 0", "setting \"exports.max_pending\""),
+        ("[exports]\nmax_pending = 100001", "must be 1 to 100000"),
         ("[retention]\nexports = \"999ms\"", "\"retention.exports\""),
         ("[import]\nmax_metadata_size = 1023", "must be 1KB to 96KB"),
         (
@@ -423,6 +426,14 @@ fn secrets_stay_out_of_debug_output() {
     let settings = load(client, &[]).unwrap();
     assert_eq!(settings.clients[0].scopes.len(), Scope::ALL.len());
     assert!(!format!("{settings:?}").contains("hush"));
+}
+
+#[test]
+fn settings_of_exports_go_to_the_edge_of_their_ranges() {
+    for exports in ["link_lifetime = \"1s\"\nmax_pending = 1", "link_lifetime = \"1d\"\nmax_pending = 100000"]
+    {
+        load(&format!("[exports]\n{exports}"), &[]).unwrap();
+    }
 }
 
 #[test]

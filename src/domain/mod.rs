@@ -36,7 +36,6 @@ pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage,
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};
 pub use schema::{RowSchema, UnknownSchema};
-pub use shown_user::ShownUser;
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};
 pub use time::Timestamp;

@@ -107,12 +107,9 @@ impl<'a> UserIdRef<'a> {
 }
 
 fn hex(bytes: [u8; 12]) -> String {
-    bytes.iter().fold(String::with_capacity(24), |mut text, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// The bytes that 24 hex digits in lower case stand for.

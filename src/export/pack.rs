@@ -37,6 +37,8 @@ impl<W: Write + Send + 'static> Packer<W> {
 impl<W> Packer<W> {
     fn hand_over(&mut self) -> io::Result<()> {
         let piece = mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        // A good moment for others who wait for a processor.
+        thread::yield_now();
         match self.sender.as_ref().map(|sender| sender.send(piece)) {
             Some(Ok(())) => Ok(()),
             // The thread has ended before its time, and knows why.

@@ -3,12 +3,11 @@
 //! A text in CSV that a spreadsheet would take for a formula gets a `'` in front. Dates and numbers are
 //! never one.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
-use serde_json::value::RawValue;
-
-use super::fields::{Path, Wanted};
-use crate::domain::{Connection, Export, ExportField, ExportFormat, ShownUser, User};
+use super::fields::Wanted;
+use crate::domain::{Connection, Export, ExportField, ExportFormat, UserRef};
 
 /// What CSV has when nothing else is asked for: names in the file, and of whose value.
 const USUAL: [(&str, &str); 9] = [
@@ -31,60 +30,61 @@ const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝',
 
 /// A file of users in the making.
 pub struct Sheet<W: Write> {
-    to: W,
-    form: Form,
-    /// The row in hand, as JSON and as it is written.
-    json: Vec<u8>,
-    row: Vec<u8>,
+    form: Form<W>,
+    /// The user in hand as JSON, and what is wanted of it.
+    json: String,
+    row: String,
 }
 
-enum Form {
-    Lines(Option<Wanted>),
-    Csv(Vec<Path>),
+enum Form<W: Write> {
+    Lines { to: W, wanted: Option<Wanted> },
+    Csv { to: Box<csv::Writer<W>>, wanted: Wanted, columns: usize },
 }
 
 impl<W: Write> Sheet<W> {
     /// Begins a file, with what stands before the first user.
-    pub fn new(what: &Export, mut to: W) -> io::Result<Self> {
+    pub fn new(what: &Export, to: W) -> io::Result<Self> {
         let form = match what.format {
-            ExportFormat::Json => Form::Lines(wanted(&what.fields)),
+            ExportFormat::Json => Form::Lines { to, wanted: wanted(&what.fields) },
             ExportFormat::Csv => {
-                let columns = columns(&what.fields);
-                let names = columns.iter().map(|(name, _)| guarded(name.clone()));
-                let head = csv_row(names, Vec::new())?;
-                to.write_all(&head)?;
-                Form::Csv(columns.into_iter().map(|(_, path)| path).collect())
+                let (names, paths): (Vec<_>, Vec<_>) = columns(&what.fields).into_iter().unzip();
+                let mut to = csv::Writer::from_writer(to);
+                write_row(&mut to, names.into_iter().map(guarded))?;
+                Form::Csv { to: to.into(), columns: paths.len(), wanted: Wanted::of(paths) }
             }
         };
-        Ok(Self { to, form, json: Vec::new(), row: Vec::new() })
+        Ok(Self { form, json: String::new(), row: String::new() })
     }
 
     /// Adds a user of a connection.
-    pub fn add(&mut self, user: &User, connection: &Connection) -> io::Result<()> {
+    pub fn add(&mut self, user: &UserRef, connection: &Connection) -> io::Result<()> {
         self.json.clear();
-        serde_json::to_writer(&mut self.json, &ShownUser::of(user, connection)?)?;
-        match &self.form {
-            Form::Lines(None) => self.json.push(b'\n'),
-            Form::Lines(Some(wanted)) => {
-                self.row.clear();
-                wanted.write(serde_json::from_slice(&self.json)?, &mut self.row)?;
-                self.row.push(b'\n');
-                return self.to.write_all(&self.row);
+        user.show(connection, &mut self.json)?;
+        match &mut self.form {
+            Form::Lines { to, wanted: None } => {
+                self.json.push('\n');
+                to.write_all(self.json.as_bytes())
             }
-            Form::Csv(paths) => {
-                let user: &RawValue = serde_json::from_slice(&self.json)?;
-                let cells = paths.iter().map(|path| path.find(user).map(cell).unwrap_or_default());
+            Form::Lines { to, wanted: Some(wanted) } => {
                 self.row.clear();
-                self.row = csv_row(cells, std::mem::take(&mut self.row))?;
-                return self.to.write_all(&self.row);
+                wanted.write(&self.json, &mut self.row)?;
+                self.row.push('\n');
+                to.write_all(self.row.as_bytes())
+            }
+            Form::Csv { to, wanted, columns } => {
+                let mut values = vec![None; *columns];
+                wanted.find(&self.json, &mut values);
+                write_row(to, values.into_iter().map(|value| value.map(cell).unwrap_or_default()))
             }
         }
-        self.to.write_all(&self.json)
     }
 
     /// Gives back what was written to.
-    pub fn finish(self) -> W {
-        self.to
+    pub fn finish(self) -> io::Result<W> {
+        match self.form {
+            Form::Lines { to, .. } => Ok(to),
+            Form::Csv { to, .. } => to.into_inner().map_err(csv::IntoInnerError::into_error),
+        }
     }
 }
 
@@ -94,43 +94,47 @@ fn wanted(fields: &[ExportField]) -> Option<Wanted> {
         return None;
     }
     let (first, others): (Vec<_>, Vec<_>) = fields.iter().partition(|field| field.name == FIRST);
-    Some(Wanted::of(first.into_iter().chain(others).map(|field| Path::parse(&field.name))))
+    Some(Wanted::of(first.into_iter().chain(others).map(|field| &*field.name)))
 }
 
-/// The columns of CSV: what they are called, and what is in them.
-fn columns(fields: &[ExportField]) -> Vec<(String, Path)> {
+/// The columns of CSV: what they are called, and the path to what is in them.
+fn columns<'f>(fields: &'f [ExportField]) -> Vec<(Cow<'f, str>, &'f str)> {
     if fields.is_empty() {
-        return USUAL.map(|(name, path)| (name.to_owned(), Path::parse(path))).to_vec();
+        return USUAL.map(|(name, path)| (name.into(), path)).to_vec();
     }
-    let name = |field: &ExportField| field.export_as.clone().unwrap_or_else(|| field.name.clone());
-    fields.iter().map(|field| (name(field), Path::parse(&field.name))).collect()
+    let column = |field: &'f ExportField| {
+        let name = field.export_as.as_ref().unwrap_or(&field.name);
+        (name.into(), &*field.name)
+    };
+    fields.iter().map(column).collect()
 }
 
-/// A line of CSV, written behind what `line` holds.
-fn csv_row(cells: impl Iterator<Item = String>, line: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(line);
+/// Adds a line of CSV.
+fn write_row<'a>(
+    to: &mut csv::Writer<impl Write>,
+    cells: impl Iterator<Item = Cow<'a, str>>,
+) -> io::Result<()> {
     for cell in cells {
-        writer.write_field(cell)?;
+        to.write_field(cell.as_bytes())?;
     }
-    writer.write_record(None::<&[u8]>)?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+    Ok(to.write_record(None::<&[u8]>)?)
 }
 
 /// A value as a cell: texts as they are read, everything else as it is written.
-fn cell(value: &RawValue) -> String {
-    match value.get() {
-        "null" => String::new(),
+fn cell(json: &str) -> Cow<'_, str> {
+    let quoted = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match quoted {
+        Some(text) if !text.contains('\\') => guarded(text.into()),
         // Half a surrogate pair is no text, and stays what it is.
-        token if token.starts_with('"') => {
-            guarded(serde_json::from_str(token).unwrap_or_else(|_| token.to_owned()))
-        }
-        token => token.to_owned(),
+        Some(_) => guarded(serde_json::from_str(json).map_or(json.into(), Cow::Owned)),
+        None if json == "null" => Cow::default(),
+        None => json.into(),
     }
 }
 
 /// The text, or one that no spreadsheet takes for a formula.
-fn guarded(text: String) -> String {
-    if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text }
+fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.starts_with(FORMULA_STARTS) { format!("'{text}").into() } else { text }
 }
 
 #[cfg(test)]
@@ -139,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Activity, Profile, Timestamp, UserId};
+    use crate::domain::{Activity, Profile, Timestamp, User, UserId};
 
     fn user(name: &str, metadata: &str) -> User {
         User {
@@ -167,9 +171,9 @@ mod tests {
         let what = Export { connection: None, format, limit: None, fields: fields.to_vec() };
         let mut sheet = Sheet::new(&what, Vec::new()).unwrap();
         for user in users {
-            sheet.add(user, &connection).unwrap();
+            sheet.add(&user.as_ref(), &connection).unwrap();
         }
-        String::from_utf8(sheet.finish()).unwrap()
+        String::from_utf8(sheet.finish().unwrap()).unwrap()
     }
 
     #[test]

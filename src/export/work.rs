@@ -191,7 +191,7 @@ impl Shared {
                 Err(trouble) => return Err(trouble),
             }
         }
-        sheet.finish().finish()?.finish()?;
+        sheet.finish()?.finish()?.finish()?;
         Ok(users)
     }
 
@@ -216,10 +216,10 @@ impl Shared {
     ) -> Result<(), Trouble> {
         let mut call = self.store.roll_call(connection)?;
         while *added < most
-            && let Some(users) = call.next()
+            && let Some(met) = call.next()
         {
-            for user in users?.iter().take(usize::try_from(most - *added).unwrap_or(usize::MAX)) {
-                sheet.add(user, connection)?;
+            for user in met?.users().take(usize::try_from(most - *added).unwrap_or(usize::MAX)) {
+                sheet.add(&user?, connection)?;
                 *added += 1;
             }
             if self.is_stopping() {
@@ -227,7 +227,6 @@ impl Shared {
             }
             let (done, all) = call.progress();
             self.note_progress(share, done * 100 / all);
-            thread::yield_now();
         }
         Ok(())
     }

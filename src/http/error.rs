@@ -212,7 +212,9 @@ impl ApiError {
             Self::Token(_) => bearer("Bearer error=\"invalid_token\""),
             Self::MethodNotAllowed(allowed) => Some((header::ALLOW, allowed.parse().ok()?)),
             Self::GlobalLimit(time) => retry_after(whole_seconds(*time)),
-            Self::Store(StoreError::TooManyActiveJobs(_)) => retry_after(JOB_RETRY),
+            Self::Store(StoreError::TooManyActiveJobs(_) | StoreError::TooManyExports(_)) => {
+                retry_after(JOB_RETRY)
+            }
             _ => match self.row().status {
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(BUSY_RETRY),
                 _ => None,
@@ -243,6 +245,7 @@ fn is_disk_full(fault: &StoreError) -> bool {
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
         StoreError::TooManyActiveJobs(_)
+        | StoreError::TooManyExports(_)
         | StoreError::TooManyStreams(_)
         | StoreError::JobGone(_)
         | StoreError::Unavailable => {}

@@ -147,6 +147,8 @@ pub struct Parts {
     pub max_unpacked_size: u64,
     /// Who works on exports.
     pub exports: Arc<Exports>,
+    /// How many exports may wait to be made.
+    pub max_pending_exports: usize,
     /// How long a link to the file of an export is good.
     pub link_lifetime: Duration,
     /// The rules for users that can be set.

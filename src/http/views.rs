@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::domain::{
-    Code, Connection, ConnectionId, FailedRow, Fault, Job, JobId, ShownUser, Stage, Summary, Timestamp, User,
+    Code, Connection, ConnectionId, FailedRow, Fault, Job, JobId, Stage, Summary, Timestamp, User,
 };
 use crate::jobs::Engine;
 
@@ -230,12 +230,14 @@ impl<'a> From<&'a Connection> for ConnectionView<'a> {
 /// A user.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub(super) struct UserView<'a>(ShownUser<'a>);
+pub(super) struct UserView(Box<RawValue>);
 
-impl<'a> UserView<'a> {
-    /// A user of `connection`, metadata exactly as they were sent.
-    pub(super) fn of(user: &'a User, connection: &'a Connection) -> Result<Self, ApiError> {
-        ShownUser::of(user, connection).map(Self).map_err(ApiError::internal)
+impl UserView {
+    /// A user of `connection`, metadata exactly as they were sent; an error if what is stored is no JSON.
+    pub(super) fn of(user: &User, connection: &Connection) -> Result<Self, ApiError> {
+        let mut json = String::new();
+        user.as_ref().show(connection, &mut json).map_err(ApiError::internal)?;
+        RawValue::from_string(json).map(Self).map_err(ApiError::internal)
     }
 }
 

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// As many log streams as there may be; carries that number.
     #[error("there are {0} log streams already")]
     TooManyStreams(usize),
+    /// As many exports wait to be made as may; carries that number.
+    #[error("there are {0} exports to be made already")]
+    TooManyExports(usize),
     /// The connection that a job brings users into was deleted; carries its name.
     #[error("connection {0} was deleted")]
     ConnectionGone(String),

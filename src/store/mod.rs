@@ -66,7 +66,7 @@ pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
-pub use roll_call::RollCall;
+pub use roll_call::{Met, RollCall};
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};

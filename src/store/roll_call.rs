@@ -24,7 +24,7 @@ use super::connections::number_of;
 use super::directory::Place;
 use super::error::{Result, StoreError};
 use super::record::Record;
-use crate::domain::{Connection, User};
+use crate::domain::{Connection, UserRef};
 
 /// A user who is elsewhere after a commit, or nowhere.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +116,7 @@ fn first(slots: u32) -> u16 {
     (0..slots.min(SLOTS)).fold(0, |bits, slot| bits | bit(slot))
 }
 
-/// A roll call; as an iterator it gives the users of one block after the other.
+/// A roll call; as an iterator it gives those who are met, one block after the other.
 #[derive(Debug)]
 pub struct RollCall<'a> {
     store: &'a Store,
@@ -128,6 +128,21 @@ pub struct RollCall<'a> {
     next: u32,
     /// The last block at the start, and the slots it had.
     tail: (u32, u16),
+}
+
+/// The users of one block who are met.
+#[derive(Debug)]
+pub struct Met {
+    block: Block,
+    slots: u16,
+}
+
+impl Met {
+    /// One after the other, borrowed.
+    pub fn users(&self) -> impl Iterator<Item = Result<UserRef<'_>>> {
+        let records = self.block.records().filter(|(slot, _)| has(self.slots, *slot));
+        records.map(|(_, record)| Ok(Record::decode(record)?.as_user()))
+    }
 }
 
 impl Store {
@@ -156,7 +171,7 @@ impl RollCall<'_> {
         (u64::from(self.next).min(all), all)
     }
 
-    fn next_users(&mut self) -> Result<Option<Vec<User>>> {
+    fn next_met(&mut self) -> Result<Option<Met>> {
         loop {
             let core = self.core()?;
             let number = match self.left.first_from(self.next) {
@@ -173,9 +188,9 @@ impl RollCall<'_> {
             self.next = number.saturating_add(1);
             let block = core.block(self.connection.number, number)?.unwrap_or_default();
             let there = block.records().fold(0, |bits, (slot, _)| bits | bit(slot));
-            let met = self.left.take(number, there, self.at_start(number));
-            if met != 0 {
-                return users(&block, met).map(Some);
+            let slots = self.left.take(number, there, self.at_start(number));
+            if slots != 0 {
+                return Ok(Some(Met { block, slots }));
             }
         }
     }
@@ -203,14 +218,9 @@ impl RollCall<'_> {
 }
 
 impl Iterator for RollCall<'_> {
-    type Item = Result<Vec<User>>;
+    type Item = Result<Met>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_users().transpose()
+        self.next_met().transpose()
     }
-}
-
-fn users(block: &Block, met: u16) -> Result<Vec<User>> {
-    let records = block.records().filter(|(slot, _)| has(met, *slot));
-    records.map(|(_, record)| Ok(Record::decode(record)?.to_user())).collect()
 }

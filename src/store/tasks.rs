@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Store;
 use super::database::Change;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::keys::TASKS;
 use crate::domain::{JobId, Owed, Task, TaskStage, Timestamp};
 
@@ -22,12 +22,15 @@ pub(super) fn pending(tree: &sled::Tree) -> Result<PendingExports> {
 }
 
 fn note(pending: &mut PendingExports, task: &Task) {
-    let key = (task.created_at, task.id.clone());
     if task.export().is_some() && task.stage == TaskStage::Pending {
-        pending.insert(key);
+        pending.insert(key(task));
     } else {
-        pending.remove(&key);
+        pending.remove(&key(task));
     }
+}
+
+fn key(task: &Task) -> (Timestamp, JobId) {
+    (task.created_at, task.id.clone())
 }
 
 impl Store {
@@ -41,6 +44,24 @@ impl Store {
         note(&mut core.pending_exports.lock(), task);
         core.meters.note_task(task);
         Ok(())
+    }
+
+    /// Writes down an export to be made, unless there are `most` already.
+    pub fn accept_export(&self, task: &Task, owed: Owed, most: usize) -> Result<()> {
+        let core = self.core()?;
+        {
+            let mut pending = core.pending_exports.lock();
+            if most <= pending.len() {
+                return Err(StoreError::TooManyExports(most));
+            }
+            // Its place is taken before it is on disk: others may be on their way at the same time.
+            note(&mut pending, task);
+        }
+        let accepted = self.put_task(task, owed);
+        if accepted.is_err() {
+            core.pending_exports.lock().remove(&key(task));
+        }
+        accepted
     }
 
     /// The task with this id.

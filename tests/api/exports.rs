@@ -266,6 +266,26 @@ fn exports_go_after_a_while_with_their_files() {
 }
 
 #[test]
+fn as_many_exports_as_allowed_may_wait_and_one_more_is_told_to_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_EXPORTS_MAX_PENDING", "2")];
+    let server = Server::on(directory.path(), &settings);
+    assert_eq!(server.import(&rows(60_000), false)["status"], "completed");
+    let ask = || server.send("POST", "/api/v2/jobs/users-exports", &json!({ "format": "csv" }));
+    let accepted = [ask(), ask()];
+    let refused = ask();
+    assert_eq!(refused.header("retry-after"), "5");
+    let message = "There are 2 users exports that are not done, as many as exports.max_pending allows, \
+                   please wait until some of them are finished and try again";
+    refused.assert_refusal(429, "Too Many Requests", message, "too_many_requests");
+    for answer in accepted {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(server.wait(answer.json()["id"].as_str().unwrap())["status"], "completed");
+    }
+    assert_eq!(ask().status, 200);
+}
+
+#[test]
 fn an_export_that_was_killed_begins_anew() {
     let directory = tempfile::tempdir().unwrap();
     let settings = [("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_LOG_LEVEL", "error")];

@@ -231,6 +231,14 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
                  finished and try again"
             ),
         ),
+        StoreError::TooManyExports(most) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            TOO_MANY_REQUESTS,
+            format!(
+                "There are {most} users exports that are not done, as many as exports.max_pending allows, \
+                 please wait until some of them are finished and try again"
+            ),
+        ),
         StoreError::TooManyStreams(most) => (
             StatusCode::CONFLICT,
             "",

@@ -28,7 +28,7 @@ const MOST_FIELDS: usize = 1000;
 /// Longest name, in characters.
 const LONGEST_NAME: usize = 100;
 
-/// Accepts an export: `200` and the pending job.
+/// Accepts an export: `200` and the pending job. `429` while as many wait as the settings allow.
 #[utoipa::path(
     post, path = "/api/v2/jobs/users-exports", tag = "jobs", summary = "Export users",
     request_body = NewExport,
@@ -42,7 +42,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let (connection_id, export) = read(read_object(payload).await?)?;
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
-    let exports = state.exports.clone();
+    let (exports, most) = (state.exports.clone(), state.max_pending_exports);
     let created_at = now();
     let accepted = state.store(move |store| {
         let connection = match &connection_id {
@@ -59,7 +59,7 @@ pub(super) async fn create(
         if let Some(connection) = &connection {
             event = event.about(connection);
         }
-        store.put_task(&task, Owed::from(event))?;
+        store.accept_export(&task, Owed::from(event), most)?;
         // Here and not after the answer: the client may be gone, the job is not.
         exports.submit();
         Ok(Some(task))

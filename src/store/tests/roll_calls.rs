@@ -15,8 +15,10 @@ fn met(store: &TestStore, mut between: impl FnMut(usize)) -> HashMap<String, usi
     let mut call = store.roll_call(&store.connection).unwrap();
     for step in 0.. {
         between(step);
-        let Some(users) = call.next() else { break };
-        users.unwrap().into_iter().for_each(|user| *met.entry(user.email).or_default() += 1);
+        let Some(block) = call.next() else { break };
+        for user in block.unwrap().users() {
+            *met.entry(user.unwrap().email.to_owned()).or_default() += 1;
+        }
     }
     met
 }
