@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use intake::domain::{Candidate, Connection, Export, ExportFormat, Owed, Position, RowSchema, User, UserId};
+use intake::domain::{Candidate, Connection, Export, ExportFormat, Owed, Position, RowSchema, UserId};
 use intake::export::Sheet;
 use intake::import::{Limits, Rows, Scanner, judge};
-use intake::store::{ChunkRow, Store};
+use intake::store::{ChunkRow, Met, Store};
 use support::bare::{self, Loop};
 use support::generator;
 use tempfile::TempDir;
@@ -134,20 +134,20 @@ fn export(criterion: &mut Criterion) {
     let mut group = group(criterion, "export", ROWS);
     group.bench_function("roll call", |bencher| {
         bencher.iter(|| {
-            let users = store.roll_call(&connection).unwrap();
-            assert_eq!(users.map(|users| black_box(users.unwrap()).len() as u64).sum::<u64>(), ROWS);
+            let blocks = store.roll_call(&connection).unwrap();
+            let users = |met: Result<Met, _>| black_box(met.unwrap()).users().count() as u64;
+            assert_eq!(blocks.map(users).sum::<u64>(), ROWS);
         });
     });
-    let mut users: Vec<User> = Vec::new();
-    store.scan(&connection, |user| users.push(user)).unwrap();
+    let blocks: Vec<Met> = store.roll_call(&connection).unwrap().map(Result::unwrap).collect();
     let what = Export { connection: None, format: ExportFormat::Json, limit: None, fields: Vec::new() };
     group.bench_function("sheet", |bencher| {
         bencher.iter(|| {
             let mut sheet = Sheet::new(&what, io::sink()).unwrap();
-            for user in &users {
-                sheet.add(user, &connection).unwrap();
+            for user in blocks.iter().flat_map(Met::users) {
+                sheet.add(&user.unwrap(), &connection).unwrap();
             }
-            sheet.finish();
+            sheet.finish().unwrap();
         });
     });
 }

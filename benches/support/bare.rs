@@ -13,8 +13,10 @@ use intake::domain::{
 };
 use intake::store::{ChunkRow, NewJob, Options, Store, Words};
 
-/// Rows of the first chunks; all others are as large as the last of these.
-const CHUNKS: [usize; 5] = [512, 512, 1024, 2048, 4096];
+/// So many rows are one chunk, as in an import.
+const FEW_ROWS: usize = 4096;
+/// Rows of the first chunks of more; all others are as large as the last of these.
+const CHUNKS: [usize; 4] = [1024, 2048, 4096, 12288];
 /// When everything happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 

@@ -90,7 +90,7 @@ fn end_of_local(raw: &str) -> Result<usize, EmailFault> {
 fn check_local(local: &str) -> Result<(), EmailFault> {
     let well_formed = match local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) => quoted.chars().all(|c| c == ' ' || is_visible(c)),
-        None => !(local.starts_with('.') || local.ends_with('.') || local.contains("..")) && is_atoms(local),
+        None => is_atoms(local),
     };
     match local.len() {
         0 => Err(EmailFault::LocalEmpty),
@@ -100,13 +100,20 @@ fn check_local(local: &str) -> Result<(), EmailFault> {
     }
 }
 
-/// Whether there is nothing but dots and what may stand between them.
+/// Atoms with a dot between each two.
 fn is_atoms(local: &str) -> bool {
-    local.chars().all(|c| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' => true,
-        '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
-        _ => !c.is_ascii() && is_visible(c),
-    })
+    let mut was_dot = true;
+    let is_fine = local.chars().all(|c| {
+        let is_fine = match c {
+            '.' => !was_dot,
+            'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+            '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
+            _ => !c.is_ascii() && is_visible(c),
+        };
+        was_dot = c == '.';
+        is_fine
+    });
+    is_fine && !was_dot
 }
 
 fn is_visible(c: char) -> bool {
@@ -116,8 +123,9 @@ fn is_visible(c: char) -> bool {
 /// Labels of letters, digits and inner hyphens. A name beyond ASCII must have an ASCII form, and one
 /// that claims to *be* such a form must be right (IDNA).
 fn is_domain_name(domain: &str) -> bool {
-    let is_encoded = domain.starts_with("xn--") || domain.contains(".xn--");
-    if is_encoded || !domain.is_ascii() {
+    if !domain.is_ascii()
+        || domain.as_bytes().split(|byte| *byte == b'.').any(|label| label.starts_with(b"xn--"))
+    {
         return idna::domain_to_ascii_strict(domain).is_ok_and(|ascii| is_host_name(&ascii));
     }
     is_host_name(domain)

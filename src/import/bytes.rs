@@ -22,12 +22,6 @@ pub(super) fn run_to_quote(bytes: &[u8]) -> usize {
     run(bytes, |word| zeros(word, b'"') | zeros(word, b'\\'), |byte| !matches!(byte, b'"' | b'\\'))
 }
 
-/// Whether there is a backslash.
-#[inline]
-pub(super) fn has_backslash(bytes: &[u8]) -> bool {
-    run(bytes, |word| zeros(word, b'\\'), |byte| byte != b'\\') < bytes.len()
-}
-
 /// How many of the leading bytes are `wanted`; `unwanted` sets the top bit of the first byte of a word (the
 /// lowest) that is not. Bytes above it may have theirs set without reason, because subtractions borrow.
 #[inline]
@@ -65,7 +59,6 @@ mod tests {
             let special = |byte| matches!(byte, b'"' | b'\\');
             prop_assert_eq!(plain_run(&bytes), count(&|byte| (b' '..0x80).contains(&byte) && !special(byte)));
             prop_assert_eq!(run_to_quote(&bytes), count(&|byte| !special(byte)));
-            prop_assert_eq!(has_backslash(&bytes), bytes.contains(&b'\\'));
         }
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use super::check::cut;
-use super::tokens::{Cursor, compact, decode};
+use super::tokens::{Cursor, Text, compact, decode};
 
 /// Longest row reported as it is, in bytes; of a longer one, only who it is about.
 pub const MAX_REPORTED_BYTES: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub fn reported(text: Option<&str>) -> String {
 fn masked(compact: &str) -> String {
     let mut report = String::with_capacity(compact.len());
     object(&mut Cursor::new(compact), &mut report, |name, cursor, report| {
-        match (decode(name).as_deref(), cursor.peek()) {
+        match (name.decode().as_deref(), cursor.peek()) {
             (Some("custom_password_hash"), Some(b'{')) | (Some("mfa_factors"), Some(b'[')) => {
                 secret(cursor, report, 1);
             }
@@ -68,7 +68,7 @@ fn secret(cursor: &mut Cursor<'_>, report: &mut String, depth: u32) {
     match cursor.peek() {
         Some(b'{') if depth <= MAX_DEPTH => object(cursor, report, |name, cursor, report| {
             let container = matches!(cursor.peek(), Some(b'{' | b'['));
-            match decode(name).as_deref() {
+            match name.decode().as_deref() {
                 Some("value" | "secret") => mask(cursor, report),
                 Some(name) if !container && HARMLESS.contains(&name) => {
                     report.push_str(cursor.value());
@@ -95,7 +95,7 @@ fn secret(cursor: &mut Cursor<'_>, report: &mut String, depth: u32) {
 fn object<'a>(
     cursor: &mut Cursor<'a>,
     report: &mut String,
-    mut value: impl FnMut(&'a str, &mut Cursor<'a>, &mut String),
+    mut value: impl FnMut(Text<'a>, &mut Cursor<'a>, &mut String),
 ) {
     report.push('{');
     let mut comma = "";
@@ -103,7 +103,7 @@ fn object<'a>(
     while let Some(name) = cursor.name() {
         report.push_str(comma);
         comma = ",";
-        report.push_str(name);
+        report.push_str(name.token);
         report.push(':');
         value(name, cursor, report);
     }
@@ -116,9 +116,9 @@ fn shortened(compact: &str) -> String {
     let mut shown = Vec::new();
     let mut cursor = Cursor::new(compact);
     cursor.enter();
-    while let Some(token) = cursor.name() {
+    while let Some(name) = cursor.name() {
         let value = cursor.value();
-        let Some(name) = decode(token) else { continue };
+        let Some(name) = name.decode() else { continue };
         if !["email", "username", "email_verified"].contains(&&*name) || shown.contains(&name) {
             continue;
         }

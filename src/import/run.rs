@@ -16,11 +16,13 @@ use crate::domain::{FailedRow, Fault, Job, Owed, Progress, Timestamp};
 use crate::store::{ChunkRow, Store, StoreError, Words};
 
 /// Chunks read ahead of the writer.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 /// Rows in the first chunks of a file with more than a chunk: the writer is not to wait long for them.
-const RAMP: [usize; 2] = [1024, 2048];
-/// Rows in every further chunk, and in a file that is written at once.
-const MOST_ROWS: usize = 4096;
+const RAMP: [usize; 3] = [1024, 2048, 4096];
+/// Rows in every further chunk.
+const MOST_ROWS: usize = 12288;
+/// Rows of a file that is written at once.
+const FEW_ROWS: u64 = 4096;
 
 /// Why a job could not go on for now.
 #[derive(Debug, Error)]
@@ -108,8 +110,11 @@ fn prepare_all(
 
 /// Rows in the next chunk; fewer after each attempt that ended the process, so that it gets anywhere.
 fn chunk_rows(step: usize, job: &Job) -> NonZeroUsize {
-    let is_small = job.rows.as_ref().is_ok_and(|rows| *rows <= MOST_ROWS as u64);
-    let rows = RAMP.get(step).filter(|_| !is_small).copied().unwrap_or(MOST_ROWS);
+    let all = job.rows.as_ref().copied().unwrap_or(u64::MAX);
+    let rows = match RAMP.get(step) {
+        _ if all <= FEW_ROWS => usize::try_from(all).unwrap_or(MOST_ROWS),
+        rows => rows.copied().unwrap_or(MOST_ROWS),
+    };
     NonZeroUsize::new(rows >> job.attempts.min(9)).unwrap_or(NonZeroUsize::MIN)
 }
 

@@ -21,12 +21,14 @@ mod opening;
 mod tests;
 mod token;
 mod utf8;
+mod whole;
 
 use crate::domain::{FileFault, Position};
 
 use number::Number;
 use opening::Opening;
 use utf8::Partial;
+use whole::Whole;
 
 /// Deepest nesting accepted; the array of rows is level 1.
 pub const MAX_DEPTH: u32 = 100;
@@ -354,7 +356,7 @@ impl Scanner {
                 (Expected::Comma | Expected::FirstItem, b']') if !self.in_object() => {
                     return self.close(at);
                 }
-                (Expected::Value | Expected::FirstItem, _) => return self.value(byte, at),
+                (Expected::Value | Expected::FirstItem, _) => return self.value(bytes, at),
                 _ => return self.refuse_token(expected, byte, at),
             };
             at += 1;
@@ -362,9 +364,15 @@ impl Scanner {
     }
 
     /// The first byte of a value.
-    fn value(&mut self, byte: u8, at: usize) -> usize {
+    fn value(&mut self, bytes: &[u8], at: usize) -> usize {
+        let byte = bytes[at];
         if self.depth == self.row_depth {
             self.row = Some((self.offset + at as u64, self.line));
+            if byte == b'{'
+                && let Some(row) = whole::row(bytes, at)
+            {
+                return self.step_over(&row);
+            }
         }
         self.state = match byte {
             b'"' => {
@@ -386,6 +394,15 @@ impl Scanner {
             _ => return self.refuse_token(Expected::Value, byte, at),
         };
         at + 1
+    }
+
+    fn step_over(&mut self, row: &Whole) -> usize {
+        if row.lines > 0 {
+            self.line += row.lines;
+            self.line_start = self.offset + row.line_start as u64;
+        }
+        self.state = State::RowEnded;
+        row.end
     }
 
     fn open(&mut self, object: bool) {

@@ -8,7 +8,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use super::bytes::{has_backslash, run_to_quote};
+use super::bytes::run_to_quote;
 
 /// The text without blanks between its tokens.
 pub(super) fn compact(text: &str) -> Cow<'_, str> {
@@ -34,7 +34,7 @@ fn next_blank(text: &str) -> Option<usize> {
     loop {
         match bytes.get(at)? {
             byte if is_blank(*byte) => return Some(at),
-            b'"' => at = end_of_string(bytes, at),
+            b'"' => at = end_of_string(bytes, at).0,
             _ => at += 1,
         }
     }
@@ -44,27 +44,49 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// The place behind the string that starts at `at`.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+/// The place behind the string that starts at `at`, and whether it has no escapes.
+fn end_of_string(bytes: &[u8], mut at: usize) -> (usize, bool) {
+    let mut is_plain = true;
     at += 1;
     while let Some(rest) = bytes.get(at..) {
         at += run_to_quote(rest);
         match bytes.get(at) {
-            Some(b'"') => return at + 1,
+            Some(b'"') => return (at + 1, is_plain),
             Some(_) => at += 2,
             None => break,
         }
+        is_plain = false;
     }
-    bytes.len()
+    (bytes.len(), is_plain)
 }
 
 /// What a string token says; `None` if it has half of a surrogate pair, which is no text.
 pub(super) fn decode(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
-    if has_backslash(inner.as_bytes()) {
-        serde_json::from_str(token).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
+    Text { token, is_plain: !inner.as_bytes().contains(&b'\\') }.decode()
+}
+
+/// A string token.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'a> {
+    /// As it is written, with its quotes.
+    pub(super) token: &'a str,
+    is_plain: bool,
+}
+
+impl<'a> Text<'a> {
+    /// What it says; `None` if it has half of a surrogate pair, which is no text.
+    pub(super) fn decode(self) -> Option<Cow<'a, str>> {
+        if self.is_plain {
+            Some(Cow::Borrowed(self.inner()))
+        } else {
+            serde_json::from_str(self.token).ok().map(Cow::Owned)
+        }
+    }
+
+    /// What is between the quotes, as it is written.
+    pub(super) fn inner(self) -> &'a str {
+        self.token.get(1..self.token.len().saturating_sub(1)).unwrap_or_default()
     }
 }
 
@@ -87,12 +109,13 @@ pub(super) fn type_of(value: &str) -> &'static str {
 pub(super) struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    blanks: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// At the start of `text`.
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, blanks: 0 }
     }
 
     /// The first byte of what is next.
@@ -100,8 +123,14 @@ impl<'a> Cursor<'a> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).copied().is_some_and(is_blank) {
             self.at += 1;
+            self.blanks += 1;
         }
         bytes.get(self.at).copied()
+    }
+
+    /// Blanks stepped over so far, but for those inside values that were taken whole.
+    pub(super) fn blanks(&self) -> usize {
+        self.blanks
     }
 
     /// Steps into the object or array that is next.
@@ -109,15 +138,36 @@ impl<'a> Cursor<'a> {
         self.skip();
     }
 
-    /// Inside an object: takes the name of its next property, as written. Its value is next then.
-    /// `None` at the end of the object, which is left.
-    pub(super) fn name(&mut self) -> Option<&'a str> {
+    /// Where it is.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Everything that was taken since it was at this place.
+    pub(super) fn taken_since(&self, place: usize) -> &'a str {
+        self.text.get(place..self.at).unwrap_or_default()
+    }
+
+    /// Inside an object: takes the name of its next property. Its value is next then. `None` at the end of
+    /// the object, which is left.
+    pub(super) fn name(&mut self) -> Option<Text<'a>> {
         if !self.item() {
             return None;
         }
-        let name = self.value();
+        let name = self.string();
         self.skip();
         Some(name)
+    }
+
+    /// Takes the string that is next.
+    pub(super) fn string(&mut self) -> Text<'a> {
+        if self.peek() != Some(b'"') {
+            return Text { token: self.value(), is_plain: true };
+        }
+        let start = self.at;
+        let is_plain;
+        (self.at, is_plain) = end_of_string(self.text.as_bytes(), start);
+        Text { token: self.taken_since(start), is_plain }
     }
 
     /// Inside an array: whether there is a next item. If not, the array is left.
@@ -137,13 +187,13 @@ impl<'a> Cursor<'a> {
         let first = self.peek();
         let (bytes, start) = (self.text.as_bytes(), self.at);
         self.at = match first {
-            Some(b'"') => end_of_string(bytes, start),
+            Some(b'"') => end_of_string(bytes, start).0,
             Some(b'{' | b'[') => end_of_container(bytes, start),
             Some(_) => end_of_word(bytes, start),
             None => start,
         };
         // Valid text is never cut inside a character; for the other kind, nothing is left.
-        self.text.get(start..self.at).unwrap_or_default()
+        self.taken_since(start)
     }
 
     /// Steps over the one byte that is next.
@@ -159,7 +209,7 @@ fn end_of_container(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                at = end_of_string(bytes, at);
+                at = end_of_string(bytes, at).0;
                 continue;
             }
             b'{' | b'[' => open += 1,

@@ -33,7 +33,7 @@ pub const MAX_ATTEMPTS: u32 = 10;
 const TURN: Duration = Duration::from_millis(250);
 /// Pause after a fault of the store, before it is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How much a thread gives way, as `nice` counts it: 0 is not at all, 19 is most.
+/// How much an import thread gives way, as `nice` counts it: 0 is not at all, 19 is most.
 const NICENESS: i32 = 5;
 /// Bytes of file per second, before anything was measured.
 const FIRST_GUESS: u64 = 20 << 20;

@@ -1,8 +1,8 @@
 //! Writing a chunk of rows: who is new, who is changed, who cannot be.
 //!
-//! What a chunk does is one commit, or a few if it is large, and each of them is whole: blocks, failed
-//! rows, the job's counters and place, and at the end of the job its outcome. The directory and the
-//! job's public status follow the commit, never the other way round.
+//! What a chunk does is one change of the database, or a few if it is large, and each of them is whole:
+//! blocks, failed rows, the job's counters and place, and at the end of the job its outcome. A few together
+//! are synced once. The directory and the job's public status follow, never the other way round.
 //!
 //! **Who came first.** The second row of a file for one user must fail, even across chunks, crashes
 //! and in upserts. The id of a user that the job made tells the row (see [`IdSeries`](crate::domain::IdSeries));
@@ -30,9 +30,17 @@ use crate::domain::{
     Code, FailedRow, Fault, Job, Owed, Position, Profile, Progress, Stage, Ticket, Timestamp, UserIdRef,
 };
 
-/// A commit takes no further row above this many bytes of users and failed rows: well below a
-/// segment of the log, with room for what the database adds.
-const COMMIT_BYTES: usize = 2 << 20;
+/// A change takes no further row above about this many bytes of users and failed rows.
+const CHANGE_BYTES: usize = 1 << 20;
+/// Rows of a change at most: readers wait while it is applied. Tests are to see commits of several changes.
+const CHANGE_ROWS: usize = if cfg!(test) { 16 } else { 4096 };
+/// Bytes of a commit's changes, about: well below a segment of the log, with room for what the database adds.
+const COMMIT_BYTES: usize = 3 << 20;
+/// Rows of a commit at most: all other writers wait for it.
+const COMMIT_ROWS: usize = 3 * 4096;
+
+/// What a claim takes besides the name.
+const CLAIM_BYTES: usize = 24;
 
 /// A row, judged.
 #[derive(Debug)]
@@ -59,7 +67,7 @@ impl Store {
     /// Writes a chunk of a job's rows, moves the job on, and ends it after the last row.
     ///
     /// That is one commit, unless the chunk is large. What is owed for the end of a job is part of its
-    /// last commit. A file without rows is ended by an empty chunk.
+    /// last change. A file without rows is ended by an empty chunk.
     pub fn apply(&self, job: &Job, chunk: &[ChunkRow], now: Timestamp, words: Words) -> Result<Arc<Job>> {
         let (mut job, mut written) = self.commit_rows(job, chunk, now, words)?;
         while written < chunk.len() {
@@ -86,30 +94,14 @@ impl Store {
         check_follows(chunk, &job, progress)?;
         let connection = connection_number(&core, &job)?;
         let tail = writer.tails.get(&connection).copied().unwrap_or_default();
-        let mut edit = Edit::new(&core, connection, tail, chunk.len());
-        let drafts = chunk.iter().filter_map(|row| row.verdict.as_ref().ok());
-        edit.look_up(drafts.flat_map(Draft::contestable).collect());
+        let edit = Edit::new(&core, connection, tail, chunk.len().min(COMMIT_ROWS));
         let unfinished = core.active.lock().jobs.keys().copied().collect();
         let mut rows = Rows::new(edit, &job, progress, now, unfinished);
-        let mut written = 0;
-        for row in chunk {
-            rows.place(row, |faults| (words.failed_row)(written, faults))?;
-            written += 1;
-            if rows.bytes() >= COMMIT_BYTES {
-                break;
-            }
-        }
-        let mut change = Change::default();
-        let (edit, stage) = rows.write(&mut change)?;
-        let job = Job { stage, attempts: 0, ..(*job).clone() };
-        put_job(&mut change, &job)?;
-        if job.progress().is_none() {
-            change.owe((words.ended)(&job));
-        }
-        let unpublished = core.commit(&mut writer, change)?;
-        writer.tails.insert(connection, edit.publish());
-        core.meters.note_rows(&progress.summary, job.summary());
-        let job = publish_job(&core, job, unpublished);
+        let (changes, after, written) = rows.changes(chunk, words)?;
+        let unpublished = core.commit_all(&mut writer, changes)?;
+        writer.tails.insert(connection, rows.edit.publish());
+        core.meters.note_rows(&progress.summary, after.summary());
+        let job = publish_job(&core, after, unpublished);
         MutexGuard::unlock_fair(writer);
         self.tidy(&core, &job);
         Ok((job, written))
@@ -139,9 +131,13 @@ struct Rows<'a> {
     unfinished: BTreeSet<Ticket>,
     /// Where the job will be.
     progress: Progress,
+    /// Rows that failed since the last change.
     failed: Vec<Cow<'a, FailedRow>>,
-    failed_bytes: usize,
+    /// Bytes of these, and of claims.
+    other_bytes: usize,
     claims: HashMap<String, u64>,
+    /// Those of the claims that are in no change yet.
+    new_claims: Vec<String>,
 }
 
 /// The user a key leads to, and the earlier row of this job that gave that key, if one did.
@@ -159,8 +155,35 @@ impl<'a> Rows<'a> {
         now: Timestamp,
         unfinished: BTreeSet<Ticket>,
     ) -> Self {
-        let (failed, claims) = (Vec::new(), HashMap::new());
-        Self { edit, job, now, unfinished, progress, failed, failed_bytes: 0, claims }
+        let (failed, claims, new_claims) = (Vec::new(), HashMap::new(), Vec::new());
+        Self { edit, job, now, unfinished, progress, failed, other_bytes: 0, claims, new_claims }
+    }
+
+    /// The changes of one commit, the job as it is after them, and how many of the rows are in them.
+    fn changes(&mut self, chunk: &'a [ChunkRow], words: Words) -> Result<(Vec<Change>, Job, usize)> {
+        let (mut changes, mut written, mut bytes) = (Vec::new(), 0, 0);
+        loop {
+            let rest = &chunk[written..chunk.len().min(written + CHANGE_ROWS)];
+            self.edit.look_up(rest);
+            for row in rest {
+                self.place(row, |faults| (words.failed_row)(written, faults))?;
+                written += 1;
+                if self.bytes() >= CHANGE_BYTES {
+                    break;
+                }
+            }
+            bytes += self.bytes();
+            let (mut change, stage) = self.take_change()?;
+            let job = Job { stage, attempts: 0, ..self.job.clone() };
+            put_job(&mut change, &job)?;
+            if job.progress().is_none() {
+                change.owe((words.ended)(&job));
+            }
+            changes.push(change);
+            if written == chunk.len() || bytes + CHANGE_BYTES > COMMIT_BYTES || written >= COMMIT_ROWS {
+                return Ok((changes, job, written));
+            }
+        }
     }
 
     /// Takes the next row; `fail` makes its report if it cannot be reconciled with others.
@@ -180,15 +203,15 @@ impl<'a> Rows<'a> {
     }
 
     fn fail(&mut self, row: Cow<'a, FailedRow>) {
-        self.failed_bytes += row.bytes();
+        self.other_bytes += row.bytes();
         self.progress.summary.failed += 1;
         self.progress.summary.faults.add(&row);
         self.failed.push(row);
     }
 
-    /// How much there is to write, about.
+    /// How much there is to write in the next change, about.
     fn bytes(&self) -> usize {
-        self.edit.bytes() + self.failed_bytes
+        self.edit.bytes() + self.other_bytes
     }
 
     /// Inserts or updates a user; tells what speaks against it, and then does nothing.
@@ -226,7 +249,7 @@ impl<'a> Rows<'a> {
     /// Whether nobody has, or had in this job, any key of the row: so it is with most.
     fn is_unheard_of(&self, draft: &Draft) -> bool {
         let is_claimed = draft.username.is_some() && (self.progress.claims > 0 || !self.claims.is_empty());
-        !(draft.has_given_id || is_claimed || draft.contestable().any(|hash| self.edit.may_know(hash)))
+        !(draft.has_given_id || is_claimed || draft.hashes().any(|hash| self.edit.may_know(hash)))
     }
 
     fn holder_of_email(&mut self, row: u64, email: &str, hash: u64) -> Result<Option<Holder>> {
@@ -313,6 +336,8 @@ impl<'a> Rows<'a> {
         let named = given.keys.username.is_some() && given.keys.username == record.keys.username;
         if let Some(name) = given.keys.username.filter(|_| !named) {
             self.claims.insert(name.to_owned(), row);
+            self.new_claims.push(name.to_owned());
+            self.other_bytes += CLAIM_BYTES + name.len();
         }
         record.keys.email_verified = given.keys.email_verified;
         record.profile = updated(record.profile, given.profile);
@@ -325,15 +350,18 @@ impl<'a> Rows<'a> {
         self.edit.replace(holder.place, &record.encode()?)
     }
 
-    /// Adds everything but the job to `change`; returns the edit to publish and where the job is then.
-    fn write(mut self, change: &mut Change) -> Result<(Edit<'a>, Stage)> {
-        self.edit.write(change)?;
+    /// What there is to write since the last time, but for the job, and where the job is then.
+    fn take_change(&mut self) -> Result<(Change, Stage)> {
+        let mut change = Change::default();
+        self.edit.write(&mut change)?;
         let ticket = self.job.ticket;
-        failures::put(change, ticket, self.failed.iter().map(AsRef::as_ref))?;
-        for (name, row) in &self.claims {
-            CLAIMS.put(change, &[&ticket.to_be_bytes(), name.as_bytes()], row)?;
+        let failed = std::mem::take(&mut self.failed);
+        failures::put(&mut change, ticket, failed.iter().map(AsRef::as_ref))?;
+        self.other_bytes = 0;
+        for name in self.new_claims.drain(..) {
+            CLAIMS.put(&mut change, &[&ticket.to_be_bytes(), name.as_bytes()], &self.claims[&name])?;
+            self.progress.claims += 1;
         }
-        self.progress.claims += self.claims.len() as u64;
         let Progress { next, summary, .. } = self.progress;
         let has_ended = self.job.rows == Ok(next.row);
         let stage = if has_ended {
@@ -341,7 +369,7 @@ impl<'a> Rows<'a> {
         } else {
             Stage::Pending(self.progress)
         };
-        Ok((self.edit, stage))
+        Ok((change, stage))
     }
 }
 

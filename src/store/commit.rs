@@ -188,26 +188,27 @@ impl Core {
     }
 
     /// Makes a change durable. The caller brings memory up to date and then says so.
-    pub(super) fn commit(
+    pub(super) fn commit(&self, writer: &mut MutexGuard<Writer>, change: Change) -> Result<Unpublished<'_>> {
+        self.commit_all(writer, vec![change])
+    }
+
+    /// The same for changes that need not happen together, but one after the other: they are synced once.
+    pub(super) fn commit_all(
         &self,
         writer: &mut MutexGuard<Writer>,
-        mut change: Change,
+        changes: Vec<Change>,
     ) -> Result<Unpublished<'_>> {
         if self.is_poisoned() {
             return Err(StoreError::Unavailable);
         }
         let unpublished = Unpublished(&self.poisoned);
-        writer.head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
-        issue_tickets(self, &mut change)?;
-        let news = number(&mut writer.head, &mut change)?;
-        self.roll_calls.note(&change.moves);
         let begun = Instant::now();
-        let written = self.database.commit(&mut writer.head, change);
+        let written = self.write(&mut writer.head, changes);
         self.meters.note_commit(begun.elapsed(), written.is_ok());
-        written?;
-        if let Some(News { letters }) = news {
+        let news = written?;
+        if news.is_some {
             let mut unsent = self.unsent.lock();
-            for (number, written_at) in letters {
+            for (number, written_at) in news.letters {
                 unsent.wait(number, written_at);
             }
             drop(unsent);
@@ -215,6 +216,20 @@ impl Core {
             self.bell.ring();
         }
         Ok(unpublished)
+    }
+
+    /// A change gets its numbers right before it is applied, so that none is left out should the next one fail.
+    fn write(&self, head: &mut Head, changes: Vec<Change>) -> Result<News> {
+        let mut news = News::default();
+        for mut change in changes {
+            head.next_ticket = self.next_ticket.load(Ordering::SeqCst);
+            issue_tickets(self, &mut change)?;
+            news.add(number(head, &mut change)?);
+            self.roll_calls.note(&change.moves);
+            self.database.apply(head, change)?;
+        }
+        self.database.sync(head)?;
+        Ok(news)
     }
 
     /// Makes a change durable together with those of everybody else who waits for the writer.
@@ -259,16 +274,25 @@ impl Core {
     }
 }
 
-/// What others wait for is in a commit.
+/// What others wait for in a commit.
+#[derive(Default)]
 struct News {
+    is_some: bool,
     /// The letters among it, with the time each was written.
     letters: Vec<(u64, Timestamp)>,
 }
 
+impl News {
+    fn add(&mut self, other: Self) {
+        self.is_some |= other.is_some;
+        self.letters.extend(other.letters);
+    }
+}
+
 /// Gives events, letters and garbage their numbers, in the order of commits.
-fn number(head: &mut Head, change: &mut Change) -> Result<Option<News>> {
+fn number(head: &mut Head, change: &mut Change) -> Result<News> {
     let Numbered { owed, garbage } = std::mem::take(&mut change.numbered);
-    let is_news = !(owed.events.is_empty() && owed.letters.is_empty() && garbage.is_empty());
+    let is_some = !(owed.events.is_empty() && owed.letters.is_empty() && garbage.is_empty());
     let mut letters = Vec::new();
     for event in owed.events {
         // The clock may be set back; ids go on.
@@ -288,7 +312,7 @@ fn number(head: &mut Head, change: &mut Change) -> Result<Option<News>> {
         let number = take_number(head);
         GARBAGE.put(change, &[&number.to_be_bytes()], &range)?;
     }
-    Ok(is_news.then_some(News { letters }))
+    Ok(News { is_some, letters })
 }
 
 fn take_number(head: &mut Head) -> u64 {

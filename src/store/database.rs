@@ -2,9 +2,10 @@
 //!
 //! What sled 0.34 does not do by itself is done here: `flush` is no fsync, so every commit syncs the
 //! log through a file handle of our own; a snapshot cut short is removed before opening; a recovery
-//! that panics or hangs becomes an error. Every commit is one batch on one tree.
+//! that panics or hangs becomes an error. Every change is one batch on one tree; a commit is a change, or a
+//! few that are synced together.
 //!
-//! **Invariant:** a commit that returned `Ok` is on disk, and the witness knows it.
+//! **Invariant:** what was synced with `Ok` is on disk, and the witness knows it.
 
 use std::fs::{self, File, OpenOptions};
 use std::ops::RangeInclusive;
@@ -34,9 +35,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// The part of the store that every commit moves on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// Commits so far.
+    /// Changes so far.
     pub(super) commit: u64,
-    /// CRC-32 of the last commit's keys and values.
+    /// CRC-32 of the last change's keys and values.
     pub(super) crc: u32,
     /// The ticket for the next job.
     pub(super) next_ticket: u64,
@@ -167,9 +168,9 @@ impl Database {
         Ok(self.db.size_on_disk()?)
     }
 
-    /// Makes `change` durable and moves `head` on. After an error it is unknown whether the change
-    /// happened: the database must be reopened.
-    pub(super) fn commit(&self, head: &mut Head, mut change: Change) -> Result<()> {
+    /// Hands a change to the database and moves `head` on. It is on disk once it is synced; after an error it is
+    /// unknown whether it happened, and the database must be reopened.
+    pub(super) fn apply(&self, head: &mut Head, mut change: Change) -> Result<()> {
         let next = Head { commit: head.commit + 1, crc: change.crc(), ..*head };
         HEAD.put(&mut change, &[], &next)?;
         if head.commit == 0 {
@@ -185,16 +186,23 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Apply)?;
         self.db.apply_batch(batch)?;
+        #[cfg(test)]
+        self.faults.come_nearer();
+        *head = next;
+        Ok(())
+    }
+
+    /// Makes durable what was applied up to `head`.
+    pub(super) fn sync(&self, head: &Head) -> Result<()> {
         self.db.flush()?;
         #[cfg(test)]
         self.faults.strike(faults::At::Sync)?;
         self.log.sync_data()?;
-        self.witness.record(Seal { commit: next.commit, crc: next.crc })?;
+        self.witness.record(Seal { commit: head.commit, crc: head.crc })?;
         #[cfg(test)]
         self.faults.strike(faults::At::Publish)?;
         #[cfg(test)]
         self.faults.strike(faults::At::Panic)?;
-        *head = next;
         Ok(())
     }
 }
@@ -329,6 +337,8 @@ pub(super) mod faults {
         Publish = 3,
         /// Where `Publish` is, but as a panic.
         Panic = 4,
+        /// Where `Apply` is, but for the second change of a commit.
+        SecondApply = 5,
     }
 
     #[derive(Debug, Default)]
@@ -338,6 +348,12 @@ pub(super) mod faults {
         /// The next commit fails there.
         pub(in crate::store) fn arm(&self, at: At) {
             self.0.store(at as u8, Ordering::SeqCst);
+        }
+
+        /// The second change is the next one now.
+        pub(super) fn come_nearer(&self) {
+            let (far, near) = (At::SecondApply as u8, At::Apply as u8);
+            let _ = self.0.compare_exchange(far, near, Ordering::SeqCst, Ordering::SeqCst);
         }
 
         pub(super) fn strike(&self, at: At) -> Result<()> {

@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::apply::ChunkRow;
 use super::block::Block;
 use super::commit::Core;
 use super::database::Change;
@@ -71,9 +72,10 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Looks up many hashes in one go, for [`Edit::may_know`].
-    pub(super) fn look_up(&mut self, hashes: Vec<u64>) {
-        self.known = self.shards.known(hashes);
+    /// Looks up the keys of many rows in one go, for [`Edit::may_know`].
+    pub(super) fn look_up(&mut self, rows: &[ChunkRow]) {
+        let drafts = rows.iter().filter_map(|row| row.verdict.as_ref().ok());
+        self.known = self.shards.known(drafts.flat_map(Draft::hashes).collect());
     }
 
     /// Whether a hash that was looked up may lead to somebody, as the edit stands.
@@ -189,20 +191,21 @@ impl<'a> Edit<'a> {
         self.bytes += record.len();
     }
 
-    /// How much there is to write, in bytes of records.
+    /// How much there is to write since the last time, in bytes of records.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Adds the changed blocks to `change`.
-    pub(super) fn write(&self, change: &mut Change) -> Result<()> {
-        for number in &self.changed {
-            if let Some(block) = self.blocks.get(number) {
+    /// Adds the blocks that were changed since the last time to `change`.
+    pub(super) fn write(&mut self, change: &mut Change) -> Result<()> {
+        for number in std::mem::take(&mut self.changed) {
+            if let Some(block) = self.blocks.get(&number) {
                 let key = [&self.connection.to_be_bytes()[..], &number.to_be_bytes()];
                 BLOCKS.put_bytes(change, &key, block.encode()?);
             }
         }
-        change.moves.extend_from_slice(&self.moves);
+        change.moves.append(&mut self.moves);
+        self.bytes = 0;
         Ok(())
     }
 

@@ -113,7 +113,7 @@ impl Store {
         Ok(Entering(core))
     }
 
-    /// The job with this id if it is unfinished. Waits for nothing, so that many may ask often.
+    /// The job with this id if it is unfinished. Waits for no commit and no disk, so that many may ask often.
     pub fn unfinished_with_id(&self, id: &JobId) -> Result<Option<Arc<Job>>> {
         Ok(active_job(&*self.core()?, id))
     }

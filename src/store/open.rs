@@ -23,7 +23,7 @@ use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
 use super::meters::Meters;
 use super::record::Keys;
 use super::spool::Spool;
-use super::tasks;
+use super::tasks::PendingExports;
 use super::unsent::Unsent;
 use super::{Options, Store};
 use crate::domain::{Connection, Job};
@@ -187,7 +187,7 @@ fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Met
     }
     let jobs = unfinished_jobs(&database)?;
     let letters = Unsent::read(database.tree())?;
-    let exports = tasks::pending(database.tree())?;
+    let exports = PendingExports::read(database.tree())?;
     let kept = Kept { connections, jobs, letters, exports };
     Ok(Core::new(database, directory, hasher.clone(), kept, Writer { head, tails }, bell, meters))
 }

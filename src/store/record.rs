@@ -195,11 +195,6 @@ impl Draft {
         })
     }
 
-    /// The hashes of what others may have, too: an id that was made is nobody else's.
-    pub(super) fn contestable(&self) -> impl Iterator<Item = u64> {
-        [Some(self.email), self.username, self.has_given_id.then_some(self.id)].into_iter().flatten()
-    }
-
     /// What the directory knows the user by.
     pub(super) fn hashes(&self) -> impl Iterator<Item = u64> {
         [Some(self.email), self.username, Some(self.id)].into_iter().flatten()

@@ -4,45 +4,47 @@
 use std::collections::BTreeSet;
 
 use super::Store;
+use super::commit::Core;
 use super::database::Change;
 use super::error::{Result, StoreError};
 use super::keys::TASKS;
 use crate::domain::{JobId, Owed, Task, TaskStage, Timestamp};
 
-/// Exports to be made, in the order they were asked for.
-pub(super) type PendingExports = BTreeSet<(Timestamp, JobId)>;
-
-/// The exports that are to be made, as the disk says.
-pub(super) fn pending(tree: &sled::Tree) -> Result<PendingExports> {
-    let mut pending = PendingExports::new();
-    for task in TASKS.values(tree) {
-        note(&mut pending, &task?);
-    }
-    Ok(pending)
+/// Exports that are not made yet.
+#[derive(Debug, Default)]
+pub(super) struct PendingExports {
+    /// In the order they were asked for.
+    waiting: BTreeSet<(Timestamp, JobId)>,
+    /// Exports being accepted right now.
+    entering: usize,
 }
 
-fn note(pending: &mut PendingExports, task: &Task) {
-    if task.export().is_some() && task.stage == TaskStage::Pending {
-        pending.insert(key(task));
-    } else {
-        pending.remove(&key(task));
+impl PendingExports {
+    /// Those that are to be made, as the disk says.
+    pub(super) fn read(tree: &sled::Tree) -> Result<Self> {
+        let mut pending = Self::default();
+        for task in TASKS.values(tree) {
+            pending.note(&task?);
+        }
+        Ok(pending)
     }
-}
 
-fn key(task: &Task) -> (Timestamp, JobId) {
-    (task.created_at, task.id.clone())
+    fn note(&mut self, task: &Task) {
+        let key = (task.created_at, task.id.clone());
+        if task.export().is_some() && task.stage == TaskStage::Pending {
+            self.waiting.insert(key);
+        } else {
+            self.waiting.remove(&key);
+        }
+    }
 }
 
 impl Store {
     /// Writes down a task, new or as it is now, and what is owed with it.
     pub fn put_task(&self, task: &Task, owed: Owed) -> Result<()> {
-        let mut change = Change::default();
-        TASKS.put(&mut change, &[task.id.as_str().as_bytes()], task)?;
-        change.owe(owed);
         let core = self.core()?;
-        core.commit_with_others(change)?;
-        note(&mut core.pending_exports.lock(), task);
-        core.meters.note_task(task);
+        write(&core, task, owed)?;
+        core.pending_exports.lock().note(task);
         Ok(())
     }
 
@@ -51,17 +53,18 @@ impl Store {
         let core = self.core()?;
         {
             let mut pending = core.pending_exports.lock();
-            if most <= pending.len() {
+            if most <= pending.waiting.len() + pending.entering {
                 return Err(StoreError::TooManyExports(most));
             }
-            // Its place is taken before it is on disk: others may be on their way at the same time.
-            note(&mut pending, task);
+            pending.entering += 1;
         }
-        let accepted = self.put_task(task, owed);
-        if accepted.is_err() {
-            core.pending_exports.lock().remove(&key(task));
+        let written = write(&core, task, owed);
+        let mut pending = core.pending_exports.lock();
+        pending.entering -= 1;
+        if written.is_ok() {
+            pending.note(task);
         }
-        accepted
+        written
     }
 
     /// The task with this id.
@@ -71,7 +74,7 @@ impl Store {
 
     /// The exports that are to be made, in the order they were asked for.
     pub fn pending_exports(&self) -> Result<Vec<JobId>> {
-        Ok(self.core()?.pending_exports.lock().iter().map(|(_, id)| id.clone()).collect())
+        Ok(self.core()?.pending_exports.lock().waiting.iter().map(|(_, id)| id.clone()).collect())
     }
 
     /// Some of the tasks that ended before a moment.
@@ -91,4 +94,13 @@ impl Store {
         }
         self.core()?.commit_with_others(change)
     }
+}
+
+fn write(core: &Core, task: &Task, owed: Owed) -> Result<()> {
+    let mut change = Change::default();
+    TASKS.put(&mut change, &[task.id.as_str().as_bytes()], task)?;
+    change.owe(owed);
+    core.commit_with_others(change)?;
+    core.meters.note_task(task);
+    Ok(())
 }

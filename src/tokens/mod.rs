@@ -71,6 +71,15 @@ impl Grant {
     }
 }
 
+/// What a token says that is ours.
+#[derive(Debug)]
+struct Checked {
+    grant: Grant,
+    /// It is good from this second on, and before that one.
+    from: Option<u64>,
+    until: u64,
+}
+
 /// Why a token was not found good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TokenFault {
@@ -85,7 +94,7 @@ pub enum TokenFault {
     Expired,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: OneOrMany,
@@ -102,7 +111,7 @@ struct Claims {
     gty: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -209,22 +218,29 @@ impl Tokens {
         if token.len() > Self::MAX_BYTES {
             return Err(TokenFault::Invalid);
         }
-        let check = || {
-            let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
-            decoded.map(|token| token.claims).map_err(|error| fault_of(&error))
-        };
-        let claims = self.known.claims(token, check)?;
-        if claims.exp <= now.seconds() {
+        let Checked { grant, from, until } = &*self.known.find(token, || self.check(token, now))?;
+        if *until <= now.seconds() {
             return Err(TokenFault::Expired);
         }
-        if claims.nbf.is_some_and(|from| now.seconds() < from) {
+        if from.is_some_and(|from| now.seconds() < from) {
             return Err(TokenFault::Invalid);
+        }
+        Ok(grant.clone())
+    }
+
+    /// The same for a token that nobody looked at before.
+    fn check(&self, token: &str, now: Timestamp) -> Result<Checked, TokenFault> {
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
+        let claims = decoded.map_err(|error| fault_of(&error))?.claims;
+        if claims.exp <= now.seconds() {
+            return Err(TokenFault::Expired);
         }
         if !claims.sub.ends_with(CLIENT_SUFFIX) {
             return Err(TokenFault::Invalid); // a user's
         }
         let scopes = claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect();
-        Ok(Grant { subject: claims.sub, scopes })
+        let grant = Grant { subject: claims.sub, scopes };
+        Ok(Checked { grant, from: claims.nbf, until: claims.exp })
     }
 
     /// The public key as others need it to check our tokens.

@@ -16,13 +16,22 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn note(&mut self, fault: Fault) {
-        match self.list.len() {
-            length if length < MAX_FAULTS => self.list.push(fault),
-            _ => {
-                if let Some(last) = self.list.last_mut() {
-                    last.hint = Some(format!("only the first {MAX_FAULTS} faults are listed"));
-                }
-            }
+        if self.is_full() {
+            self.note_more();
+        } else {
+            self.list.push(fault);
+        }
+    }
+
+    /// Whether no further fault will be listed.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= MAX_FAULTS
+    }
+
+    /// Notes that there are more than are listed.
+    pub(super) fn note_more(&mut self) {
+        if let Some(last) = self.list.last_mut() {
+            last.hint = Some(format!("only the first {MAX_FAULTS} faults are listed"));
         }
     }
 

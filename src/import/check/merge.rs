@@ -35,7 +35,7 @@ pub(super) fn merged(stored: &str, change: &str) -> String {
 fn members(compact: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut cursor = Cursor::new(compact);
     cursor.enter();
-    std::iter::from_fn(move || Some((cursor.name()?, cursor.value())))
+    std::iter::from_fn(move || Some((cursor.name()?.token, cursor.value())))
 }
 
 /// What a name says, however it is written.

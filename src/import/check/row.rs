@@ -9,6 +9,7 @@ use crate::domain::{Code, Fault, UserId};
 use crate::import::tokens::{Cursor, decode, type_of};
 
 use super::faults::{Faults, cut};
+use super::metadata::Metadata;
 use super::names::{Names, Seen};
 
 /// A row's properties as JSON text.
@@ -17,8 +18,8 @@ pub(super) struct Row<'a> {
     pub(super) email: Option<&'a str>,
     pub(super) email_verified: Option<&'a str>,
     pub(super) username: Option<&'a str>,
-    pub(super) app_metadata: Option<&'a str>,
-    pub(super) user_metadata: Option<&'a str>,
+    pub(super) app_metadata: Option<Metadata<'a>>,
+    pub(super) user_metadata: Option<Metadata<'a>>,
     pub(super) user_id: Option<&'a str>,
     pub(super) name: Option<&'a str>,
     pub(super) nickname: Option<&'a str>,
@@ -58,17 +59,22 @@ impl<'a> Row<'a> {
         }
         let mut row = Self::default();
         cursor.enter();
-        while let Some(token) = cursor.name() {
-            let name = decode(token).unwrap_or_else(|| {
-                let name = token.trim_matches('"');
-                row.broken.push(name);
-                Cow::Borrowed(name)
+        while let Some(text) = cursor.name() {
+            let name = text.decode().unwrap_or_else(|| {
+                row.broken.push(text.inner());
+                Cow::Borrowed(text.inner())
             });
-            let value = cursor.value();
-            match row.basic(&name) {
-                Some(place) if place.is_none() => *place = Some(value),
-                Some(_) => drop(row.repeated.insert(name)),
-                None => row.others.push((name, value)),
+            let is_new = if let Some(place) = row.metadata(&name) {
+                let metadata = Metadata::take(&mut cursor, &name);
+                set(place, metadata)
+            } else if let Some(place) = row.basic(&name) {
+                set(place, cursor.value())
+            } else {
+                row.others.push((name, cursor.value()));
+                continue;
+            };
+            if !is_new {
+                row.repeated.insert(name);
             }
         }
         Ok(row)
@@ -104,14 +110,22 @@ impl<'a> Row<'a> {
         Self { unknown: Vec::new(), repeated_unknown: Vec::new(), ..self.settled(Some(&[])) }
     }
 
-    /// The place of a property that all rows may have. Most rows have no others, so that these come first.
+    /// The place of a property for metadata.
+    fn metadata(&mut self, name: &str) -> Option<&mut Option<Metadata<'a>>> {
+        match name {
+            "app_metadata" => Some(&mut self.app_metadata),
+            "user_metadata" => Some(&mut self.user_metadata),
+            _ => None,
+        }
+    }
+
+    /// The place of another property that all rows may have. Most rows have no others, so that these come
+    /// first.
     fn basic(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
         Some(match name {
             "email" => &mut self.email,
             "email_verified" => &mut self.email_verified,
             "username" => &mut self.username,
-            "app_metadata" => &mut self.app_metadata,
-            "user_metadata" => &mut self.user_metadata,
             _ => return None,
         })
     }
@@ -143,6 +157,13 @@ impl<'a> Row<'a> {
         repeated.for_each(|name| faults.note_repeated(name, name));
         self.broken.iter().for_each(|name| faults.note_broken(name));
     }
+}
+
+/// Puts a value in its place, unless there is one; tells whether it did.
+fn set<T>(place: &mut Option<T>, value: T) -> bool {
+    let is_new = place.is_none();
+    place.get_or_insert(value);
+    is_new
 }
 
 fn no_object(found: &str) -> Fault {

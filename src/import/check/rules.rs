@@ -6,28 +6,12 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 use crate::domain::{Code, Email, Fault, Profile, UserId, UserIdFault, Username, UsernameFault};
-use crate::import::tokens::{compact, decode};
+use crate::import::tokens::decode;
 
 use super::Limits;
 use super::faults::{Faults, cut};
-use super::metadata::Walk;
+use super::metadata::Metadata;
 use super::row::Row;
-
-/// First-level properties of `app_metadata` that are the server's own.
-const RESERVED: [&str; 12] = [
-    "_id",
-    "clientID",
-    "created_at",
-    "email_verified",
-    "globalClientID",
-    "global_client_id",
-    "identities",
-    "lastIP",
-    "lastLogin",
-    "loginsCount",
-    "metadata",
-    "user_id",
-];
 
 /// Characters of `name` and `nickname`.
 const NAME_CHARS: RangeInclusive<usize> = 1..=300;
@@ -144,19 +128,20 @@ pub(super) fn phone_number<'a>(value: &'a str, faults: &mut Faults) -> Option<Co
 }
 
 /// Metadata objects, without blanks: the application's, and the user's own.
-pub(super) type Metadata<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+pub(super) type BothMetadata<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
 
-/// Both metadata objects. If they are too large nothing inside is looked at.
-pub(super) fn metadata<'a>(row: &Row<'a>, limits: Limits, faults: &mut Faults) -> Metadata<'a> {
-    let app = object_at("app_metadata", row.app_metadata, faults);
-    let user = object_at("user_metadata", row.user_metadata, faults);
-    if let Some(fault) = too_large(app.as_deref(), user.as_deref(), limits) {
+/// Both metadata objects. If they are too large nothing else is told of them.
+pub(super) fn metadata<'a>(row: &Row<'a>, limits: Limits, faults: &mut Faults) -> BothMetadata<'a> {
+    let app = object_at("app_metadata", row.app_metadata.as_ref(), faults);
+    let user = object_at("user_metadata", row.user_metadata.as_ref(), faults);
+    let texts = (app.map(Metadata::compact), user.map(Metadata::compact));
+    if let Some(fault) = too_large(texts.0.as_deref(), texts.1.as_deref(), limits) {
         faults.note(fault);
     } else {
-        Walk::new(&RESERVED, faults).start("app_metadata", app.as_deref());
-        Walk::new(&[], faults).start("user_metadata", user.as_deref());
+        let found = [app, user].into_iter().flatten().flat_map(|metadata| &metadata.faults);
+        found.for_each(|fault| faults.note(fault.clone()));
     }
-    (app, user)
+    texts
 }
 
 /// What is wrong with the size of a user's metadata, if anything is.
@@ -211,12 +196,16 @@ fn of_format(path: &str, format: &str, text: &str) -> Fault {
     Fault::of_property(Code::InvalidFormat, path, rule)
 }
 
-/// The text, less blanks, of a value that must be an object if it is there.
-fn object_at<'a>(path: &str, value: Option<&'a str>, faults: &mut Faults) -> Option<Cow<'a, str>> {
-    let value = value?;
-    if value.starts_with('{') {
-        return Some(compact(value));
+/// Metadata, which must be an object if they are there.
+fn object_at<'r, 'a>(
+    path: &str,
+    metadata: Option<&'r Metadata<'a>>,
+    faults: &mut Faults,
+) -> Option<&'r Metadata<'a>> {
+    let metadata = metadata?;
+    if metadata.text.starts_with('{') {
+        return Some(metadata);
     }
-    faults.note_type(path, "object", value);
+    faults.note_type(path, "object", metadata.text);
     None
 }

@@ -403,3 +403,16 @@ proptest! {
         }
     }
 }
+
+/// The path to a fault is spelled out for those faults that are listed, and for no others: this would be many
+/// gigabytes otherwise.
+#[test]
+fn very_many_faults_in_a_place_with_a_very_long_name_are_cut_short() {
+    let name = "n".repeat(400_000);
+    let members = vec![r#""\ud800":0"#; 50_000].join(",");
+    let text = good_with(&format!(r#""app_metadata":{{"{name}":{{{members}}}}}"#));
+    let faults = judge(&text, &BOUNDLESS).unwrap_err();
+    assert_eq!(faults.len(), MAX_FAULTS);
+    assert!(faults.iter().all(|fault| fault.path.as_ref().is_some_and(|path| path.len() < 400)));
+    assert!(faults[MAX_FAULTS - 1].hint.is_some());
+}

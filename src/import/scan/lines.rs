@@ -53,7 +53,7 @@ impl Scanner {
         let at = self.blanks(bytes, at);
         match bytes.get(at) {
             None => at,
-            Some(b'{') => self.value(b'{', at),
+            Some(b'{') => self.value(bytes, at),
             Some(b',' | b']' | b'[') => self.refuse(at, "expected '{' of the next row", Some(NO_SEPARATORS)),
             Some(&byte) => self.refuse(at, "expected '{' of the next row", opening::hint_for(byte)),
         }

@@ -8,51 +8,23 @@ use super::utf8::Partial;
 use super::{Expected, Scanner, State};
 
 impl Scanner {
-    pub(super) fn text(&mut self, bytes: &[u8], mut at: usize) -> usize {
-        loop {
-            at += plain_run(&bytes[at..]);
-            match bytes.get(at) {
-                None => return at,
-                Some(b'"') => match self.next_text(bytes.get(at + 1..at + 3)) {
-                    true => at += 3,
-                    false => {
-                        self.text_ended();
-                        return at + 1;
-                    }
-                },
-                Some(b'\\') => {
-                    self.state = State::Escape;
-                    return at + 1;
-                }
-                Some(&byte) if byte < b' ' => {
-                    let what = "a control character in a text must be written as an escape";
-                    return self.refuse(at, what, opening::hint_for(byte));
-                }
-                Some(&byte) => match Partial::start(byte) {
-                    Some(partial) => return self.character(partial, bytes, at + 1),
-                    None => return self.refuse_encoding(at),
-                },
+    pub(super) fn text(&mut self, bytes: &[u8], at: usize) -> usize {
+        let at = at + plain_run(&bytes[at..]);
+        match bytes.get(at) {
+            None => return at,
+            Some(b'"') if self.in_name => self.state = State::Between(Expected::Colon),
+            Some(b'"') => self.value_ended(),
+            Some(b'\\') => self.state = State::Escape,
+            Some(&byte) if byte < b' ' => {
+                let what = "a control character in a text must be written as an escape";
+                return self.refuse(at, what, opening::hint_for(byte));
             }
+            Some(&byte) => match Partial::start(byte) {
+                Some(partial) => return self.character(partial, bytes, at + 1),
+                None => return self.refuse_encoding(at),
+            },
         }
-    }
-
-    /// Whether the next token but one is a text, too, as is most common: a name's value, or the name after a
-    /// value.
-    #[inline]
-    fn next_text(&mut self, behind: Option<&[u8]>) -> bool {
-        let punctuation = if self.in_name { b":\"" } else { b",\"" };
-        let is_next = self.in_object() && behind == Some(punctuation);
-        self.in_name ^= is_next;
-        is_next
-    }
-
-    #[inline]
-    fn text_ended(&mut self) {
-        if self.in_name {
-            self.state = State::Between(Expected::Colon);
-        } else {
-            self.value_ended();
-        }
+        at + 1
     }
 
     /// The rest of a character beyond ASCII, and all such characters right after it.

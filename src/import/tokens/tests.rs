@@ -45,7 +45,7 @@ fn copy(cursor: &mut Cursor<'_>, text: &mut String) {
             cursor.enter();
             text.push('{');
             while let Some(name) = cursor.name() {
-                text.push_str(name);
+                text.push_str(name.token);
                 text.push(':');
                 copy(cursor, text);
                 text.push(',');

@@ -296,3 +296,19 @@ fn a_connection_does_not_see_the_users_of_another() {
     assert_eq!(store.users_by_email("ann@acme.test").unwrap().len(), 2);
     assert_eq!(scan(&store, &other).len(), 1);
 }
+
+/// Whoever knows one id of a running job can tell the next ones.
+#[test]
+fn an_id_that_a_job_was_about_to_make_is_not_given_twice() {
+    let mut store = TestStore::new();
+    let job = Import::insert(1, rows!["ann@acme.test", "bob@acme.test", "cy@acme.test"]);
+    store.enqueue(&job);
+    job.step(&store, 1).unwrap();
+    let thief = Row { id: Some(job.ids().id(1)), ..Row::from("thief@acme.test") };
+    assert_eq!(counts(&store.import(&Import::insert(2, vec![thief]))), [1, 0, 0]);
+    assert_eq!(counts(&job.finish(&store, 9)), [2, 0, 1]);
+    let failed = failed_rows(&store, &job);
+    assert_eq!((failed[0].index, failed[0].faults[0].code), (1, Code::Conflict));
+    store.restart();
+    assert_eq!(store.users().len(), 3);
+}

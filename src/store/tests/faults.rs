@@ -68,6 +68,30 @@ fn after_a_fault_at_any_step_of_any_chunk_the_job_ends_exactly_right() {
     }
 }
 
+/// A chunk of forty rows is three changes here.
+#[test]
+fn a_fault_between_two_changes_of_a_commit_keeps_the_first_and_the_job_goes_on_behind_it() {
+    for upsert in [false, true] {
+        let (undisturbed, store) = (TestStore::new(), TestStore::new());
+        for store in [&undisturbed, &store] {
+            store.import(&Import::insert(9, rows!["u20@acme.test", ("other@acme.test", "n21")]));
+        }
+        let file = file(1, upsert);
+        let wanted = undisturbed.import_in_chunks(&file, 40);
+        store.enqueue(&file);
+        strike(&store, At::SecondApply, || file.step(&store, 40));
+        let job = store.job(&file.id()).unwrap().unwrap();
+        assert_eq!(job.progress().unwrap().next.row, 16);
+        assert_eq!(job.summary().total, 16);
+        assert_eq!(store.users().len(), 2 + 16);
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+        assert_eq!(file.finish(&store, 40).stage, wanted.stage);
+        assert_eq!(failed_rows(&store, &file), failed_rows(&undisturbed, &file));
+        assert_eq!(store.users(), undisturbed.users());
+        assert_jobs_told(&store);
+    }
+}
+
 #[test]
 fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
     for at in ALL {

@@ -426,7 +426,7 @@ fn setting(name: &str, usual: usize) -> usize {
     std::env::var(name).map_or(usual, |value| value.parse().unwrap())
 }
 
-/// How many commits there were.
+/// How many changes there were.
 fn commits(store: &TestStore) -> u64 {
     store.core().unwrap().writer.lock().head.commit
 }

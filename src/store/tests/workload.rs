@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::Posted;
 
-/// Rows written in one commit.
-const CHUNK: usize = 150;
+/// Rows written in one commit, which has several changes.
+const CHUNK: u64 = 150;
 
 /// Everything a store holds that somebody may ask for.
 #[derive(Debug, PartialEq)]
@@ -61,9 +61,11 @@ pub(super) fn step(store: &Store, rounds: &[Vec<Import>], acknowledged: &mut imp
                 let job = store.job(&import.id()).unwrap().unwrap();
                 Some((job.progress()?.next.row, job.ticket, import))
             })
-            .min_by_key(|(row, ticket, _)| (*row, *ticket));
-        if let Some((_, _, import)) = next {
-            acknowledged(&import.step(store, CHUNK).unwrap());
+            .min_by_key(|(row, ticket, _)| (row / CHUNK, *ticket));
+        if let Some((row, _, import)) = next {
+            // What a crash has left of a chunk is done first: which of two files has a user depends on the order.
+            let left = CHUNK - row % CHUNK;
+            acknowledged(&import.step(store, left as usize).unwrap());
             return true;
         }
     }
