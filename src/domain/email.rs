@@ -106,7 +106,7 @@ fn is_atoms(local: &str) -> bool {
     let is_fine = local.chars().all(|c| {
         let is_fine = match c {
             '.' => !was_dot,
-            'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+            _ if c.is_ascii_alphanumeric() => true,
             '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
             _ => !c.is_ascii() && is_visible(c),
         };

@@ -128,7 +128,7 @@ impl Walk {
         cursor.value();
         let rule = format!("Arrays and objects are nested deeper than {DEEPEST} levels");
         self.note(place, |faults, path| {
-            faults.note(Fault::of_property(Code::InvalidFormat, cut(path), rule))
+            faults.note(Fault::of_property(Code::InvalidFormat, cut(path), rule));
         });
     }
 
@@ -147,7 +147,7 @@ impl Walk {
             if place.above.is_none() && self.reserved.contains(&name) {
                 let rule = "Data matches schema from 'not'";
                 self.note(&inner, |faults, path| {
-                    faults.note(Fault::of_property(Code::NotPassed, path, rule))
+                    faults.note(Fault::of_property(Code::NotPassed, path, rule));
                 });
             }
             self.value(cursor, &inner);
