@@ -5,7 +5,7 @@
 //! | family | rest of the key | value |
 //! |---|---|---|
 //! | `v` | | layout version |
-//! | `w` | | [`Head`]: number and CRC of the last commit, and the next number of everything |
+//! | `w` | | [`Head`]: number and CRC of the last change, and the next number of everything |
 //! | `c` | connection (u32) | [`Connection`], JSON |
 //! | `a` | client id | [`Client`], JSON |
 //! | `b` | grant id | [`ClientGrant`], JSON |

@@ -8,7 +8,7 @@
 //!
 //! **Invariants**
 //! - What a call has returned `Ok` for is on disk.
-//! - Rows, failed rows and the place of a job in its file change in one commit, and a chunk that does
+//! - Rows, failed rows and the place of a job in its file change together, and a chunk that does
 //!   not begin at that place is refused: no row is applied twice.
 //! - A fault between a commit and its publication makes the store unavailable until [`Store::reopen`].
 

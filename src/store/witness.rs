@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{Result, StoreError};
 
@@ -18,9 +19,14 @@ pub(super) struct Seal {
 
 /// Two slots, written in turn, so that a torn write leaves the older one.
 #[derive(Debug)]
-pub(super) struct Witness(File);
+pub(super) struct Witness {
+    file: File,
+    /// Which slot is the older one.
+    older: AtomicU64,
+}
 
 const FILE: &str = "witness";
+const SLOTS: [u64; 2] = [0, 1];
 const SLOT_BYTES: usize = 16;
 const SLOT_DISTANCE: u64 = 512;
 
@@ -29,7 +35,7 @@ impl Witness {
     pub(super) fn open(directory: &Path, found: Seal) -> Result<Self> {
         let path = directory.join(FILE);
         let witness =
-            Self(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?);
+            Self::of(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?);
         match witness.last() {
             Some(seen) if seen.commit > found.commit => {
                 Err(StoreError::Lost { found: found.commit, acknowledged: seen.commit })
@@ -49,23 +55,31 @@ impl Witness {
 
     /// The last commit acknowledged in this directory; 0 if there never was one.
     pub(super) fn acknowledged(directory: &Path) -> u64 {
-        let witness = File::open(directory.join(FILE)).map(Self);
+        let witness = File::open(directory.join(FILE)).map(Self::of);
         witness.ok().and_then(|witness| witness.last()).map_or(0, |seal| seal.commit)
+    }
+
+    fn of(file: File) -> Self {
+        let witness = Self { file, older: AtomicU64::new(0) };
+        let [first, second] = SLOTS.map(|slot| witness.slot(slot).map_or(0, |seal| seal.commit));
+        witness.older.store(u64::from(second < first), Ordering::Relaxed);
+        witness
     }
 
     /// Remembers `seal`, durably.
     pub(super) fn record(&self, seal: Seal) -> Result<()> {
-        self.0.write_all_at(&encode(seal), seal.commit % 2 * SLOT_DISTANCE)?;
-        Ok(self.0.sync_data()?)
+        let slot = self.older.fetch_xor(1, Ordering::Relaxed);
+        self.file.write_all_at(&encode(seal), slot * SLOT_DISTANCE)?;
+        Ok(self.file.sync_data()?)
     }
 
     fn last(&self) -> Option<Seal> {
-        [0, SLOT_DISTANCE].into_iter().filter_map(|at| self.slot(at)).max_by_key(|seal| seal.commit)
+        SLOTS.into_iter().filter_map(|slot| self.slot(slot)).max_by_key(|seal| seal.commit)
     }
 
-    fn slot(&self, at: u64) -> Option<Seal> {
+    fn slot(&self, number: u64) -> Option<Seal> {
         let mut bytes = [0; SLOT_BYTES];
-        self.0.read_exact_at(&mut bytes, at).ok()?;
+        self.file.read_exact_at(&mut bytes, number * SLOT_DISTANCE).ok()?;
         let (commit, rest) = bytes.split_first_chunk()?;
         let seal =
             Seal { commit: u64::from_be_bytes(*commit), crc: u32::from_be_bytes(*rest.first_chunk()?) };
@@ -80,4 +94,34 @@ fn encode(seal: Seal) -> [u8; SLOT_BYTES] {
     let check = crc32fast::hash(&bytes[..12]);
     bytes[12..].copy_from_slice(&check.to_be_bytes());
     bytes
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    /// However far the commits are apart.
+    #[test]
+    fn a_torn_write_leaves_the_seal_before() {
+        for step in 1..=4 {
+            let directory = tempfile::tempdir().unwrap();
+            let mut before = Seal { commit: 7, crc: 1 };
+            Witness::open(directory.path(), before).unwrap();
+            for number in 1..=5 {
+                let witness = Witness::of(
+                    File::options().read(true).write(true).open(directory.path().join(FILE)).unwrap(),
+                );
+                let seal = Seal { commit: 7 + number * step, crc: 1 };
+                witness.record(seal).unwrap();
+                assert_eq!(witness.last(), Some(seal));
+                let slot = 1 - witness.older.load(Ordering::Relaxed);
+                witness.file.write_all_at(&[0xff; 5], slot * SLOT_DISTANCE).unwrap();
+                assert_eq!(witness.last(), Some(before), "step {step}");
+                witness.older.store(slot, Ordering::Relaxed);
+                witness.record(seal).unwrap();
+                before = seal;
+            }
+        }
+    }
 }
