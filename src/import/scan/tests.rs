@@ -101,6 +101,8 @@ fn a_fault_says_what_where_and_what_to_do() {
     bad("[{\"a\":}]", "expected a value @ 1:7 6");
     bad("[,1]", "expected a value @ 1:2 1");
     bad("[\n1,,2]", "expected a value @ 2:3 4");
+    bad("[{\n} 1]", "expected ',' or ']' after a row @ 2:3 5");
+    bad("[{\n\n\"a\":1},\n{} 1]", "expected ',' or ']' after a row @ 4:4 15");
     bad("[\"\\x\"]", "there is no such escape @ 1:4 3 | a backslash in a text is written as two");
     bad("[\"\\u12g4\"]", "expected four hexadecimal digits after \\u @ 1:7 6");
     bad("[\"a\nb\"]", "a control character in a text must be written as an escape @ 1:4 3");
