@@ -94,8 +94,9 @@ impl Upload {
         {
             self.end_sync()?;
             let file = self.file.clone();
+            // Without a thread for it, all is synced at the end.
             self.syncing =
-                Some(thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data())?);
+                thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data()).ok();
             self.synced = self.bytes;
         }
         Ok(())
