@@ -139,8 +139,8 @@ impl Shared {
                     thread::sleep(PAUSE);
                     continue;
                 }
-                // Somebody mends it already.
-                Ok(Err(StoreError::Unavailable)) => return false,
+                // Somebody mends it already, or has said that the disk is full.
+                Ok(Err(StoreError::Unavailable | StoreError::NoRoom(_))) => return false,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it panicked".to_owned(),
             };
@@ -178,6 +178,7 @@ mod tests {
             path: directory.to_owned(),
             cache_bytes: 8 << 20,
             min_free_disk: 0,
+            reserve: 0,
             max_active_jobs: None,
             open_timeout: Duration::from_mins(1),
         };

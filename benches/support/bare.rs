@@ -138,6 +138,7 @@ pub(crate) fn open(directory: &Path) -> Store {
         path: directory.to_owned(),
         cache_bytes: 64 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     })

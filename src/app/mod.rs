@@ -172,8 +172,17 @@ impl App {
     }
 
     /// Tells commands that are given the same data directory where it is, for as long as it runs.
+    ///
+    /// On a full disk nobody is told, and the server runs all the same.
     pub fn announce(&self) -> io::Result<()> {
-        fs::write(self.parts.store.path().join(ADDRESS_FILE), serde_json::to_vec(&self.address)?)
+        let directory = self.parts.store.path();
+        match fs::write(directory.join(ADDRESS_FILE), serde_json::to_vec(&self.address)?) {
+            Err(error) if store::is_full(&error) => {
+                tracing::warn!("commands on this machine will not find this server: {error}");
+                forget_address(directory)
+            }
+            written => written,
+        }
     }
 
     /// The client made at this start, if one was.

@@ -122,6 +122,7 @@ pub(super) fn store(settings: &Settings) -> store::Options {
         path: settings.storage.path.clone(),
         cache_bytes: settings.storage.cache.bytes(),
         min_free_disk: settings.storage.min_free_disk.bytes(),
+        reserve: settings.storage.reserve.bytes(),
         max_active_jobs: settings.import.active_jobs_limit(),
         open_timeout: settings.storage.open_timeout,
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::signals::{self, Hangup};
 use super::{Exit, Problem, Serve};
 use crate::app::{self, App};
-use crate::config::{Log, LogFormat, Settings};
+use crate::config::{ByteSize, Log, LogFormat, Settings};
 
 /// What tokens of throwaway servers are made out to.
 const TEST_CLIENT: &str = "intake-ephemeral";
@@ -56,6 +56,8 @@ fn run(settings: &Settings) -> Result<Exit, Problem> {
 fn run_ephemeral(mut settings: Settings, throws_in_certificate: bool) -> Result<Exit, Problem> {
     let directory = tempfile::Builder::new().prefix("intake-").tempdir()?;
     directory.path().clone_into(&mut settings.storage.path);
+    // Nobody needs it after a full disk.
+    settings.storage.reserve = ByteSize(0);
     let ca_file = throws_in_certificate.then(|| app::throw_in_certificate(&mut settings)).transpose()?;
     let stop = signals::stop(hangup(&settings))?;
     let mut app = App::build(&settings)?;

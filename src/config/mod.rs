@@ -124,9 +124,16 @@ pub struct Storage {
     pub cache: ByteSize,
     /// Disk space uploads may not use up.
     pub min_free_disk: ByteSize,
+    /// Disk space taken ahead of the database's log.
+    pub reserve: ByteSize,
     /// How long opening may take.
     #[serde(deserialize_with = "duration")]
     pub open_timeout: Duration,
+}
+
+impl Storage {
+    /// Least that is taken ahead of the log: what one commit may need.
+    pub const MIN_RESERVE: ByteSize = ByteSize(16 << 20);
 }
 
 /// `[import]`
@@ -282,6 +289,9 @@ impl Settings {
         }
         if self.storage.path.as_os_str().is_empty() {
             return refuse("storage.path", "may not be empty".to_owned());
+        }
+        if self.storage.reserve < Storage::MIN_RESERVE {
+            return refuse("storage.reserve", format!("must be at least {}", Storage::MIN_RESERVE));
         }
         let lifetime = self.tokens.lifetime;
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {

@@ -34,6 +34,7 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.storage.path, Path::new("intake-data"));
     assert_eq!(settings.storage.cache.bytes(), 64 << 20);
     assert_eq!(settings.storage.min_free_disk.bytes(), 256 << 20);
+    assert_eq!(settings.storage.reserve.bytes(), 32 << 20);
     assert_eq!(settings.storage.open_timeout, Duration::from_mins(10));
     assert_eq!(settings.import.workers.get(), 2);
     assert_eq!(settings.import.max_file_size.bytes(), 512_000);
@@ -230,6 +231,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[storage]\ncache = \"64 megs\"", "setting \"storage.cache\""),
         ("[storage]\ncache = true", "setting \"storage.cache\""),
         ("[storage]\nmin_free_disk = -1", "setting \"storage.min_free_disk\""),
+        (
+            "[storage]\nreserve = 16777215",
+            "setting \"storage.reserve\" (given by settings.toml): must be at least 16MB",
+        ),
         ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
         ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
         ("[import]\nworkers = 0", "setting \"import.workers\" (given by settings.toml): must be at"),

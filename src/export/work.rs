@@ -136,6 +136,8 @@ impl Shared {
         let Some(mut task) = pending.first().map(|id| self.store.task(id)).transpose()?.flatten() else {
             return Ok(false);
         };
+        // Or its end could not be written down, and it would be made again and again.
+        self.store.check_room()?;
         if left_over.remove(&task.id) {
             if MAX_ATTEMPTS <= task.attempts {
                 let reason =
@@ -252,8 +254,11 @@ impl Shared {
         self.store.put_task(&Task { stage, ..task }, Owed::nothing())
     }
 
-    /// Logs what went wrong, once as long as it goes on.
+    /// Logs what went wrong, once as long as it goes on; that there is no room, the store has said.
     fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::NoRoom(_)) {
+            return;
+        }
         let trouble = error.to_string();
         let mut last = self.trouble.lock();
         if last.as_ref() != Some(&trouble) {

@@ -8,7 +8,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -232,14 +231,6 @@ impl ApiError {
     }
 }
 
-fn is_disk_full(fault: &StoreError) -> bool {
-    match fault {
-        StoreError::DiskFull { .. } => true,
-        StoreError::Io(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
-        _ => false,
-    }
-}
-
 /// What the store cannot do for want of space or at all is someone's business; that it is busy is
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
@@ -249,7 +240,9 @@ pub(super) fn log_store_fault(fault: &StoreError) {
         | StoreError::TooManyStreams(_)
         | StoreError::JobGone(_)
         | StoreError::Unavailable => {}
-        fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
+        // Said once, by the store.
+        StoreError::NoRoom(_) => {}
+        fault if fault.is_full() => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }
 }

@@ -21,14 +21,16 @@ pub(super) async fn alive() -> Result<HttpResponse, ApiError> {
     json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// `200` if uploads and reads can be served now; else `503` and the reason.
+/// `200` if reads can be served now; else `503` and the reason. The status is `full` while there is no room to write:
+/// another server would not help, and this one goes on to answer what it can.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", summary = "Tell whether the server is ready",
-    responses((status = 200, description = "Uploads and reads can be served", body = Health)),
+    responses((status = 200, description = "Reads can be served, and uploads unless the status is `full`", body = Health)),
 )]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
     match state.store.condition() {
         Condition::Ready => json(StatusCode::OK, &json!({ "status": "ready" })),
+        Condition::Full => json(StatusCode::OK, &json!({ "status": "full" })),
         not_ready => Err(ApiError::NotReady(not_ready)),
     }
 }

@@ -7,6 +7,7 @@
 //! **Invariants**
 //! - A job is in the hands of one thread at most.
 //! - A panic, a missing file and a job that keeps killing the process end that job, not the others.
+//! - A full disk ends no job: it stays where it is until there is room.
 
 mod queue;
 #[cfg(test)]
@@ -65,6 +66,8 @@ struct Shared {
     queue: Queue,
     /// Bytes of file per second that the last turn managed.
     pace: Mutex<u64>,
+    /// Why the store cannot be reopened, as was logged.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Engine {
@@ -76,7 +79,8 @@ impl Engine {
         ended: Ended,
     ) -> Result<Self, StoreError> {
         let queue = Queue::new(store.unfinished()?);
-        let shared = Arc::new(Shared { store, limits, ended, queue, pace: Mutex::new(FIRST_GUESS) });
+        let (pace, trouble) = (Mutex::new(FIRST_GUESS), Mutex::default());
+        let shared = Arc::new(Shared { store, limits, ended, queue, pace, trouble });
         let spawn = |number| {
             let shared = shared.clone();
             thread::Builder::new().name(format!("import-{number}")).spawn(move || shared.work())
@@ -128,10 +132,12 @@ impl Shared {
     fn work(&self) {
         give_way();
         while let Some(ticket) = self.queue.next(|| self.mend()) {
-            let ended = self.take_turn(ticket).unwrap_or_else(|error| {
-                self.mend();
-                self.give_up(ticket, &error)
-            });
+            // Before the file is read up to where the job is.
+            let ended =
+                self.store.check_room().and_then(|()| self.take_turn(ticket)).unwrap_or_else(|error| {
+                    self.mend();
+                    self.give_up(ticket, &error)
+                });
             self.queue.give_back(ticket, ended);
         }
     }
@@ -196,9 +202,14 @@ impl Shared {
                 tracing::error!("an import job cannot go on: {error}");
                 format!("The server could not go on with this file: {error}")
             }
+            // The store has said so, and says when there is room again.
+            StoreError::NoRoom(_) => {
+                self.queue.rest(PAUSE);
+                return false;
+            }
             _ => {
                 tracing::error!("an import job was interrupted and will go on: {error}");
-                thread::sleep(PAUSE);
+                self.queue.rest(PAUSE);
                 return false;
             }
         };
@@ -225,19 +236,31 @@ impl Shared {
         }
     }
 
-    /// Reopens a store that a fault has made unavailable.
+    /// Reopens a store that a fault has made unavailable. One without room is asked whether there is some again.
     fn mend(&self) {
         while !self.store.is_available() && !self.queue.is_stopping() {
             match self.store.reopen() {
                 Ok(()) => {
                     tracing::warn!("the store was reopened after a fault");
+                    *self.trouble.lock() = None;
                     self.adopt();
                 }
                 Err(error) => {
-                    tracing::error!("the store cannot be reopened, trying again: {error}");
-                    thread::sleep(PAUSE);
+                    self.note(error.to_string());
+                    self.queue.rest(PAUSE);
                 }
             }
+        }
+        // It tells by itself.
+        drop(self.store.check_room());
+    }
+
+    /// Logs why the store cannot be reopened, once as long as that is why.
+    fn note(&self, trouble: String) {
+        let mut last = self.trouble.lock();
+        if last.as_ref() != Some(&trouble) {
+            tracing::error!("the store cannot be reopened, trying again: {trouble}");
+            *last = Some(trouble);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is.
 
 use std::collections::{HashSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -16,6 +16,8 @@ const NAP: Duration = Duration::from_secs(1);
 pub(super) struct Queue {
     state: Mutex<State>,
     bell: Condvar,
+    /// Rings when it is time to stop.
+    end: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ impl Queue {
     pub(super) fn new(left_over: Vec<Ticket>) -> Self {
         let set: HashSet<Ticket> = left_over.iter().copied().collect();
         let state = State { waiting: left_over.into(), known: set.clone(), left_over: set, stopping: false };
-        Self { state: Mutex::new(state), bell: Condvar::new() }
+        Self { state: Mutex::new(state), bell: Condvar::new(), end: Condvar::new() }
     }
 
     /// Adds a job, unless it is here already.
@@ -90,6 +92,13 @@ impl Queue {
         !self.state.lock().waiting.is_empty()
     }
 
+    /// Waits for so long, or until it is time to stop.
+    pub(super) fn rest(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while !state.stopping && !self.end.wait_until(&mut state, deadline).timed_out() {}
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.state.lock().stopping
     }
@@ -97,5 +106,6 @@ impl Queue {
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.bell.notify_all();
+        self.end.notify_all();
     }
 }

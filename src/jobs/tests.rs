@@ -18,6 +18,7 @@ fn open(directory: &Path) -> Arc<Store> {
         path: directory.to_owned(),
         cache_bytes: 8 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     };

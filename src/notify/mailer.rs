@@ -162,8 +162,8 @@ impl Rounds {
             let pause = match catch_unwind(AssertUnwindSafe(|| self.round(post))) {
                 Ok(Ok(pause)) => pause,
                 Ok(Err(Cut::Closed)) => return,
-                // Somebody else reopens it, and says so.
-                Ok(Err(Cut::Fault(StoreError::Unavailable))) => PAUSE,
+                // Somebody else reopens it, or has said that the disk is full.
+                Ok(Err(Cut::Fault(StoreError::Unavailable | StoreError::NoRoom(_)))) => PAUSE,
                 Ok(Err(Cut::Fault(fault))) => {
                     tracing::error!("letters wait, as the outbox cannot be read: {fault}");
                     PAUSE
@@ -217,6 +217,8 @@ impl Rounds {
             }
             // Somebody may have dropped it meanwhile.
             let Some(posted) = self.store()?.letter(*number)? else { continue };
+            // A letter whose sending cannot be written down would be sent again and again.
+            self.store()?.check_room()?;
             match round.send(&posted.letter) {
                 Ok(()) => {
                     self.store()?.letter_sent(*number)?;

@@ -205,9 +205,9 @@ impl Drop for Service {
     }
 }
 
-/// That the store is being mended is said elsewhere.
+/// That the store is being mended, or has no room, is said elsewhere.
 fn log_fault(what: &str, error: &StoreError) {
-    if !matches!(error, StoreError::Unavailable) {
+    if !matches!(error, StoreError::Unavailable | StoreError::NoRoom(_)) {
         tracing::error!("{what}, trying again: {error}");
     }
 }

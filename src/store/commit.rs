@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::ahead::NoRoom;
 use super::bell::Bell;
 use super::block::Block;
 use super::database::{Change, Database, Head, Numbered};
@@ -119,7 +120,26 @@ impl Told {
 #[derive(Debug)]
 struct Waiting {
     change: Change,
-    outcome: Arc<Mutex<Option<bool>>>,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+/// What became of a change that shared a commit with others.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Done,
+    /// Nothing has happened.
+    NoRoom(NoRoom),
+    Failed,
+}
+
+impl Outcome {
+    fn of(commit: &Result<Unpublished>) -> Self {
+        match commit {
+            Ok(_) => Self::Done,
+            Err(StoreError::NoRoom(why)) => Self::NoRoom(*why),
+            Err(_) => Self::Failed,
+        }
+    }
 }
 
 /// Between a commit and its publication; dropped before it is done, it makes the store unavailable.
@@ -187,7 +207,13 @@ impl Core {
         BLOCKS.get_bytes(self.database.tree(), &key)?.map(|value| Block::decode(&value)).transpose()
     }
 
-    /// Makes a change durable. The caller brings memory up to date and then says so.
+    /// Sees to it that there is room for a commit.
+    pub(super) fn make_room(&self) -> Result<()> {
+        self.database.make_room()
+    }
+
+    /// Makes a change durable. The caller brings memory up to date and then says so. Without room for it nothing
+    /// has happened, and the store goes on.
     pub(super) fn commit(&self, writer: &mut MutexGuard<Writer>, change: Change) -> Result<Unpublished<'_>> {
         self.commit_all(writer, vec![change])
     }
@@ -201,6 +227,7 @@ impl Core {
         if self.is_poisoned() {
             return Err(StoreError::Unavailable);
         }
+        self.make_room()?;
         let unpublished = Unpublished(&self.poisoned);
         let begun = Instant::now();
         let written = self.write(&mut writer.head, changes);
@@ -240,8 +267,9 @@ impl Core {
         loop {
             let done = *outcome.lock();
             match done {
-                Some(true) => break,
-                Some(false) => return Err(StoreError::Unavailable),
+                Some(Outcome::Done) => break,
+                Some(Outcome::NoRoom(why)) => return Err(why.into()),
+                Some(Outcome::Failed) => return Err(StoreError::Unavailable),
                 None => self.commit_group(&mut writer)?,
             }
         }
@@ -267,7 +295,7 @@ impl Core {
         drop(waiting);
         let result = self.commit(writer, all);
         for outcome in outcomes {
-            *outcome.lock() = Some(result.is_ok());
+            *outcome.lock() = Some(Outcome::of(&result));
         }
         result?.done();
         Ok(())

@@ -5,6 +5,9 @@
 //! that panics or hangs becomes an error. Every change is one batch on one tree; a commit is a change, or a
 //! few that are synced together.
 //!
+//! A full disk is met before sled meets it (see `ahead`); faults that reach sled all the same end in an error (see
+//! `watch`), never in waiting.
+//!
 //! **Invariant:** what was synced with `Ok` is on disk, and the witness knows it.
 
 use std::fs::{self, File, OpenOptions};
@@ -16,9 +19,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Options;
+use super::ahead::{Ahead, give_back};
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
 use super::roll_call::Move;
+use super::watch::Watch;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
 
@@ -128,9 +134,11 @@ impl Change {
 
 #[derive(Debug)]
 pub(super) struct Database {
-    // Fields drop in this order: sled writes its last bytes before the log handle goes.
+    // Fields drop in this order: nobody watches any more, and sled writes its last bytes, before the log handle goes.
+    _watch: Watch,
     db: sled::Db,
     log: File,
+    ahead: Ahead,
     witness: Witness,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
@@ -138,11 +146,19 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
-    pub(super) fn open(directory: &Path, cache_bytes: u64, patience: Duration) -> Result<(Self, Head)> {
+    ///
+    /// On a full disk it is opened with the room that was taken ahead of the log.
+    pub(super) fn open(options: &Options) -> Result<(Self, Head)> {
+        let directory = &*options.path;
         let path = directory.join("database");
         let making = Making::begin(directory, &path)?;
-        remove_cut_snapshots(&path)?;
-        let db = open_watched(&path, cache_bytes, patience)?;
+        let config = config(&path, options.cache_bytes);
+        let db = match open_watched(&path, &config, options.open_timeout) {
+            Err(error) if error.is_full() && give_back(&path.join("db")) => {
+                open_watched(&path, &config, options.open_timeout)?
+            }
+            outcome => outcome?,
+        };
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         // What a process wrote that died before it could sync is about to be shown and witnessed.
         log.sync_data()?;
@@ -151,10 +167,15 @@ impl Database {
         let witness = Witness::open(directory, Seal { commit: head.commit, crc: head.crc })?;
         sync_names(&path, directory)?;
         making.end()?;
-        #[cfg(test)]
-        let database = Self { db, log, witness, faults: faults::Faults::default() };
-        #[cfg(not(test))]
-        let database = Self { db, log, witness };
+        let database = Self {
+            _watch: Watch::over(db.clone(), config)?,
+            db,
+            log,
+            ahead: Ahead::new(directory, options.reserve),
+            witness,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        };
         Ok((database, head))
     }
 
@@ -166,6 +187,17 @@ impl Database {
     /// Its files, in bytes.
     pub(super) fn size(&self) -> Result<u64> {
         Ok(self.db.size_on_disk()?)
+    }
+
+    /// Sees to it that there is room for a commit.
+    pub(super) fn make_room(&self) -> Result<()> {
+        self.ahead.secure(&self.log)
+    }
+
+    /// From now on the disk says whether there is room.
+    #[cfg(test)]
+    pub(super) fn trust_the_disk(&self) {
+        self.ahead.trust();
     }
 
     /// Hands a change to the database and moves `head` on. It is on disk once it is synced; after an error it is
@@ -259,15 +291,20 @@ fn remove_cut_snapshots(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens sled on a thread of its own, because its recovery can panic or hang on a damaged log.
-fn open_watched(path: &Path, cache_bytes: u64, patience: Duration) -> Result<sled::Db> {
-    let unopenable = |why: &str| StoreError::Unopenable { path: path.to_owned(), why: why.to_owned() };
-    let (sender, receiver) = mpsc::channel();
-    let config = sled::Config::new()
+fn config(path: &Path, cache_bytes: u64) -> sled::Config {
+    sled::Config::new()
         .path(path)
         .cache_capacity(cache_bytes)
         .flush_every_ms(None)
-        .segment_size(SEGMENT_BYTES);
+        .segment_size(SEGMENT_BYTES)
+}
+
+/// Opens sled on a thread of its own, because its recovery can panic or hang on a damaged log.
+fn open_watched(path: &Path, config: &sled::Config, patience: Duration) -> Result<sled::Db> {
+    remove_cut_snapshots(path)?;
+    let unopenable = |why: &str| StoreError::Unopenable { path: path.to_owned(), why: why.to_owned() };
+    let (sender, receiver) = mpsc::channel();
+    let config = config.clone();
     thread::Builder::new().name("recovery".to_owned()).spawn(move || {
         // The receiver is gone only if we took too long; then nobody wants the answer.
         let _ = sender.send(open_when_unlocked(&config));

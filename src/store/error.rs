@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::ahead::{NoRoom, is_full};
+
 /// Why a call to the store did not do what it promises.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -33,18 +35,36 @@ pub enum StoreError {
     #[error("job number {0} was removed by age")]
     JobGone(u64),
     /// Too little room for an upload, in bytes.
-    #[error("the disk is nearly full: {free} bytes are free and {needed} are needed")]
+    #[error("the disk is nearly full: {free} bytes are free and {needed} are needed (storage.min_free_disk)")]
     DiskFull {
         /// Free bytes.
         free: u64,
         /// Bytes the upload needs, the reserve included.
         needed: u64,
     },
+    /// No room for the database to write; nothing has happened, and reading goes on.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// A database cannot be opened on a disk that is full.
+    #[error(
+        "the disk of the data directory {} is full ({why}): nothing was changed; make room there and start again",
+        .path.display()
+    )]
+    FullAtStart {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
     /// Another process has the data directory open.
     #[error("another process is using the data directory {}", .0.display())]
     Locked(PathBuf),
     /// No place to write to.
-    #[error("the data directory {} (storage.path) cannot be made or written to: {why}", .path.display())]
+    #[error(
+        "the data directory {} (storage.path) cannot be made or written to: {why}; it must belong to the user that \
+         runs the server (chown), on a disk that is mounted for writing",
+        .path.display()
+    )]
     Unusable {
         /// Its path.
         path: PathBuf,
@@ -89,6 +109,17 @@ pub enum StoreError {
     /// The database.
     #[error("{0}")]
     Database(#[from] sled::Error),
+}
+
+impl StoreError {
+    /// Whether there is too little room on the disk, or for the process on it.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } | Self::NoRoom(_) | Self::FullAtStart { .. } => true,
+            Self::Io(error) | Self::Database(sled::Error::Io(error)) => is_full(error),
+            _ => false,
+        }
+    }
 }
 
 /// The result of a call to the store.

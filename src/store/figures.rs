@@ -12,6 +12,8 @@ use crate::domain::{ConnectionId, Timestamp};
 pub enum Condition {
     /// They can.
     Ready,
+    /// Those that only read can: there is no room to write.
+    Full,
     /// There was a fault: the database is to be opened anew.
     Faulty,
     /// It is being opened anew, and the directory of users rebuilt.
@@ -58,6 +60,7 @@ impl Store {
     pub fn condition(&self) -> Condition {
         match self.core.try_read().as_deref() {
             Some(Some(core)) if core.is_poisoned() => Condition::Faulty,
+            Some(Some(core)) if core.make_room().is_err() => Condition::Full,
             Some(Some(_)) => Condition::Ready,
             Some(None) | None => Condition::Reopening,
         }

@@ -54,8 +54,14 @@ impl Store {
         if free < needed {
             return Err(StoreError::DiskFull { free, needed });
         }
+        core.make_room()?;
         let active = core.active.lock();
         self.check_active(active.jobs.len() + active.entering)
+    }
+
+    /// Tells whether there is room to write, and if not, why; nothing has to be undone then.
+    pub fn check_room(&self) -> Result<()> {
+        self.core()?.make_room()
     }
 
     fn check_active(&self, active: usize) -> Result<()> {
@@ -99,7 +105,11 @@ impl Store {
         change.owe(owed);
         // Should the commit fail half-way, the job may be there after all: its file must be, too.
         upload.keep();
-        core.commit_with_others(change)?;
+        let committed = core.commit_with_others(change);
+        if let Err(StoreError::NoRoom(_)) = committed {
+            self.spool.remove(&job.id);
+        }
+        committed?;
         let job = Arc::new(job);
         entering.done(job.clone());
         Ok(job)
@@ -255,7 +265,11 @@ impl Store {
             let ticket = *key.get(1..).and_then(<[u8]>::first_chunk).unwrap_or(&[u8::MAX; 8]);
             let ticket = Ticket::from_be_bytes(ticket);
             if !core.active.lock().jobs.contains_key(&ticket) {
-                drop_claims(&core, ticket)?;
+                match drop_claims(&core, ticket) {
+                    // They hurt nobody until another start.
+                    Err(StoreError::NoRoom(_)) => return Ok(()),
+                    dropped => dropped?,
+                }
             }
             from = CLAIMS.key(&[&(ticket + 1).to_be_bytes()]);
         }

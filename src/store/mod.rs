@@ -11,7 +11,9 @@
 //! - Rows, failed rows and the place of a job in its file change together, and a chunk that does
 //!   not begin at that place is refused: no row is applied twice.
 //! - A fault between a commit and its publication makes the store unavailable until [`Store::reopen`].
+//! - Without room for a commit none is begun ([`NoRoom`]), and reading goes on.
 
+mod ahead;
 mod apply;
 mod bell;
 mod block;
@@ -42,6 +44,7 @@ mod sweep;
 mod tasks;
 mod unsent;
 mod users;
+mod watch;
 mod witness;
 
 #[cfg(test)]
@@ -54,6 +57,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+pub use ahead::{NoRoom, is_full};
 pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
 pub use error::{Result, StoreError};
@@ -87,6 +91,8 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Bytes of disk that uploads and exports must leave free.
     pub min_free_disk: u64,
+    /// Bytes of disk taken ahead of the database's log; 0 takes none, and only looks whether there is room.
+    pub reserve: u64,
     /// How many unfinished jobs there may be.
     pub max_active_jobs: Option<usize>,
     /// How long the database may take to recover.

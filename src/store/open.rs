@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,7 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
+use super::ahead::is_full;
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
 use super::commit::{Core, Kept, Writer};
@@ -45,11 +49,13 @@ impl Store {
         let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
+        check_writable(&options.path)?;
         let spool = Spool::open(&options.path)?;
         let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
         let meters = Meters::default();
-        let core = open_core(&options, &hasher, bell.clone(), meters.clone())?;
+        let core = open_core(&options, &hasher, bell.clone(), meters.clone())
+            .map_err(|error| name_full_disk(error, &options.path))?;
         {
             let active = core.active.lock();
             spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
@@ -161,13 +167,39 @@ pub fn is_locked(directory: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// Folders of a data directory that are written to, if they are there.
+const FOLDERS: [&str; 5] = ["", "database", "spool", "exports", "mail"];
+
+/// Refuses a data directory, or one with a folder, that this process may not write to.
+fn check_writable(directory: &Path) -> Result<()> {
+    for folder in FOLDERS {
+        let path = directory.join(folder);
+        match accessat(CWD, &path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(why) => return Err(StoreError::Unusable { path, why: why.into() }),
+        }
+    }
+    Ok(())
+}
+
+/// Says of a full disk what there is to do.
+fn name_full_disk(error: StoreError, directory: &Path) -> StoreError {
+    match error {
+        StoreError::Io(why) if is_full(&why) => StoreError::FullAtStart { path: directory.to_owned(), why },
+        error => error,
+    }
+}
+
 /// Waits until nobody else holds the database, and closes it.
 fn release(mut core: Arc<Core>) -> Result<()> {
     let deadline = Instant::now() + RELEASE_PATIENCE;
     loop {
         match Arc::try_unwrap(core) {
             Ok(core) => {
-                drop(core);
+                // sled panics when the disk does not take its last sync: that is known, and the log is read anew.
+                if catch_unwind(AssertUnwindSafe(|| drop(core))).is_err() {
+                    tracing::error!("the database panicked while it was closed after a fault");
+                }
                 return Ok(());
             }
             Err(shared) if Instant::now() < deadline => core = shared,
@@ -178,7 +210,7 @@ fn release(mut core: Arc<Core>) -> Result<()> {
 }
 
 fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Meters) -> Result<Core> {
-    let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
+    let (database, head) = Database::open(options)?;
     let connections = CONNECTIONS.values(database.tree()).collect::<Result<Vec<_>>>()?;
     let directory = Directory::default();
     let mut tails = HashMap::new();

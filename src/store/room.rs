@@ -27,7 +27,9 @@ impl Room {
             let needed = self.min_free.saturating_add(bytes);
             let free = free_bytes(&self.path)?;
             if free < needed {
-                let why = format!("the disk is nearly full: {free} bytes are free and {needed} are needed");
+                let why = format!(
+                    "the disk is nearly full: {free} bytes are free and {needed} are needed (storage.min_free_disk)"
+                );
                 return Err(io::Error::new(io::ErrorKind::StorageFull, why));
             }
             self.credit = bytes.saturating_add(STEP);

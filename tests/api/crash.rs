@@ -66,6 +66,7 @@ fn users(directory: &Path) -> BTreeMap<String, (bool, Option<String>, Option<Str
         path: directory.to_owned(),
         cache_bytes: 64 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     })

@@ -396,6 +396,7 @@ pub fn open_store(directory: &Path) -> Store {
         path: directory.to_owned(),
         cache_bytes: 64 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: PATIENCE,
     })

@@ -15,6 +15,7 @@ pub fn open(directory: &Path) -> Store {
         path: directory.to_owned(),
         cache_bytes: 16 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     };

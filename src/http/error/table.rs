@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 
-use super::{ApiError, TOO_MANY_REQUESTS, is_disk_full};
+use super::{ApiError, TOO_MANY_REQUESTS};
 use crate::domain::{ConnectionId, Scope};
 use crate::store::{Condition, StoreError};
 
@@ -200,7 +200,7 @@ fn used_code() -> String {
 
 fn not_ready(condition: Condition) -> &'static str {
     match condition {
-        Condition::Ready => "The server is ready.",
+        Condition::Ready | Condition::Full => "The server is ready.",
         Condition::Faulty => "The database had a fault and is about to be reopened.",
         Condition::Reopening => {
             "The database is being reopened after a fault, and the directory of users rebuilt."
@@ -244,7 +244,12 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
         ),
-        fault if is_disk_full(fault) => (
+        StoreError::DiskFull { .. } | StoreError::NoRoom(_) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "insufficient_storage",
+            format!("The server has no room for this: {fault}. Try again when there is room."),
+        ),
+        fault if fault.is_full() => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
             "The server's disk is nearly full; try again when there is room.".to_owned(),

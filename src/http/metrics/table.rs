@@ -52,8 +52,14 @@ pub(super) fn table(state: &State, scraped: &Scraped) -> Book {
     let mut book = Book::default();
     let version = [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)];
     book.gauges("intake_build_info", "The version of the program; always 1", version);
-    let is_ready = u64::from(scraped.condition == Condition::Ready);
-    book.gauge("intake_ready", "Whether uploads and reads can be served, as /readyz tells", is_ready);
+    let is_ready = u64::from(matches!(scraped.condition, Condition::Ready | Condition::Full));
+    book.gauge("intake_ready", "Whether requests can be served, as /readyz tells", is_ready);
+    let is_full = u64::from(scraped.condition == Condition::Full);
+    book.gauge(
+        "intake_store_full",
+        "Whether nothing can be written for want of room (storage.reserve)",
+        is_full,
+    );
     jobs(&mut book, state, scraped);
     commits(&mut book, state);
     if let Some(figures) = &scraped.figures {

@@ -21,6 +21,7 @@ fn open(directory: &Path) -> Arc<Store> {
         path: directory.join("data"),
         cache_bytes: 1 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     };

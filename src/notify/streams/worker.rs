@@ -140,6 +140,8 @@ impl<'a> Worker<'a> {
     }
 
     fn send(&mut self, mut batch: Batch) -> Result<Next> {
+        // What is sent must be written down, or it would be sent again.
+        self.shared.store.check_room()?;
         let format = batch.stream.sink.format;
         let count = if format == ContentFormat::JsonObject { 1 } else { batch.events.len() };
         let chosen = batch.events.range(..count);

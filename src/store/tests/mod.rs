@@ -150,6 +150,7 @@ fn options(path: &Path) -> Options {
         path: path.to_owned(),
         cache_bytes: 16 << 20,
         min_free_disk: 0,
+        reserve: 0,
         max_active_jobs: None,
         open_timeout: Duration::from_mins(1),
     }
