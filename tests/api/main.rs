@@ -11,6 +11,7 @@ mod corpora;
 mod cors;
 mod crash;
 mod deletions;
+mod disk;
 mod exports;
 mod failures;
 mod forms;

@@ -28,6 +28,7 @@ mod open;
 mod power;
 mod readers;
 mod roll_calls;
+mod room;
 mod sizes;
 mod sweeping;
 mod telling;
