@@ -124,6 +124,7 @@ impl App {
         let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
         let store = Store::open(options::store(settings))?;
+        options::mail_folder(settings).map_or(Ok(()), |folder| store::check_writable(&folder))?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
         let doors = doors::open(&settings.server, certificates)?;

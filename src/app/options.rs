@@ -1,6 +1,7 @@
 //! What each room needs to know of the settings, in its own terms.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use super::Address;
 use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
@@ -47,6 +48,11 @@ pub(super) fn logins(settings: &Settings) -> login::Rules {
         reset_link_lifetime: login.reset_link_lifetime,
         verification_link_lifetime: login.verification_link_lifetime,
     }
+}
+
+/// Where letters go, if they are to be files.
+pub(super) fn mail_folder(settings: &Settings) -> Option<PathBuf> {
+    (settings.mail.transport == MailTransport::File).then(|| settings.storage.path.join(MAIL_FOLDER))
 }
 
 /// How letters are sent.

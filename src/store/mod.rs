@@ -67,7 +67,7 @@ pub use jobs::{NewJob, Page};
 pub use listing::Browsed;
 pub use log::{EventPage, Order};
 pub use meters::Meters;
-pub use open::is_locked;
+pub use open::{check_writable, is_locked};
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use roll_call::{Met, RollCall};

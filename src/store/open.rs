@@ -49,7 +49,7 @@ impl Store {
         let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
-        check_writable(&options.path)?;
+        FOLDERS.iter().try_for_each(|folder| check_writable(&options.path.join(folder)))?;
         let spool = Spool::open(&options.path)?;
         let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
@@ -167,19 +167,15 @@ pub fn is_locked(directory: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Folders of a data directory that are written to, if they are there.
-const FOLDERS: [&str; 5] = ["", "database", "spool", "exports", "mail"];
+/// Folders of a data directory that are written to.
+const FOLDERS: [&str; 4] = ["", "database", "spool", "exports"];
 
-/// Refuses a data directory, or one with a folder, that this process may not write to.
-fn check_writable(directory: &Path) -> Result<()> {
-    for folder in FOLDERS {
-        let path = directory.join(folder);
-        match accessat(CWD, &path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(why) => return Err(StoreError::Unusable { path, why: why.into() }),
-        }
+/// Refuses a folder of the data directory that is there, but that this process may not write to.
+pub fn check_writable(folder: &Path) -> Result<()> {
+    match accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(why) => Err(StoreError::Unusable { path: folder.to_owned(), why: why.into() }),
     }
-    Ok(())
 }
 
 /// Says of a full disk what there is to do.

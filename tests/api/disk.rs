@@ -79,7 +79,8 @@ impl Disk {
     }
 
     fn remount(&self, how: &str) {
-        let mount = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.folder.path()).status();
+        let mount =
+            Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.folder.path()).status();
         assert!(mount.unwrap().success());
     }
 
@@ -130,7 +131,8 @@ fn rows(name: &str, rows: usize) -> String {
     let mut dice = Dice(name.bytes().map(u64::from).sum());
     let row = |row| {
         let noise: String = (0..12).map(|_| format!("{:08x}", dice.below(1 << 31))).collect();
-        json!({ "email": email(name, row), "email_verified": true, "user_metadata": { "noise": noise } }).to_string()
+        json!({ "email": email(name, row), "email_verified": true, "user_metadata": { "noise": noise } })
+            .to_string()
     };
     format!("[{}]", (0..rows).map(row).collect::<Vec<_>>().join(",\n"))
 }
@@ -175,7 +177,10 @@ fn wait_until_full(server: &Server) {
 fn assert_no_room(answer: &Answer, setting: &str) {
     assert_eq!(answer.status, 507, "{answer:?}");
     let body = answer.json();
-    assert_eq!((&body["error"], &body["errorCode"]), (&json!("Insufficient Storage"), &json!("insufficient_storage")));
+    assert_eq!(
+        (&body["error"], &body["errorCode"]),
+        (&json!("Insufficient Storage"), &json!("insufficient_storage"))
+    );
     let message = body["message"].as_str().unwrap();
     assert!(message.starts_with("The server has no room for this: "), "{message}");
     assert!(message.contains(setting) && message.contains(" bytes "), "{message}");
@@ -214,7 +219,10 @@ fn on_a_full_disk_jobs_wait_reads_go_on_and_uploads_are_refused_until_there_is_r
         assert_eq!(about["status"], "pending", "{about}");
         assert_eq!(server.user(&email("early", 0))["email"], email("early", 0));
         assert_eq!(server.user(&email("late", 0))["email"], email("late", 0), "a part of the job is done");
-        assert_no_room(&server.upload(&Form::import(&server.connection_id(), &rows("more", 2), false)), "storage.");
+        assert_no_room(
+            &server.upload(&Form::import(&server.connection_id(), &rows("more", 2), false)),
+            "storage.",
+        );
         assert_no_room(&create_user(&server, "nobody"), "storage.reserve");
         assert_eq!(ready(&server), (200, json!("full")));
         assert_eq!((figure(&server, "intake_ready"), figure(&server, "intake_store_full")), (1.0, 1.0));
@@ -222,7 +230,12 @@ fn on_a_full_disk_jobs_wait_reads_go_on_and_uploads_are_refused_until_there_is_r
     }
     assert_eq!(disk.spooled(), 1, "nothing is left of what was refused");
     assert_eq!(figure(&server, "intake_store_commits_total{outcome=\"failed\"}"), 0.0);
-    assert_eq!((disk.told_times(FULL), disk.told_times(ROOM), disk.told_times("ERROR")), (1, 0, 1), "{}", disk.told());
+    assert_eq!(
+        (disk.told_times(FULL), disk.told_times(ROOM), disk.told_times("ERROR")),
+        (1, 0, 1),
+        "{}",
+        disk.told()
+    );
 
     disk.clear();
     let ended = server.wait(&job);
@@ -268,7 +281,10 @@ fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some
     disk.fill(0);
     for _ in 0..2 {
         let told = refused_start(&disk.data());
-        assert!(told.contains(&format!("the disk of the data directory {} is full", disk.data().display())), "{told}");
+        assert!(
+            told.contains(&format!("the disk of the data directory {} is full", disk.data().display())),
+            "{told}"
+        );
         assert!(told.contains("make room there and start again"), "{told}");
     }
     disk.clear();
@@ -386,7 +402,10 @@ fn a_process_that_may_not_write_larger_files_waits_and_goes_on_when_it_may() {
     wait_until_full(&server);
     assert_eq!(server.user(&email("late", 0))["email"], email("late", 0));
     assert_no_room(&create_user(&server, "nobody"), "ulimit -f");
-    assert_no_room(&server.upload(&Form::import(&server.connection_id(), &rows("more", 2), false)), "ulimit -f");
+    assert_no_room(
+        &server.upload(&Form::import(&server.connection_id(), &rows("more", 2), false)),
+        "ulimit -f",
+    );
     assert_eq!(server.get(&format!("/api/v2/jobs/{job}")).json()["status"], "pending");
     limit("unlimited");
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
@@ -426,8 +445,11 @@ fn a_directory_that_cannot_be_written_to_is_refused_with_what_to_do() {
     let server = disk.serve(&[]);
     server.import(&rows("early", 2), false);
     assert!(server.stop().success());
-    let what_to_do = "it must belong to the user that runs the server (chown), on a disk that is mounted for writing";
-    let of = |path: &Path| format!("the data directory {} (storage.path) cannot be made or written to", path.display());
+    let what_to_do =
+        "it must belong to the user that runs the server (chown), on a disk that is mounted for writing";
+    let of = |path: &Path| {
+        format!("the data directory {} (storage.path) cannot be made or written to", path.display())
+    };
 
     disk.remount("ro");
     let told = refused_start(&disk.data());
@@ -448,7 +470,9 @@ fn a_directory_that_cannot_be_written_to_is_refused_with_what_to_do() {
     for folder in ["spool", "exports", "mail", "database"] {
         let path = disk.data().join(folder);
         fs::create_dir_all(&path).unwrap();
-        let bind = |options: &str| Command::new("mount").args(["-o", options]).args([&path, &path]).status().unwrap();
+        let bind = |options: &str| {
+            Command::new("mount").args(["-o", options]).args([&path, &path]).status().unwrap()
+        };
         assert!(bind("bind").success() && bind("remount,bind,ro").success());
         let told = refused_start(&disk.data());
         assert!(Command::new("umount").arg(&path).status().unwrap().success());

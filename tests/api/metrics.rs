@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Form, INTAKE, Server, tool, until};
+use crate::helpers::{Answer, Form, Server, tool, until};
 use crate::receiver::{EAGER, Receiver};
 
 const OPEN: (&str, &str) = ("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");

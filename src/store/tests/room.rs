@@ -26,7 +26,8 @@ const BIG: u64 = 60_000;
 
 /// Rows that do not pack well, for several segments of the log.
 fn big_file(number: u8) -> Import {
-    let row = |at: u64| Row::from(&*format!("u{at}@acme.test")).user(&format!("{{\"noise\":\"{}\"}}", hex(at, 8)));
+    let row =
+        |at: u64| Row::from(&*format!("u{at}@acme.test")).user(&format!("{{\"noise\":\"{}\"}}", hex(at, 8)));
     Import::insert(number, (0..BIG).map(row).collect())
 }
 
@@ -67,7 +68,8 @@ impl Disk {
 
     /// Takes all but about so many bytes.
     fn fill_up_to(&self, left: u64) {
-        let mut ballast = File::options().create(true).append(true).open(self.0.path().join("ballast")).unwrap();
+        let mut ballast =
+            File::options().create(true).append(true).open(self.0.path().join("ballast")).unwrap();
         for block in [1 << 20, 4096] {
             while left + block <= free_bytes(self.0.path()).unwrap() {
                 ballast.write_all(&vec![1; usize::try_from(block).unwrap()]).unwrap();
@@ -117,7 +119,11 @@ fn without_room_nothing_is_written_nothing_is_changed_and_everything_can_be_read
     assert!(store.is_available());
     assert_eq!(store.job(&file.id()).unwrap(), Some(job.clone()));
     assert_eq!(store.unfinished().unwrap(), [job.ticket]);
-    assert_eq!(fs::read_dir(store.path().join("spool")).unwrap().count(), 1, "the file of the job that is there");
+    assert_eq!(
+        fs::read_dir(store.path().join("spool")).unwrap().count(),
+        1,
+        "the file of the job that is there"
+    );
     assert_eq!((store.users(), store.events_from(0, 99).unwrap().len()), (users, events));
     assert_eq!(store.meters().failed_commits.get(), 0);
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
