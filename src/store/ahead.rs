@@ -162,6 +162,15 @@ impl Ahead {
         Ok((free < LEAST).then_some(NoRoom::Disk { free, needed: LEAST }))
     }
 
+    /// Takes what is to be had up to the reserve: after [`give_back`] it is still ours, and for the next opening.
+    pub(super) fn take_again(&self, log: &File) -> io::Result<()> {
+        let bytes = free_bytes(&self.path)?.min(self.reserve) / STEP * STEP;
+        if bytes > 0 {
+            fallocate(log, FallocateFlags::KEEP_SIZE, log.metadata()?.len(), bytes)?;
+        }
+        Ok(())
+    }
+
     /// From now on commits are not held back, so that faults reach the database.
     #[cfg(test)]
     pub(super) fn trust(&self) {

@@ -153,15 +153,19 @@ impl Database {
         let path = directory.join("database");
         let making = Making::begin(directory, &path)?;
         let config = config(&path, options.cache_bytes);
-        let db = match open_watched(&path, &config, options.open_timeout) {
+        let (db, on_full_disk) = match open_watched(&path, &config, options.open_timeout) {
             Err(error) if error.is_full() && give_back(&path.join("db")) => {
-                open_watched(&path, &config, options.open_timeout)?
+                (open_watched(&path, &config, options.open_timeout)?, true)
             }
-            outcome => outcome?,
+            outcome => (outcome?, false),
         };
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         // What a process wrote that died before it could sync is about to be shown and witnessed.
         log.sync_data()?;
+        let ahead = Ahead::new(directory, options.reserve);
+        if on_full_disk && let Err(error) = ahead.take_again(&log) {
+            tracing::warn!("the room that the database was opened with is given to others: {error}");
+        }
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
         let witness = Witness::open(directory, Seal { commit: head.commit, crc: head.crc })?;
@@ -171,7 +175,7 @@ impl Database {
             _watch: Watch::over(db.clone(), config)?,
             db,
             log,
-            ahead: Ahead::new(directory, options.reserve),
+            ahead,
             witness,
             #[cfg(test)]
             faults: faults::Faults::default(),

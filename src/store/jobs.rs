@@ -49,12 +49,12 @@ impl Store {
     /// Refuses an upload of this many bytes that cannot be taken now, before its body is read.
     pub fn admit(&self, bytes: u64) -> Result<()> {
         let core = self.core()?;
+        core.make_room()?;
         let Disk { free, reserve } = self.disk()?;
         let needed = reserve.saturating_add(bytes);
         if free < needed {
             return Err(StoreError::DiskFull { free, needed });
         }
-        core.make_room()?;
         let active = core.active.lock();
         self.check_active(active.jobs.len() + active.entering)
     }

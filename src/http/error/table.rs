@@ -244,15 +244,10 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
         ),
-        StoreError::DiskFull { .. } | StoreError::NoRoom(_) => (
-            StatusCode::INSUFFICIENT_STORAGE,
-            "insufficient_storage",
-            format!("The server has no room for this: {fault}. Try again when there is room."),
-        ),
         fault if fault.is_full() => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
-            "The server's disk is nearly full; try again when there is room.".to_owned(),
+            format!("The server has no room for this: {fault}. Try again when there is room."),
         ),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "", "Internal error.".to_owned()),
     }

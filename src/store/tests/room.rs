@@ -22,7 +22,7 @@ fn no_room<T>(outcome: Result<T>) -> bool {
     matches!(outcome, Err(StoreError::NoRoom(NoRoom::Disk { needed, .. })) if needed > TOO_MUCH / 2)
 }
 
-const BIG: u64 = 60_000;
+const BIG: u64 = 50_000;
 
 /// Rows that do not pack well, for several segments of the log.
 fn big_file(number: u8) -> Import {
@@ -179,8 +179,7 @@ fn what_was_taken_ahead_is_used_up_to_what_one_commit_may_need() {
 
 /// How full the log's segment is when the disk is, and what is left of the disk then: the fault comes early or late in
 /// a commit, or between two segments, where sled forgets to wake who waits for it.
-const MOMENTS: [(u64, u64); 6] =
-    [(0, 0), (0, 4096), (0, 300 << 10), (0, 1 << 20), (8200 << 10, 0), (8200 << 10, 64 << 10)];
+const MOMENTS: [(u64, u64); 4] = [(0, 0), (0, 300 << 10), (8200 << 10, 0), (8200 << 10, 64 << 10)];
 
 #[test]
 fn a_disk_that_is_full_all_the_same_ends_a_commit_at_any_step_and_the_job_goes_on_when_there_is_room() {
