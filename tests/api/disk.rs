@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::helpers::{Answer, Form, INTAKE, PATIENCE, Server, intake, open_store, read_answer, tool, until};
+use crate::small_disk::Disk;
 use crate::smtp::MailServer;
 
 /// The least that a server takes ahead, and no other thought for the disk.
@@ -30,99 +30,8 @@ const SETTINGS: &[(&str, &str)] = &[
 const FULL: &str = "nothing can be written until there is room: ";
 const ROOM: &str = "there is room again";
 
-/// A disk of its own, unmounted when dropped.
-struct Disk {
-    folder: TempDir,
-    log: tempfile::NamedTempFile,
-}
-
-impl Disk {
-    /// `None` where nothing can be mounted.
-    fn of_megabytes(size: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={size}m,mode=755");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "intake-test"]).arg(folder.path()).stderr(Stdio::null());
-        if !mount.status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped: nobody but root can mount a disk");
-            return None;
-        }
-        Some(Self { folder, log: tempfile::NamedTempFile::new().unwrap() })
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.folder.path().join("ballast")
-    }
-
-    /// Writes until so many bytes are left, about; 0 is to the last byte.
-    fn fill(&self, left: u64) {
-        let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
-        for block in [1 << 20, 4096] {
-            let block = vec![1; block];
-            while left + block.len() as u64 <= self.free() {
-                ballast.write_all(&block).unwrap();
-            }
-        }
-    }
-
-    fn free(&self) -> u64 {
-        let disk = rustix::fs::statvfs(self.folder.path()).unwrap();
-        disk.f_bavail * disk.f_frsize
-    }
-
-    fn clear(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn remount(&self, how: &str) {
-        let mount =
-            Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.folder.path()).status();
-        assert!(mount.unwrap().success());
-    }
-
-    fn serve(&self, more: &[(&str, &str)]) -> Server {
-        Server::logging_to(self.log.path(), &self.data(), &[SETTINGS, more].concat())
-    }
-
-    /// What the last server wrote to its log.
-    fn told(&self) -> String {
-        fs::read_to_string(self.log.path()).unwrap()
-    }
-
-    fn told_times(&self, words: &str) -> usize {
-        self.told().matches(words).count()
-    }
-
-    fn spooled(&self) -> usize {
-        fs::read_dir(self.data().join("spool")).unwrap().count()
-    }
-
-    /// Checks the database as it is without a server: whole, and with exactly these users.
-    #[track_caller]
-    fn assert_users(&self, wanted: &BTreeSet<String>) {
-        let store = open_store(&self.data());
-        assert_eq!(store.check().unwrap(), Vec::<String>::new());
-        let mut users = Vec::new();
-        for connection in store.connections().unwrap() {
-            store.scan(&connection, |user| users.push(user.email)).unwrap();
-        }
-        assert_eq!(users.len(), wanted.len());
-        assert!(users.into_iter().collect::<BTreeSet<_>>() == *wanted);
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{}", self.told());
-        }
-        // Lazily: after a panic somebody may still be there.
-        drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
-    }
+fn serve(disk: &Disk, more: &[(&str, &str)]) -> Server {
+    disk.serve(&[SETTINGS, more].concat())
 }
 
 fn email(file: &str, row: usize) -> String {
@@ -195,11 +104,11 @@ fn create_user(server: &Server, name: &str) -> Answer {
     server.send("POST", "/api/v2/users", &body)
 }
 
-const ROWS: usize = 30_000;
+const ROWS: usize = 24_000;
 
 /// A disk so full that a job can only begin, and a server whose job waits.
 fn a_job_that_waits(disk: &Disk, more: &[(&str, &str)]) -> (Server, String) {
-    let server = disk.serve(more);
+    let server = serve(disk, more);
     assert_eq!(server.import(&rows("early", 2), false)["status"], "completed");
     let file = rows("late", ROWS);
     disk.fill(file.len() as u64 + (200 << 10));
@@ -257,7 +166,7 @@ fn a_server_that_dies_on_a_full_disk_starts_on_it_and_goes_on_when_there_is_room
     drop(server); // kill -9
     disk.fill(0);
     for _ in 0..2 {
-        let server = disk.serve(&[]);
+        let server = serve(&disk, &[]);
         assert_eq!(server.get(&format!("/api/v2/jobs/{job}")).json()["status"], "pending");
         assert_eq!(server.user(&email("late", 0))["email"], email("late", 0));
         disk.fill(0);
@@ -265,7 +174,7 @@ fn a_server_that_dies_on_a_full_disk_starts_on_it_and_goes_on_when_there_is_room
         assert!(server.stop().success());
         disk.fill(0);
     }
-    let server = disk.serve(&[]);
+    let server = serve(&disk, &[]);
     wait_until_full(&server);
     disk.clear();
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
@@ -291,7 +200,7 @@ fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some
         assert!(told.contains("make room there and start again"), "{told}");
     }
     disk.clear();
-    let server = disk.serve(&[]);
+    let server = serve(&disk, &[]);
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
     assert!(server.stop().success());
     disk.assert_users(&all_rows());
@@ -301,8 +210,10 @@ fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some
 fn an_upload_that_meets_a_full_disk_midway_is_refused_and_leaves_nothing() {
     let Some(disk) = Disk::of_megabytes(64) else { return };
     // With and without a thought for the disk: it is met by looking, or by writing.
-    for (min_free, words) in [("1MB", "storage.min_free_disk"), ("0", "The server has no room for this: ")] {
-        let server = disk.serve(&[("INTAKE_STORAGE_MIN_FREE_DISK", min_free)]);
+    for (min_free, left, words) in
+        [("8MB", 4 << 20, "storage.min_free_disk"), ("0", 0, "The server has no room")]
+    {
+        let server = serve(&disk, &[("INTAKE_STORAGE_MIN_FREE_DISK", min_free)]);
         let form = Form::import(&server.connection_id(), &rows("midway", ROWS), false);
         let mut stream = server.dial();
         let head = Server::upload_head(&server.token, &format!("content-length: {}", form.bytes().len()));
@@ -310,7 +221,7 @@ fn an_upload_that_meets_a_full_disk_midway_is_refused_and_leaves_nothing() {
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(first).unwrap();
         until("it is on its way", || (disk.spooled() == 1).then_some(()));
-        disk.fill(0);
+        disk.fill(left);
         stream.write_all(rest).unwrap();
         let answer = read_answer(&mut stream);
         assert_eq!(answer.status, 507, "{answer:?}");
@@ -325,7 +236,7 @@ fn an_upload_that_meets_a_full_disk_midway_is_refused_and_leaves_nothing() {
 #[test]
 fn an_export_that_the_disk_does_not_hold_fails_and_leaves_nothing() {
     let Some(disk) = Disk::of_megabytes(64) else { return };
-    let server = disk.serve(&[("INTAKE_STORAGE_RESERVE", "20MB")]);
+    let server = serve(&disk, &[("INTAKE_STORAGE_RESERVE", "20MB")]);
     server.import(&rows("early", ROWS), false);
     disk.fill(100 << 10);
     let order = server.send("POST", "/api/v2/jobs/users-exports", &json!({ "format": "json" }));
@@ -370,7 +281,7 @@ fn letters_that_are_files_wait_for_room_and_are_written_once() {
         ("INTAKE_MAIL_RETRY_LONGEST", "200ms"),
         ("INTAKE_TENANT_OWNERS", &owners.join(",")),
     ];
-    let server = disk.serve(&settings);
+    let server = serve(&disk, &settings);
     let letters = || {
         let Ok(folder) = fs::read_dir(disk.data().join("mail")) else { return (0, 0) };
         let sizes: Vec<u64> = folder.map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
@@ -418,7 +329,7 @@ fn a_process_that_may_not_write_larger_files_waits_and_goes_on_when_it_may() {
 
     // A file that is larger itself: its writing meets the limit, and the signal for that ends nobody.
     limit(&(length() + (17 << 20)).to_string());
-    let large = rows("large", 200_000);
+    let large = rows("large", 2) + &" ".repeat(40 << 20);
     assert!(length() + (17 << 20) < large.len() as u64);
     let answer = server.upload(&Form::import(&server.connection_id(), &large, false));
     assert_eq!(answer.status, 507, "{answer:?}");
@@ -448,7 +359,7 @@ fn a_start_with_too_low_a_limit_for_files_says_which() {
 #[test]
 fn a_directory_that_cannot_be_written_to_is_refused_with_what_to_do() {
     let Some(disk) = Disk::of_megabytes(64) else { return };
-    let server = disk.serve(&[]);
+    let server = serve(&disk, &[]);
     server.import(&rows("early", 2), false);
     assert!(server.stop().success());
     let what_to_do =
@@ -484,7 +395,7 @@ fn a_directory_that_cannot_be_written_to_is_refused_with_what_to_do() {
         assert!(Command::new("umount").arg(&path).status().unwrap().success());
         assert!(told.contains(&of(&path)) && told.contains(what_to_do), "{folder}: {told}");
     }
-    let server = disk.serve(&[]);
+    let server = serve(&disk, &[]);
     assert_eq!(server.user(&email("early", 0))["email"], email("early", 0));
     assert!(server.stop().success());
     disk.assert_users(&emails("early", 2).collect());
@@ -519,10 +430,10 @@ fn ended_start(command: &mut Command) -> String {
 /// Jobs on a disk that is filled to the last byte at any moment, with a server that is killed at any moment.
 #[test]
 fn filled_at_any_moment_the_disk_costs_time_and_nothing_else() {
-    let fillings: usize = std::env::var("INTAKE_TEST_FULL").map_or(8, |count| count.parse().unwrap());
+    let fillings: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
     let Some(disk) = Disk::of_megabytes(96) else { return };
     let (mut dice, mut wanted, mut waited) = (Dice(11), BTreeSet::new(), 0);
-    let mut server = disk.serve(&[]);
+    let mut server = serve(&disk, &[]);
     let file = rows("x", 20_000);
     for number in 0..fillings {
         let name = format!("f{number}");
@@ -540,7 +451,7 @@ fn filled_at_any_moment_the_disk_costs_time_and_nothing_else() {
                 disk.clear();
                 disk.fill(0);
             }
-            server = disk.serve(&[]);
+            server = serve(&disk, &[]);
         }
         waited += usize::from(server.get(&format!("/api/v2/jobs/{job}")).json()["status"] == "pending");
         disk.clear();
@@ -560,5 +471,5 @@ fn afresh(server: Server, disk: &Disk, wanted: &mut BTreeSet<String>) -> Server 
     assert!(server.stop().success());
     disk.assert_users(&std::mem::take(wanted));
     fs::remove_dir_all(disk.data()).unwrap();
-    disk.serve(&[])
+    serve(disk, &[])
 }

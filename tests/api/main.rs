@@ -38,6 +38,7 @@ mod retention;
 mod rows;
 mod sdk;
 mod search;
+mod small_disk;
 mod smtp;
 mod story;
 mod tls;

@@ -1,0 +1,107 @@
+//! A small disk in memory, to be filled; only root can mount one.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::helpers::{Server, open_store};
+
+/// A disk of its own, unmounted when dropped.
+pub struct Disk {
+    folder: TempDir,
+    log: tempfile::NamedTempFile,
+}
+
+impl Disk {
+    /// `None` where nothing can be mounted.
+    pub fn of_megabytes(size: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={size}m,mode=755");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "intake-test"]).arg(folder.path()).stderr(Stdio::null());
+        if !mount.status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: nobody but root can mount a disk");
+            return None;
+        }
+        Some(Self { folder, log: tempfile::NamedTempFile::new().unwrap() })
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.path().join("ballast")
+    }
+
+    /// Writes until so many bytes are left, about; 0 is to the last byte.
+    pub fn fill(&self, left: u64) {
+        let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
+        for block in [1 << 20, 4096] {
+            let block = vec![1; block];
+            while left + block.len() as u64 <= self.free() {
+                ballast.write_all(&block).unwrap();
+            }
+        }
+    }
+
+    fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.folder.path()).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
+    pub fn clear(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    pub fn remount(&self, how: &str) {
+        let mount =
+            Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.folder.path()).status();
+        assert!(mount.unwrap().success());
+    }
+
+    pub fn serve(&self, settings: &[(&str, &str)]) -> Server {
+        Server::logging_to(self.log.path(), &self.data(), settings)
+    }
+
+    /// What the last server wrote to its log.
+    pub fn told(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    pub fn told_times(&self, words: &str) -> usize {
+        self.told().matches(words).count()
+    }
+
+    pub fn spooled(&self) -> usize {
+        fs::read_dir(self.data().join("spool")).unwrap().count()
+    }
+
+    /// Checks the database as it is without a server: whole, and with exactly these users.
+    #[track_caller]
+    pub fn assert_users(&self, wanted: &BTreeSet<String>) {
+        let store = open_store(&self.data());
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+        let mut users = Vec::new();
+        for connection in store.connections().unwrap() {
+            store.scan(&connection, |user| users.push(user.email)).unwrap();
+        }
+        assert_eq!(users.len(), wanted.len());
+        assert!(users.into_iter().collect::<BTreeSet<_>>() == *wanted);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.told());
+        }
+        // Lazily: after a panic somebody may still be there.
+        drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
+    }
+}
