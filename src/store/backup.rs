@@ -223,8 +223,8 @@ fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
         sync(&file)?;
         folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
         let inside = file.strip_prefix(directory).map_err(io::Error::other)?;
-        let name = inside.to_str().ok_or_else(|| io::Error::other("a file has a name that is not UTF-8"))?;
-        seals.push(FileSeal::of(directory, name)?);
+        let odd = || io::Error::other(format!("the name of {} is not UTF-8", inside.display()));
+        seals.push(FileSeal::of(directory, inside.to_str().ok_or_else(odd)?)?);
     }
     folders.iter().try_for_each(|folder| sync(folder))?;
     seals.sort_by(|one, other| one.path.cmp(&other.path));
