@@ -131,18 +131,17 @@ impl Store {
         let jobs = unfinished_jobs(&core.database)?;
         let spool = Spool::open(to)?;
         for job in &jobs {
-            take(&self.spool.path(&job.id), &spool.path(&job.id))?;
+            if !take(&self.spool.path(&job.id), &spool.path(&job.id))? {
+                tracing::warn!("the file of job {} is missing, in its backup as well", job.id);
+            }
         }
         let exports = Exports::open(to)?;
         for task in TASKS.values(core.database.tree()) {
             let task = task?;
             if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
-                let (from, to) = (self.exports.path(&task.id, export.format), exports.path(&task.id, export.format));
-                match take(&from, &to) {
-                    // Removed by age, as its task is about to be.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    taken => taken?,
-                }
+                let [from, to] = [&self.exports, &exports].map(|one| one.path(&task.id, export.format));
+                // It may be gone by age, as its task is about to be.
+                take(&from, &to)?;
             }
         }
         Ok(jobs.len() as u64)
@@ -207,11 +206,11 @@ fn stamp(file: &Path) -> io::Result<(u64, i64, i64)> {
     Ok((file.len(), file.mtime(), file.mtime_nsec()))
 }
 
-/// Takes a file that nobody changes any more.
-fn take(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => fs::copy(from, to).map(drop),
-        linked => linked,
+/// Takes a file that nobody changes any more; tells whether it was there.
+fn take(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        taken => taken.map(|()| true),
     }
 }
 
