@@ -44,11 +44,9 @@ impl Backup {
     /// Refuses a place that will not do, before anything is made.
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
         let place = self.directory.display();
-        match fs::read_dir(&self.directory) {
-            Ok(mut entries) if entries.next().is_some() => {
-                return Err(Problem::new(format!("{place} is not empty: name a directory to be made")));
-            }
-            Ok(_) => {}
+        match fs::read_dir(&self.directory).map(Iterator::count) {
+            Ok(0) => {}
+            Ok(_) => return Err(Problem::new(format!("{place} is not empty: name a directory to be made"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Problem::new(format!("{place} will not do: {error}"))),
         }

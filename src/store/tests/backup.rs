@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::domain::BackupId;
+use crate::store::format::write_restoring;
 
 fn place(store: &TestStore, name: &str) -> PathBuf {
     store.options.path.with_file_name(name)
@@ -202,7 +203,7 @@ fn a_restore_that_was_cut_short_is_no_store_and_can_be_repeated() {
     import.finish(&store, 100);
     let to = place(&store, "restored");
     restore(&backup, &to, 0).unwrap();
-    format::write_restoring(&to).unwrap();
+    write_restoring(&to).unwrap();
     fs::remove_file(to.join("database/conf")).unwrap();
     fs::write(to.join("witness"), b"half").unwrap();
     assert!(matches!(Store::open(options(&to)), Err(StoreError::HalfRestored(_))));
