@@ -1,6 +1,7 @@
 //! The composition root: opens the store, binds the ports, starts the engine, and shuts all down in
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
+mod backup;
 mod doors;
 mod furnish;
 mod options;
@@ -26,10 +27,12 @@ use crate::notify;
 use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Loss, Store, StoreError};
+pub use crate::store::{Manifest, OnLoss, is_locked};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
+pub use backup::{back_up, copy_backup, manifest, restore};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
@@ -120,10 +123,16 @@ impl Address {
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::build_despite(settings, OnLoss::Refuse)
+    }
+
+    /// The same, even if acknowledged commits are missing and that is accepted: see [`App::loss`].
+    pub fn build_despite(settings: &Settings, on_loss: OnLoss) -> Result<Self, StartError> {
+        store::check_format(&settings.storage.path)?;
         let certificates = doors::certificates(&settings.server.tls)?;
         let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
-        let store = Store::open(options::store(settings))?;
+        let store = Store::open_despite(options::store(settings), on_loss)?;
         options::mail_folder(settings).map_or(Ok(()), |folder| store::check_writable(&folder))?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
@@ -184,6 +193,11 @@ impl App {
             }
             written => written,
         }
+    }
+
+    /// What was missing at this start, and accepted.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.parts.store.loss()
     }
 
     /// The client made at this start, if one was.
@@ -252,13 +266,15 @@ pub fn token_for(
     client_id: &str,
     scopes: &[Scope],
     lifetime: Option<Duration>,
-) -> Result<String, KeyError> {
+) -> Result<String, StartError> {
     let directory = &settings.storage.path;
+    // It may make a key file.
+    store::check_format(directory)?;
     let keys = Keys::open_or_create(directory, settings.tokens.algorithm)?;
     let url = match running(directory) {
         Some(address) => address.public_url,
         None => settings.server.expected_url(),
     };
     let tokens = Tokens::new(keys, &url, settings.tokens.lifetime);
-    tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())
+    Ok(tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())?)
 }

@@ -3,6 +3,7 @@
 //! `import` is an HTTP client like any other: even for the data directory at hand it talks to a
 //! server, its own if none is running. Results go to stdout, everything said along the way to stderr.
 
+mod backup;
 mod check;
 mod client;
 mod host;
@@ -10,9 +11,11 @@ mod import;
 mod outcome;
 mod parts;
 mod report;
+mod restore;
 mod serve;
 mod signals;
 mod source;
+mod still;
 mod token;
 
 use std::fmt;
@@ -92,6 +95,8 @@ enum Command {
     Import(Import),
     Check(Check),
     Token(Token),
+    Backup(Backup),
+    Restore(Restore),
 }
 
 /// Where the settings are.
@@ -139,6 +144,9 @@ struct Serve {
     /// Address and port for https (default: server.tls.bind, 127.0.0.1:3443)
     #[arg(long, value_name = "ADDR")]
     tls_bind: Option<SocketAddr>,
+    /// Go on without commits that were acknowledged and are missing, where a start without this is refused
+    #[arg(long, conflicts_with = "ephemeral")]
+    accept_loss: bool,
 }
 
 /// Import files of users and wait for the outcome of every row
@@ -231,6 +239,51 @@ struct Token {
     config: ConfigFile,
 }
 
+/// Copy the data directory to DIR, which is then one itself
+///
+/// The server may go on meanwhile: it makes the copy, and nobody waits but writers for as long as the database's
+/// files take to be copied. Without a running server the directory is opened for as long as it takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake backup /backups/monday
+  intake backup /backups/$(date +%F) --json
+
+The backup holds secrets, as the data directory does: the signing key, hashes of passwords, mail.
+It is whole when backup.json is in it; every file has its checksum there.
+
+Exit status: 0 the backup is made and on disk, 1 could not run, 2 wrong usage.")]
+struct Backup {
+    /// Where to make it: a directory that is empty or not there
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print what was made as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Make the backup in DIR the data directory of the settings
+///
+/// That has to be empty or not there, and the backup has to be what it was, to the last byte. What came after the
+/// backup is not in it; letters and events that were sent since are sent again.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake restore /backups/monday
+  INTAKE_STORAGE_PATH=/tmp/look intake restore /backups/monday     somewhere else, to look at it
+
+Exit status: 0 the data directory is there and opens, 1 could not run, 2 wrong usage.")]
+struct Restore {
+    /// The backup
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print what was restored as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -238,6 +291,8 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
     };
     let exit = outcome.unwrap_or_else(|problem| {
         eprintln!("intake: {problem}");

@@ -239,6 +239,7 @@ pub(super) fn log_store_fault(fault: &StoreError) {
         | StoreError::TooManyExports(_)
         | StoreError::TooManyStreams(_)
         | StoreError::JobGone(_)
+        | StoreError::BackingUp
         | StoreError::Unavailable => {}
         // Said once, by the store.
         StoreError::NoRoom(_) => {}

@@ -23,6 +23,7 @@ use super::Options;
 use super::ahead::{Ahead, give_back};
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
+use super::loss::{Loss, OnLoss};
 use super::roll_call::Move;
 use super::watch::Watch;
 use super::witness::{Seal, Witness};
@@ -140,6 +141,8 @@ pub(super) struct Database {
     log: File,
     ahead: Ahead,
     witness: Witness,
+    /// What was missing when it was opened, to be accepted by [`Database::accept_loss`] before anything is written.
+    pub(super) loss: Option<Loss>,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
 }
@@ -148,10 +151,10 @@ impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
     ///
     /// On a full disk it is opened with the room that was taken ahead of the log.
-    pub(super) fn open(options: &Options) -> Result<(Self, Head)> {
+    pub(super) fn open(options: &Options, on_loss: OnLoss) -> Result<(Self, Head)> {
         let directory = &*options.path;
-        let path = directory.join("database");
-        let making = Making::begin(directory, &path)?;
+        let path = folder(directory);
+        let making = Making::begin(directory, &path, on_loss)?;
         let config = config(&path, options.cache_bytes);
         let (db, on_full_disk) = match open_watched(&path, &config, options.open_timeout) {
             Err(error) if error.is_full() && give_back(&path.join("db")) => {
@@ -168,7 +171,7 @@ impl Database {
         }
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
-        let witness = Witness::open(directory, Seal { commit: head.commit, crc: head.crc })?;
+        let (witness, loss) = Witness::open(directory, Seal { commit: head.commit, crc: head.crc }, on_loss)?;
         sync_names(&path, directory)?;
         making.end()?;
         let database = Self {
@@ -177,6 +180,7 @@ impl Database {
             log,
             ahead,
             witness,
+            loss,
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
@@ -186,6 +190,11 @@ impl Database {
     /// The tree that holds everything.
     pub(super) fn tree(&self) -> &sled::Tree {
         &self.db
+    }
+
+    /// From now on nothing was acknowledged but what is there.
+    pub(super) fn accept_loss(&self, head: &Head) -> Result<()> {
+        self.witness.restart(Seal { commit: head.commit, crc: head.crc })
     }
 
     /// Its files, in bytes.
@@ -252,7 +261,7 @@ struct Making<'a> {
 
 impl<'a> Making<'a> {
     /// Sets the mark, before the first file of a new database is there.
-    fn begin(directory: &'a Path, database: &Path) -> Result<Self> {
+    fn begin(directory: &'a Path, database: &Path, on_loss: OnLoss) -> Result<Self> {
         let making = Self { directory, mark: directory.join("database.new") };
         let acknowledged = Witness::acknowledged(directory);
         if making.mark.exists() && acknowledged == 0 && database.exists() {
@@ -261,7 +270,7 @@ impl<'a> Making<'a> {
         if database.exists() {
             return Ok(making);
         }
-        if acknowledged > 0 {
+        if acknowledged > 0 && on_loss == OnLoss::Refuse {
             // Nothing is made in its place: the mark must never lie beside a database put back later.
             return Err(StoreError::Lost { found: 0, acknowledged });
         }
@@ -359,9 +368,14 @@ fn check_version(db: &sled::Db, head: Head) -> Result<()> {
     }
 }
 
-/// Where `<directory>/database` keeps values too large for the log; stays empty, as those are never synced.
+/// Where the files of the database are.
+pub(super) fn folder(directory: &Path) -> PathBuf {
+    directory.join("database")
+}
+
+/// Where it keeps values too large for the log; stays empty, as those are never synced.
 pub(super) fn blobs(directory: &Path) -> PathBuf {
-    directory.join("database").join("blobs")
+    folder(directory).join("blobs")
 }
 
 /// Faults on demand, for tests.

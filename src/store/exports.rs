@@ -34,7 +34,12 @@ impl Exports {
         Ok(Self(path))
     }
 
-    fn path(&self, id: &JobId, format: ExportFormat) -> PathBuf {
+    /// The folder with the files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn path(&self, id: &JobId, format: ExportFormat) -> PathBuf {
         self.0.join(format.file_name(id))
     }
 
