@@ -2,6 +2,7 @@
 //! and a client and a connection where there would be none. What is there already is never changed, but for
 //! connections that are enabled for nobody: the new client is enabled for those.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -24,12 +25,18 @@ const OUR_GRANT_TYPES: [&str; 3] =
     ["client_credentials", "password", "http://auth0.com/oauth/grant-type/password-realm"];
 
 /// A client made at this start; its secret cannot be had again later.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewClient {
     /// Public id.
     pub id: String,
     /// What it proves itself with.
     pub secret: String,
+}
+
+impl fmt::Debug for NewClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewClient").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Makes what is missing; tells the client nobody has declared.
@@ -109,7 +116,7 @@ fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartE
     };
     let scopes = store.grant_for(&client.id, None)?.map(|grant| grant.scope).unwrap_or_default();
     let is_as_declared = stored.name == client.name
-        && stored.secret_hash == client.secret_hash
+        && tokens::same_hash(&stored.secret_hash, &client.secret_hash)
         && (declared.grant_types.is_none()
             || stored.settings.get("grant_types") == client.settings.get("grant_types"))
         && scopes.iter().eq(declared.scopes.iter().map(|scope| scope.name()));

@@ -121,7 +121,12 @@ impl Server {
 
     /// A server on a directory that stays, which writes its log to a file.
     pub fn logging_to(log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut command = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings));
+        let command = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings));
+        Self::logging(command, log, directory, settings)
+    }
+
+    /// The same with this command, which has its settings.
+    pub fn logging(mut command: Command, log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
         let file = std::fs::File::create(log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let mut server =
@@ -134,6 +139,11 @@ impl Server {
         }
         server.token = token(directory, &[], settings);
         server
+    }
+
+    /// A server on a directory that stays, started by this command, which has its settings.
+    pub fn started_by(command: Command, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::ready(spawn(command), directory, settings)
     }
 
     /// Waits until the server says where it listens.
