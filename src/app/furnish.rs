@@ -195,3 +195,49 @@ fn connection_of(store: &Store, declared: &DeclaredConnection) -> Result<Connect
     }
     Ok(connection)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_doors_is_in_no_debug_output() {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        let text = r#"
+            [mail]
+            smtp_password = "MARKsmtp"
+            [metrics]
+            token = "MARKmetrics0123456789"
+            [[clients]]
+            client_id = "app"
+            client_secret = "MARKclient0123456789"
+            [[log_streams]]
+            name = "one"
+            endpoint = "https://a.test/?key=MARKendpoint"
+            authorization = "MARKauthorization"
+            headers = { x-key = "MARKheader" }
+        "#;
+        std::fs::write(file.path(), text).unwrap();
+        let settings = Settings::load(Some(file.path()), std::iter::empty()).unwrap();
+        let new = NewClient { id: "app".to_owned(), secret: "MARKnew".to_owned() };
+        let client = client_of("app", "name", "secret", None);
+        let letter = crate::domain::Letter {
+            to: "MARKann@example.test".to_owned(),
+            subject: "MARKsubject".to_owned(),
+            text: "https://a.test/?ticket=MARKticket".to_owned(),
+            html: "MARKhtml".to_owned(),
+            message_id: "one".to_owned(),
+            written_at: SystemTime::now().into(),
+        };
+        for shown in [
+            format!("{settings:#?}"),
+            format!("{new:?}"),
+            format!("{client:?}{:?}", client.secret_hash.len()),
+            format!("{letter:?}"),
+            format!("{:?}", Owed { letters: vec![letter], ..Owed::nothing() }),
+        ] {
+            assert!(!shown.contains("MARK") && !shown.contains("secret_hash"), "{shown}");
+        }
+    }
+}

@@ -25,7 +25,9 @@ impl RotateKey {
         writeln!(io::stdout(), "{}", made.id)?;
         eprintln!("new tokens are signed with that key ({})", made.algorithm);
         match made.overlap_ends {
-            Some(end) => eprintln!("  tokens of the old key stay good until they expire, {end} at the latest"),
+            Some(end) => {
+                eprintln!("  tokens of the old key stay good until they expire, {end} at the latest")
+            }
             None => eprintln!("  all that was signed before is refused"),
         }
         if let Some(address) = app::running(directory) {

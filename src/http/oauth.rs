@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::openapi::sent::TokenRequest as TokenAsked;
 use super::openapi::told::OauthRefusal;
 use super::rate_limits::whole_seconds;
-use super::{State, sign_in};
+use super::{State, now, sign_in};
 use crate::domain::{Client, Scope};
 use crate::login::Password;
 use crate::tokens::{same_hash, secret_hash};

@@ -35,7 +35,8 @@ impl fmt::Debug for LinkKey {
 impl Tokens {
     /// Signs a path for everybody who has the link, until that second.
     pub fn sign_link(&self, path: &str, expires: u64) -> String {
-        let LinkKey(key) = &self.ring().keys.current.links;
+        let ring = self.ring();
+        let LinkKey(key) = &ring.keys.current.links;
         URL_SAFE_NO_PAD.encode(hmac::sign(key, text(path, expires).as_bytes()))
     }
 

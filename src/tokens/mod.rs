@@ -2,8 +2,8 @@
 //! and nowhere else.
 //!
 //! **Invariants:** a token is taken for what it says only if its algorithm is that of the key it names, its
-//! signature is ours, it asks for no understanding that we do not have (`crit`), issuer and audience are this server, and it is neither too old nor too new;
-//! there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
+//! signature is ours, it asks for no understanding that we do not have (`crit`), issuer and audience are this
+//! server, and it is neither too old nor too new; there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
 //! whoever they are for: the API is there for clients. A server has one audience in tokens, however many
 //! URLs it has: other names for it count where tokens are asked for ([`Tokens::meant_by`]), never where they
 //! are checked. The private key leaves the process only into

@@ -135,7 +135,8 @@ fn each_claim_is_checked() {
         "iat": NOW.seconds(), "exp": NOW.seconds() + 10, "scope": "create:users delete:world",
     });
     let verify = |claims: &Value| {
-        let key = &tokens.ring().keys.current;
+        let ring = tokens.ring();
+        let key = &ring.keys.current;
         let header = Header::new(algorithm_of(key.algorithm));
         let token = jsonwebtoken::encode(&header, claims, &key.signing).unwrap();
         tokens.verify(&token, NOW)
@@ -177,7 +178,10 @@ fn the_key_file_is_private_and_used_again() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let again = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap();
     assert_eq!(first.current.id, again.current.id);
-    let shown = format!("Keys {{ current: Key {{ algorithm: Es256, id: {:?}, .. }}, retired: [] }}", first.current.id);
+    let shown = format!(
+        "Keys {{ current: Key {{ algorithm: Es256, id: {:?}, .. }}, retired: [] }}",
+        first.current.id
+    );
     assert_eq!(format!("{again:?}"), shown);
     let refused = Keys::open_or_create(directory.path(), SigningAlgorithm::Rs256).unwrap_err();
     assert!(refused.to_string().contains("set tokens.algorithm to ES256"), "{refused}");

@@ -185,7 +185,11 @@ fn there_is_nothing_to_rotate_where_there_is_no_data_directory() {
     let missing = directory.path().join("missing");
     let output = run(&missing, &[], &[]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), said.contains("there is no data directory")), (Some(1), true), "{said}");
+    assert_eq!(
+        (output.status.code(), said.contains("there is no data directory")),
+        (Some(1), true),
+        "{said}"
+    );
     assert!(!missing.exists());
     let output = run(directory.path(), &["--now", "--overlap", "1h"], &[]);
     assert_eq!(output.status.code(), Some(2));

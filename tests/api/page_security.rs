@@ -44,7 +44,9 @@ fn no_page_is_framed_sniffed_or_told_of_to_others() {
             assert!(answer.text[at..].starts_with("<script type=\"module\" src=\"/static/"), "{path}");
         }
         let text = answer.text.to_lowercase();
-        for word in ["<style", " style=", " onclick", " onload", " onerror", "javascript:", "<iframe", "<base"] {
+        for word in
+            ["<style", " style=", " onclick", " onload", " onerror", "javascript:", "<iframe", "<base"]
+        {
             assert!(!text.contains(word), "{path}: {word}");
         }
     }
@@ -55,7 +57,8 @@ fn no_page_is_framed_sniffed_or_told_of_to_others() {
 fn browsers_are_told_to_come_by_https_alone_where_a_name_is_for_that_alone() {
     let sent = |public_url: &str| {
         let server = Server::ephemeral_with(&[("INTAKE_SERVER_PUBLIC_URL", public_url)]);
-        let of = |path: &str| server.request("GET", path, &[], b"").header("strict-transport-security").to_owned();
+        let of =
+            |path: &str| server.request("GET", path, &[], b"").header("strict-transport-security").to_owned();
         let all = [of("/"), of("/u/reset-password"), of("/healthz"), of("/api/v2/jobs"), of("/nothing")];
         assert!(all.iter().all(|one| *one == all[0]), "{public_url}: {all:?}");
         all[0].clone()
@@ -211,7 +214,11 @@ fn what_users_are_called_is_text_on_every_page() {
     for path in [path, format!("/u/reset-password?ticket={}", world.ticket(hostile))] {
         let shown = world.server.request("GET", &path, &[], b"");
         assert_eq!(shown.status, 200);
-        assert!(!shown.text.contains("<b>") && shown.text.contains("&lt;b&gt;&amp;&#x27;x"), "{}", shown.text);
+        assert!(
+            !shown.text.contains("<b>") && shown.text.contains("&lt;b&gt;&amp;&#x27;x"),
+            "{}",
+            shown.text
+        );
     }
     // The API says it as it is, as JSON that no browser takes for a page.
     let json = world.call("GET", "/api/v2/users?q=*", &Value::Null);

@@ -11,7 +11,14 @@ use crate::receiver::{EAGER, Receiver};
 
 /// Every spelling that some library looks for.
 const NAMES: [&str; 8] = [
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PROXY", "SOCKS_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "PROXY",
+    "SOCKS_PROXY",
 ];
 
 struct Trap {

@@ -118,12 +118,11 @@ fn tell_and_search(format: &str) {
     let (certificate, both) = certificate(files.path());
     let options = ["--certificate", &both, "--user", "intake", "--password", SMTP_PASSWORD];
     let (Some(mail), Some(receiver)) = (MailServer::start(&options), Receiver::start()) else { return };
-    let (data, log, file) = (files.path().join("data"), files.path().join("log"), files.path().join("c.toml"));
+    let (data, log, file) =
+        (files.path().join("data"), files.path().join("log"), files.path().join("c.toml"));
     fs::write(&file, config(&mail, &receiver, &certificate, format)).unwrap();
-    let settings = [
-        ("INTAKE_STORAGE_PATH", data.to_str().unwrap()),
-        ("INTAKE_SERVER_PUBLIC_URL", "http://intake.test"),
-    ];
+    let settings =
+        [("INTAKE_STORAGE_PATH", data.to_str().unwrap()), ("INTAKE_SERVER_PUBLIC_URL", "http://intake.test")];
     let arguments = ["serve", "--bind", "127.0.0.1:0", "--config", file.to_str().unwrap()];
     let server = Server::logging(intake(&arguments, &settings), &log, &data, &settings);
     let mut ears = Ears { server, refusals: String::new(), secrets: Vec::new() };
@@ -142,7 +141,12 @@ fn tell_and_search(format: &str) {
     assert!(20 < number, "{number} events");
     until("all events are delivered", || {
         let taken = receiver.taken();
-        events.as_array().unwrap().iter().all(|one| taken.iter().any(|it| it["log_id"] == one["log_id"])).then_some(())
+        events
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| taken.iter().any(|it| it["log_id"] == one["log_id"]))
+            .then_some(())
     });
     let figures = figures(&ears.server, METRICS_TOKEN).text;
     assert!(figures.contains("intake_http_requests"), "{figures}");
@@ -152,7 +156,10 @@ fn tell_and_search(format: &str) {
     let log = fs::read_to_string(&log).unwrap();
     assert!(log.contains("import job") && 10 <= log.lines().count(), "{log}");
     // The link to the status page is said at the start, for people at a terminal: see --no-secrets.
-    let log: String = log.lines().filter(|line| !line.starts_with("  status page ")).fold(String::new(), |all, line| all + line + "\n");
+    let log: String = log
+        .lines()
+        .filter(|line| !line.starts_with("  status page "))
+        .fold(String::new(), |all, line| all + line + "\n");
 
     secrets.push(SIGNING_SECRET.trim_start_matches("whsec_").to_owned());
     for (name, said) in [("the log", &log), ("figures", &figures)] {
@@ -161,8 +168,18 @@ fn tell_and_search(format: &str) {
     // Who may read the tenant log may see addresses; the rest of a user's data and secrets are not in it.
     let bodies: String = receiver.taken().iter().map(ToString::to_string).collect();
     let marks = [
-        "MARKclientsecret", "MARKmetricstoken", "MARKsmtppassword", "MARKendpoint", "MARKauthorization",
-        "MARKheader", "MARKpassword", "MARKwrong", "MARKbad", "MARKmetadata", "MARKquery", "MARKnonsense",
+        "MARKclientsecret",
+        "MARKmetricstoken",
+        "MARKsmtppassword",
+        "MARKendpoint",
+        "MARKauthorization",
+        "MARKheader",
+        "MARKpassword",
+        "MARKwrong",
+        "MARKbad",
+        "MARKmetadata",
+        "MARKquery",
+        "MARKnonsense",
     ];
     assert_silent("the tenant log", &events.to_string(), &marks, &secrets);
     assert_silent("webhooks", &bodies, &marks, &secrets);
@@ -174,7 +191,8 @@ fn tell_and_search(format: &str) {
 fn assert_silent(name: &str, said: &str, marks: &[&str], secrets: &[String]) {
     for mark in marks.iter().copied().chain(secrets.iter().map(String::as_str)) {
         if let Some(at) = said.find(mark) {
-            let around: String = said[..at].chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+            let around: String =
+                said[..at].chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
             panic!("{name}: {around}[{}]", said[at..].chars().take(100).collect::<String>());
         }
     }
@@ -191,8 +209,18 @@ fn ask_for_tokens(ears: &mut Ears) {
     let answer = ears.send("POST", "/oauth/token", &[FORM], &asking(CLIENT_SECRET));
     let token = ears.keep(&answer.json()["access_token"]);
     ears.send("POST", "/oauth/token", &[FORM], &asking("MARKwrongsecret"));
-    ears.send("POST", "/oauth/token", &[JSON], r#"{"client_id":"app","client_secret":"MARKwrongsecret","grant_type":"MARKnonsense"#);
-    ears.send("POST", "/oauth/token", &[("authorization", "Basic TUFSS3dyb25nOk1BUkt3cm9uZw==")], "grant_type=client_credentials");
+    ears.send(
+        "POST",
+        "/oauth/token",
+        &[JSON],
+        r#"{"client_id":"app","client_secret":"MARKwrongsecret","grant_type":"MARKnonsense"#,
+    );
+    ears.send(
+        "POST",
+        "/oauth/token",
+        &[("authorization", "Basic TUFSS3dyb25nOk1BUkt3cm9uZw==")],
+        "grant_type=client_credentials",
+    );
     let tampered = format!("{}A", &token[..token.len() - 1]);
     for bad in ["MARKbadtoken", "MARKbad.MARKbad.MARKbad", &tampered] {
         ears.send("GET", "/api/v2/jobs", &[("authorization", &format!("Bearer {bad}"))], "");
@@ -200,8 +228,17 @@ fn ask_for_tokens(ears: &mut Ears) {
     }
     ears.send("GET", "/api/v2/jobs", &[("authorization", "MARKbadscheme MARKbadtoken")], "");
     ears.send("GET", "/api/v2/jobs?access_token=MARKquery", &[], "");
-    ears.call("PATCH", "/api/v2/clients/app?token=MARKquery&client_secret=MARKquery", &json!({ "client_secret": "MARKwrong" }));
-    ears.send("GET", "/exports/job_0000000000000000.json.gz?expires=99999999999&signature=MARKquery", &[], "");
+    ears.call(
+        "PATCH",
+        "/api/v2/clients/app?token=MARKquery&client_secret=MARKquery",
+        &json!({ "client_secret": "MARKwrong" }),
+    );
+    ears.send(
+        "GET",
+        "/exports/job_0000000000000000.json.gz?expires=99999999999&signature=MARKquery",
+        &[],
+        "",
+    );
     ears.send("POST", "/u/sign-in", &[JSON], r#"{"code":"MARKwrongcode"}"#);
     ears.send("POST", "/u/sign-in", &[JSON], r#"{"code":"MARKnonsense"#);
 }
@@ -223,7 +260,8 @@ fn import(ears: &mut Ears, receiver: &Receiver) {
     ]);
     assert_eq!(upload(ears, &rows.to_string(), false)["summary"]["inserted"], 2);
     assert_eq!(upload(ears, &rows.to_string(), true)["summary"]["updated"], 2);
-    for broken in [r#"[{"email":"MARKcut@example.test"#, "MARK", "{\"MARK\":1}", "[\"MARK\x01\"]", "[1,MARK]"] {
+    for broken in [r#"[{"email":"MARKcut@example.test"#, "MARK", "{\"MARK\":1}", "[\"MARK\x01\"]", "[1,MARK]"]
+    {
         assert_eq!(upload(ears, broken, false)["status"], "failed");
     }
     receiver.treat("drop");
@@ -233,11 +271,21 @@ fn import(ears: &mut Ears, receiver: &Receiver) {
     let mut stream = ears.server.dial();
     stream.write_all(&[head.as_bytes(), &form.bytes()[..8000]].concat()).unwrap();
     drop(stream);
-    for query in ["q=email:MARKann@example.test", "q=app_metadata.a:MARK", "q=MARK(", "sort=MARK", "fields=MARK"] {
-        ears.call("GET", &format!("/api/v2/users?search_engine=v3&{}", query.replace(' ', "+")), &Value::Null);
+    for query in
+        ["q=email:MARKann@example.test", "q=app_metadata.a:MARK", "q=MARK(", "sort=MARK", "fields=MARK"]
+    {
+        ears.call(
+            "GET",
+            &format!("/api/v2/users?search_engine=v3&{}", query.replace(' ', "+")),
+            &Value::Null,
+        );
     }
     ears.call("GET", "/api/v2/users-by-email?email=MARKann@example.test", &Value::Null);
-    let export = ears.call("POST", "/api/v2/jobs/users-exports", &json!({ "connection_id": CONNECTION, "format": "csv" }));
+    let export = ears.call(
+        "POST",
+        "/api/v2/jobs/users-exports",
+        &json!({ "connection_id": CONNECTION, "format": "csv" }),
+    );
     let done = ears.server.wait(export.json()["id"].as_str().unwrap());
     let link = done["location"].as_str().unwrap().strip_prefix("http://intake.test").unwrap().to_owned();
     ears.secrets.push(link.split_once("signature=").unwrap().1.to_owned());
@@ -262,7 +310,9 @@ fn set_passwords(ears: &mut Ears, mail: &MailServer) {
     let ticket = crate::login::ticket_in(link.as_str().unwrap());
     ears.secrets.push(ticket.clone());
     ears.send("GET", &format!("/u/reset-password?ticket={ticket}"), &[], "");
-    for (password, again) in [("MARKpassword1", "MARKpassword2"), ("MARKpassword", "MARKpassword"), ("", "MARKpassword")] {
+    for (password, again) in
+        [("MARKpassword1", "MARKpassword2"), ("MARKpassword", "MARKpassword"), ("", "MARKpassword")]
+    {
         assert_eq!(set(ears, &ticket, password, again).status, 400);
     }
     assert_eq!(set(ears, &ticket, "MARKpassword-1 good", "MARKpassword-1 good").status, 200);
@@ -285,7 +335,17 @@ fn set_passwords(ears: &mut Ears, mail: &MailServer) {
         let letters = mail.letters();
         let links: Vec<String> = letters
             .iter()
-            .filter_map(|letter| Some(letter["text"].as_str()?.split_once("ticket=")?.1.chars().take_while(char::is_ascii_alphanumeric).collect()))
+            .filter_map(|letter| {
+                Some(
+                    letter["text"]
+                        .as_str()?
+                        .split_once("ticket=")?
+                        .1
+                        .chars()
+                        .take_while(char::is_ascii_alphanumeric)
+                        .collect(),
+                )
+            })
             .collect();
         (2 <= links.len()).then(|| ears.secrets.extend(links))
     });
@@ -341,12 +401,20 @@ fn send_nonsense(ears: &mut Ears) {
         ("POST", "/dbconnections/change_password"),
     ] {
         let headers = [JSON, ("authorization", &*bearer), ("user-agent", "MARKagent")];
-        for body in [r#"{"client_secret":"MARKnonsense"#, r#"["MARKnonsense"]"#, "MARKnonsense", "\"MARKnonsense\""] {
+        for body in
+            [r#"{"client_secret":"MARKnonsense"#, r#"["MARKnonsense"]"#, "MARKnonsense", "\"MARKnonsense\""]
+        {
             ears.send(method, path, &headers, body);
         }
     }
-    let multipart = [("authorization", &*bearer), ("content-type", "multipart/form-data; boundary=MARKnonsense")];
-    ears.send("POST", "/api/v2/jobs/users-imports", &multipart, "--MARKnonsense\r\nMARKnonsense: MARKnonsense\r\n\r\nMARKnonsense");
+    let multipart =
+        [("authorization", &*bearer), ("content-type", "multipart/form-data; boundary=MARKnonsense")];
+    ears.send(
+        "POST",
+        "/api/v2/jobs/users-imports",
+        &multipart,
+        "--MARKnonsense\r\nMARKnonsense: MARKnonsense\r\n\r\nMARKnonsense",
+    );
     ears.send("GET", "/MARKpath", &[("cookie", "MARKnonsense")], "");
     ears.send("MARKMETHOD", "/api/v2/jobs", &[("authorization", &bearer)], "");
     let raw = ears.server.raw(b"GET / HTTP/1.1\r\nMARKnonsense\r\nconnection: close\r\n\r\n");

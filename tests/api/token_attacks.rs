@@ -49,7 +49,7 @@ impl Target {
 
     fn ask(&self, authorization: &[u8]) -> Answer {
         let head = b"GET /api/v2/connections HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: ";
-        self.server.raw(&[head, authorization, b"\r\n\r\n"].concat())
+        self.server.raw(&[&head[..], authorization, b"\r\n\r\n"].concat())
     }
 
     #[track_caller]
@@ -124,9 +124,16 @@ fn no_algorithm_but_the_keys_own_is_taken() {
         let signed = target.signed(&format!(r#"{{"alg":"{name}"}}"#), &claims().to_string());
         target.assert_refused(name, &signed);
     }
-    for header in
-        [r#"{"typ":"JWT"}"#, r#"{"alg":null}"#, r#"{"alg":["ES256"]}"#, r#"{"alg":256}"#, "{}", "[]", "null", ""]
-    {
+    for header in [
+        r#"{"typ":"JWT"}"#,
+        r#"{"alg":null}"#,
+        r#"{"alg":["ES256"]}"#,
+        r#"{"alg":256}"#,
+        "{}",
+        "[]",
+        "null",
+        "",
+    ] {
         target.assert_refused(header, &target.signed(header, &claims().to_string()));
     }
 }
@@ -146,11 +153,12 @@ fn nothing_public_is_a_shared_secret() {
         &pem::Pem::new("PUBLIC KEY", info.clone()),
         pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
     );
+    let text = key.to_string();
     let secrets: [&[u8]; 9] = [
         b"",
         b"secret",
         jwks.as_bytes(),
-        &key.to_string().into_bytes(),
+        text.as_bytes(),
         pem.as_bytes(),
         pem.trim_end().as_bytes(),
         &info,
@@ -254,23 +262,57 @@ fn a_claim_of_another_type_or_for_somebody_else_is_refused() {
     target.assert_taken("exp", &target.signed(ES256, &with("exp", json!(u64::MAX))));
     target.assert_taken("nbf", &target.signed(ES256, &with("nbf", json!(seconds()))));
     let table = [
-        ("aud", vec![
-            json!([]), json!([[ours]]), json!({ ours: true }), json!([1, ours]), json!(""), json!(null),
-            json!("http://intake.test/api/v2"), json!("HTTP://INTAKE.TEST/api/v2/"),
-            json!(format!("{ours} x")), json!(format!(" {ours}")), json!(["x", "http://intake.test/"]),
-            json!("http://127.0.0.1/api/v2/"),
-        ]),
-        ("iss", vec![
-            json!(["http://intake.test/"]), json!("http://intake.test"), json!(""), json!(null), json!(1),
-            json!("http://intake.test/ "), json!("https://intake.test/"), json!("http://intake.test/x/"),
-        ]),
-        ("exp", vec![
-            json!("99999999999"), json!(99_999_999_999.5), json!(1e300), json!(-1), json!(0), json!(true),
-            json!(null), json!([99_999_999_999_u64]), json!(seconds() - 1), json!({}),
-        ]),
+        (
+            "aud",
+            vec![
+                json!([]),
+                json!([[ours]]),
+                json!({ ours: true }),
+                json!([1, ours]),
+                json!(""),
+                json!(null),
+                json!("http://intake.test/api/v2"),
+                json!("HTTP://INTAKE.TEST/api/v2/"),
+                json!(format!("{ours} x")),
+                json!(format!(" {ours}")),
+                json!(["x", "http://intake.test/"]),
+                json!("http://127.0.0.1/api/v2/"),
+            ],
+        ),
+        (
+            "iss",
+            vec![
+                json!(["http://intake.test/"]),
+                json!("http://intake.test"),
+                json!(""),
+                json!(null),
+                json!(1),
+                json!("http://intake.test/ "),
+                json!("https://intake.test/"),
+                json!("http://intake.test/x/"),
+            ],
+        ),
+        (
+            "exp",
+            vec![
+                json!("99999999999"),
+                json!(99_999_999_999.5),
+                json!(1e300),
+                json!(-1),
+                json!(0),
+                json!(true),
+                json!(null),
+                json!([99_999_999_999_u64]),
+                json!(seconds() - 1),
+                json!({}),
+            ],
+        ),
         ("nbf", vec![json!(seconds() + 60), json!(u64::MAX), json!("0"), json!(-1), json!(0.5), json!([])]),
         ("iat", vec![json!("now"), json!(-1), json!(1.5), json!(null), json!([])]),
-        ("sub", vec![json!(null), json!(1), json!(""), json!("me"), json!("auth0|5a"), json!(["me@clients"])]),
+        (
+            "sub",
+            vec![json!(null), json!(1), json!(""), json!("me"), json!("auth0|5a"), json!(["me@clients"])],
+        ),
         ("scope", vec![json!(["read:connections"]), json!(1), json!(null)]),
     ];
     for (name, values) in table {
@@ -311,7 +353,7 @@ fn a_token_has_one_spelling() {
         format!("{header}.{body}.{signature}A"),
         format!("{header}.{body}.{}", &signature[..signature.len() - 1]),
         format!("{header}.{body}.{}", &signature[..signature.len() - 4]),
-        format!("{header}.{body}.{}", part([0; 64])),
+        format!("{header}.{body}.{}", part([0_u8; 64])),
         format!("{header}.{body}.{}", part([&raw[..], &[0]].concat())),
         format!("{header}.{body}.{}", part([&[0][..], &raw].concat())),
         format!("{header}.{body}.{}", part(der(&raw))),

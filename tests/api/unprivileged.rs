@@ -82,8 +82,11 @@ fn nothing_in_the_data_directory_is_for_anybody_else_whatever_the_umask() {
     let form = Form::import(&server.connection_id(), "[]", false);
     let head = Server::upload_head(&server.token, &format!("content-length: {}", form.bytes().len()));
     let mut stream = server.dial();
-    std::io::Write::write_all(&mut stream, &[head.as_bytes(), &form.bytes()[..form.bytes().len() - 4]].concat())
-        .unwrap();
+    std::io::Write::write_all(
+        &mut stream,
+        &[head.as_bytes(), &form.bytes()[..form.bytes().len() - 4]].concat(),
+    )
+    .unwrap();
     until("the upload is there", || fs::read_dir(data.join("spool")).unwrap().next().map(|_| ()));
     assert_private(&data, 15);
     drop(stream);
