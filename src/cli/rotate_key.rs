@@ -38,11 +38,11 @@ impl RotateKey {
     }
 }
 
-/// Waits until the server signs with this key.
+/// Waits until the server has this key.
 fn wait_for(url: &str, id: &str) -> Result<(), Problem> {
     let client = Client::here(url, "");
     let deadline = Instant::now() + PATIENCE;
-    while client.key_ids()?.first().is_none_or(|first| first != id) {
+    while client.key_ids()?.iter().all(|one| one != id) {
         if deadline <= Instant::now() {
             return Err(Problem::new(format!(
                 "the server at {url} does not use the new key: its log says why; restart it"

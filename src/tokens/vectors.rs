@@ -24,7 +24,11 @@ fn key_of(group: &Value) -> Option<&Value> {
         None => private,
     };
     let is_for_signing = key["use"] != "enc" && (key["key_ops"].is_null() || key["key_ops"] == "verify");
-    let is_ours = key["alg"] == "RS256" || (key["alg"] == "ES256" && key["crv"] == "P-256");
+    let is_ours = match key["alg"].as_str() {
+        Some("RS256") => key["kty"] == "RSA",
+        Some("ES256") => key["kty"] == "EC" && key["crv"] == "P-256",
+        _ => false,
+    };
     // Keys that are weak in a way nobody sees: the loader makes none of these, and an operator who brings one
     // is believed.
     let is_weak = group["comment"].as_str().unwrap_or_default().contains("roca");
