@@ -2,6 +2,7 @@
 //! and a client and a connection where there would be none. What is there already is never changed, but for
 //! connections that are enabled for nobody: the new client is enabled for those.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -24,12 +25,18 @@ const OUR_GRANT_TYPES: [&str; 3] =
     ["client_credentials", "password", "http://auth0.com/oauth/grant-type/password-realm"];
 
 /// A client made at this start; its secret cannot be had again later.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewClient {
     /// Public id.
     pub id: String,
     /// What it proves itself with.
     pub secret: String,
+}
+
+impl fmt::Debug for NewClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewClient").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Makes what is missing; tells the client nobody has declared.
@@ -109,7 +116,7 @@ fn furnish_client(store: &Store, declared: &DeclaredClient) -> Result<(), StartE
     };
     let scopes = store.grant_for(&client.id, None)?.map(|grant| grant.scope).unwrap_or_default();
     let is_as_declared = stored.name == client.name
-        && stored.secret_hash == client.secret_hash
+        && tokens::same_hash(&stored.secret_hash, &client.secret_hash)
         && (declared.grant_types.is_none()
             || stored.settings.get("grant_types") == client.settings.get("grant_types"))
         && scopes.iter().eq(declared.scopes.iter().map(|scope| scope.name()));
@@ -187,4 +194,50 @@ fn connection_of(store: &Store, declared: &DeclaredConnection) -> Result<Connect
         connection.options.insert(PASSWORD_POLICY.to_owned(), policy.clone().into());
     }
     Ok(connection)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_doors_is_in_no_debug_output() {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        let text = r#"
+            [mail]
+            smtp_password = "MARKsmtp"
+            [metrics]
+            token = "MARKmetrics0123456789"
+            [[clients]]
+            client_id = "app"
+            client_secret = "MARKclient0123456789"
+            [[log_streams]]
+            name = "one"
+            endpoint = "https://a.test/?key=MARKendpoint"
+            authorization = "MARKauthorization"
+            headers = { x-key = "MARKheader" }
+        "#;
+        std::fs::write(file.path(), text).unwrap();
+        let settings = Settings::load(Some(file.path()), std::iter::empty()).unwrap();
+        let new = NewClient { id: "app".to_owned(), secret: "MARKnew".to_owned() };
+        let client = client_of("app", "name", "secret", None);
+        let letter = crate::domain::Letter {
+            to: "MARKann@example.test".to_owned(),
+            subject: "MARKsubject".to_owned(),
+            text: "https://a.test/?ticket=MARKticket".to_owned(),
+            html: "MARKhtml".to_owned(),
+            message_id: "one".to_owned(),
+            written_at: SystemTime::now().into(),
+        };
+        for shown in [
+            format!("{settings:#?}"),
+            format!("{new:?}"),
+            format!("{client:?}{:?}", client.secret_hash.len()),
+            format!("{letter:?}"),
+            format!("{:?}", Owed { letters: vec![letter], ..Owed::nothing() }),
+        ] {
+            assert!(!shown.contains("MARK") && !shown.contains("secret_hash"), "{shown}");
+        }
+    }
 }

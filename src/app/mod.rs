@@ -9,6 +9,7 @@ mod options;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,7 +31,7 @@ use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Loss, Store, StoreError};
 pub use crate::store::{Manifest, OnLoss, is_locked};
 use crate::tls::TlsFault;
-use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
+use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
 pub use backup::{back_up, copy_backup, manifest, restore};
 pub use doors::throw_in_certificate;
@@ -96,6 +97,7 @@ pub struct App {
     parts: http::Parts,
     mailer: Mailer,
     upkeep: Upkeep,
+    key_watch: KeyWatch,
     page_code: Option<OneTimeCode>,
     new_client: Option<NewClient>,
 }
@@ -134,6 +136,7 @@ impl App {
         let post = Post::new(options::post(settings))?;
         let store = Store::open_despite(options::store(settings), on_loss)?;
         options::mail_folder(settings).map_or(Ok(()), |folder| store::check_writable(&folder))?;
+        warn_of_readers(store.path());
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
         let doors = doors::open(&settings.server, certificates)?;
@@ -149,14 +152,16 @@ impl App {
         let streams = Streams::start(store.clone(), options::streams(settings))?;
         let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
         let exports = Exports::start(store.clone())?;
+        let tokens = Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
+            .known_as(doors::aliases(&doors)?);
+        let key_watch = tokens.watch(store.path())?;
         let parts = http::Parts {
             store,
             exports: Arc::new(exports),
             max_pending_exports: settings.exports.max_pending,
             link_lifetime: settings.exports.link_lifetime,
             engine: Arc::new(engine),
-            tokens: Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
-                .known_as(doors::aliases(&doors)?),
+            tokens,
             logins: Arc::new(logins),
             streams: Arc::new(streams),
             max_file_size: settings.import.max_file_size.bytes(),
@@ -173,7 +178,7 @@ impl App {
             metrics_token: settings.metrics.token().map(secret_hash),
             started_at,
         };
-        Ok(Self { address, doors, parts, mailer, upkeep, page_code: None, new_client })
+        Ok(Self { address, doors, parts, mailer, upkeep, key_watch, page_code: None, new_client })
     }
 
     /// Where it is.
@@ -227,7 +232,7 @@ impl App {
 
     /// Serves until `stop` has a word or its other side is gone; jobs stop at their next safe point.
     pub fn run(self, stop: oneshot::Receiver<()>) -> io::Result<()> {
-        let Self { parts, mailer, upkeep, .. } = self;
+        let Self { parts, mailer, upkeep, key_watch, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
         let exports = parts.exports.clone();
         let served =
@@ -237,10 +242,19 @@ impl App {
         mailer.stop();
         streams.stop();
         upkeep.stop();
+        drop(key_watch);
         // Nobody asks for the address once the lock of the directory is gone.
         let forgotten = forget_address(store.path());
         drop(store);
         served.and(forgotten)
+    }
+}
+
+/// A data directory that was made by others may let more people in than ours do.
+fn warn_of_readers(directory: &Path) {
+    if fs::metadata(directory).is_ok_and(|found| found.mode() & 0o077 != 0) {
+        let directory = directory.display();
+        tracing::warn!("other users of this machine may look into {directory}: chmod 700 it");
     }
 }
 
@@ -277,4 +291,13 @@ pub fn token_for(
     };
     let tokens = Tokens::new(keys, &url, settings.tokens.lifetime);
     Ok(tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())?)
+}
+
+/// Makes a new signing key for the settings' data directory, whether a server runs there or not. Tokens of the
+/// one before stay good for as long as `overlap`, by default until the last of them that has the usual
+/// lifetime expires.
+pub fn rotate_key(settings: &Settings, overlap: Option<Duration>) -> Result<Rotation, KeyError> {
+    let tokens = &settings.tokens;
+    let overlap = overlap.unwrap_or(tokens.lifetime);
+    Keys::rotate(&settings.storage.path, tokens.algorithm, overlap, SystemTime::now().into())
 }

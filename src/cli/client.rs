@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use ureq::config::ConfigBuilder;
 use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, SendBody};
 
 use super::Problem;
@@ -88,6 +90,16 @@ struct Backup {
 }
 
 #[derive(Deserialize)]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    kid: String,
+}
+
+#[derive(Deserialize)]
 struct ErrorBody {
     message: Option<String>,
 }
@@ -95,16 +107,23 @@ struct ErrorBody {
 impl Client {
     /// Trusts the certificates in `ca_file`, or else the public ones.
     pub(super) fn new(url: &str, token: &str, ca_file: Option<&Path>) -> Result<Self, Problem> {
-        // Fails when a provider is there already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .tls_config(TlsConfig::builder().root_certs(roots(ca_file)?).build())
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
-            .build();
-        let base = url.trim_end_matches('/').to_owned();
-        Ok(Self { agent: config.into(), base, token: token.to_owned() })
+        Ok(Self::asking(config(roots(ca_file)?).build().into(), url, token))
+    }
+
+    /// For a server on this machine: what is sent to it is for no proxy's eyes, whatever the environment says
+    /// of proxies.
+    pub(super) fn here(url: &str, token: &str) -> Self {
+        Self::asking(config(RootCerts::WebPki).proxy(None).build().into(), url, token)
+    }
+
+    fn asking(agent: Agent, url: &str, token: &str) -> Self {
+        Self { agent, base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// The ids of the keys that the server signs with, or has signed with and still believes; the newest first.
+    pub(super) fn key_ids(&self) -> Result<Vec<String>, Problem> {
+        let keys: Keys = read(&mut self.get("/.well-known/jwks.json")?)?;
+        Ok(keys.keys.into_iter().map(|key| key.kid).collect())
     }
 
     /// The database connections, and the largest body an upload may have.
@@ -235,6 +254,16 @@ impl Form<'_> {
             + "\r\ncontent-disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
                content-type: application/json\r\n\r\n"
     }
+}
+
+fn config(roots: RootCerts) -> ConfigBuilder<AgentScope> {
+    // Fails when a provider is there already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
 }
 
 /// The certificates to trust.

@@ -68,7 +68,7 @@ impl Import {
         settings.log.level = settings.log.level.min(LevelFilter::WARN);
         start_log(&settings.log);
         let host = Host::find_or_start(&settings)?;
-        let client = Client::new(host.url(), host.token(), None)?;
+        let client = Client::here(host.url(), host.token());
         Ok((Some(host), client))
     }
 

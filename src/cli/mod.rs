@@ -9,9 +9,11 @@ mod client;
 mod host;
 mod import;
 mod outcome;
+mod panics;
 mod parts;
 mod report;
 mod restore;
+mod rotate_key;
 mod serve;
 mod signals;
 mod source;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 
 use crate::config::Settings;
 
@@ -97,6 +100,7 @@ enum Command {
     Token(Token),
     Backup(Backup),
     Restore(Restore),
+    RotateKey(RotateKey),
 }
 
 /// Where the settings are.
@@ -147,6 +151,10 @@ struct Serve {
     /// Go on without commits that were acknowledged and are missing, where a start without this is refused
     #[arg(long, conflicts_with = "ephemeral")]
     accept_loss: bool,
+    /// Show no secret of a new client and make no link to sign in to the status page: for services, whose
+    /// output is kept
+    #[arg(long, conflicts_with = "ephemeral")]
+    no_secrets: bool,
 }
 
 /// Import files of users and wait for the outcome of every row
@@ -284,8 +292,33 @@ struct Restore {
     config: ConfigFile,
 }
 
+/// Make a new signing key
+///
+/// New tokens are signed with it, and a server that runs uses it at once, without a restart. Tokens and links
+/// made with the old key stay good until they expire, and both keys are shown to those who check tokens. This
+/// is also how tokens.algorithm is changed: set it, then rotate.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake rotate-key
+  intake rotate-key --overlap 30d   where tokens were made that live longer than tokens.lifetime
+  intake rotate-key --now           the old key has leaked: what it has signed is refused from now on
+
+Exit status: 0 the new key is in use, 1 could not run, 2 wrong usage.")]
+struct RotateKey {
+    /// How long tokens of the old key stay good, e.g. 36h (default: tokens.lifetime)
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    overlap: Option<Duration>,
+    /// Refuse all that was signed before, by the old key or any other that is still believed
+    #[arg(long, conflicts_with = "overlap")]
+    now: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // Whatever is written, by us or by libraries, holds people's data: nobody else may read it.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let outcome = match Arguments::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Import(import) => import.run(),
@@ -293,6 +326,7 @@ pub fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::RotateKey(rotate_key) => rotate_key.run(),
     };
     let exit = outcome.unwrap_or_else(|problem| {
         eprintln!("intake: {problem}");

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::signals::{self, Hangup};
-use super::{Exit, Problem, Serve};
+use super::{Exit, Problem, Serve, panics};
 use crate::app::{self, App, OnLoss};
 use crate::config::{ByteSize, Log, LogFormat, Settings};
 
@@ -38,18 +38,30 @@ impl Serve {
                  --ephemeral --tls, which makes a throwaway one",
             ));
         }
+        if self.ephemeral {
+            return run_ephemeral(settings, throws_in);
+        }
         let on_loss = if self.accept_loss { OnLoss::Accept } else { OnLoss::Refuse };
-        if self.ephemeral { run_ephemeral(settings, throws_in) } else { run(&settings, on_loss) }
+        run(&settings, on_loss, if self.no_secrets { Told::Rest } else { Told::All })
     }
 }
 
-fn run(settings: &Settings, on_loss: OnLoss) -> Result<Exit, Problem> {
+/// What is said at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Everything, also what opens doors: for people at a terminal.
+    All,
+    /// All but that.
+    Rest,
+}
+
+fn run(settings: &Settings, on_loss: OnLoss, told: Told) -> Result<Exit, Problem> {
     let stop = signals::stop(hangup(settings))?;
     let mut app = App::build_despite(settings, on_loss)?;
     tell_loss(&app);
     app.announce()?;
-    let page = app.page_link()?;
-    introduce(&app, settings, &page)?;
+    let page = if told == Told::All { Some(app.page_link()?) } else { None };
+    introduce(&app, settings, page.as_deref())?;
     app.run(stop)?;
     Ok(Exit::Done)
 }
@@ -90,7 +102,7 @@ fn hangup(settings: &Settings) -> Hangup {
 }
 
 /// Says where everything is, and what to type next.
-fn introduce(app: &App, settings: &Settings, page: &str) -> Result<(), Problem> {
+fn introduce(app: &App, settings: &Settings, page: Option<&str>) -> Result<(), Problem> {
     let address = app.address();
     eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
     if let Some(url) = &address.local_https_url {
@@ -102,8 +114,12 @@ fn introduce(app: &App, settings: &Settings, page: &str) -> Result<(), Problem> 
     for connection in app.connections()? {
         eprintln!("  connection {} ({})", connection.name, connection.id);
     }
-    introduce_client(app);
-    eprintln!("  status page {page} (signs you in once)");
+    if let Some(page) = page {
+        introduce_client(app);
+        eprintln!("  status page {page} (signs you in once)");
+    } else if let Some(client) = app.new_client() {
+        eprintln!("  client_id {} (rotate its secret by the API to get one)", client.id);
+    }
     eprintln!("next: intake import users.json     (in another terminal)");
     eprintln!("      TOKEN=$(intake token)        (for curl and SDKs)");
     Ok(())
@@ -136,13 +152,14 @@ pub(super) fn introduce_client(app: &App) {
 
 /// Log lines go to stderr: text for people, JSON for machines.
 pub(super) fn start_log(settings: &Log) {
-    // The framework tells of every start and stop of a worker.
+    // What libraries say of their work holds whole rows, headers and URLs: their warnings are all there is.
     let quiet = settings.level.min(LevelFilter::WARN);
-    let wanted = Targets::new().with_default(settings.level).with_target("actix_server", quiet);
+    let wanted = Targets::new().with_default(quiet).with_target(env!("CARGO_CRATE_NAME"), settings.level);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(wanted);
     match settings.format {
         LogFormat::Json => registry.with(lines.json()).init(),
         LogFormat::Text => registry.with(lines).init(),
     }
+    panics::log();
 }

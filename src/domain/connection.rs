@@ -164,7 +164,7 @@ pub fn default_options() -> Map<String, Value> {
 }
 
 /// An application that may ask for tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// Public id.
     pub id: String,
@@ -175,6 +175,13 @@ pub struct Client {
     /// What else can be set of it, as it was given, e.g. `description` and `grant_types`.
     #[serde(default)]
     pub settings: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Client {
+    /// Without the hash: a short secret could be found from it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Client {

@@ -49,6 +49,10 @@ pub(super) fn render(
         .insert_header((header::CONTENT_SECURITY_POLICY, security_policy(way_on)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
+        // For browsers that know no frame-ancestors.
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+        .insert_header(("cross-origin-opener-policy", "same-origin"))
+        .insert_header(("cross-origin-resource-policy", "same-origin"))
         .body(html))
 }
 

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::openapi::sent::TokenRequest as TokenAsked;
 use super::openapi::told::OauthRefusal;
 use super::rate_limits::whole_seconds;
-use super::{State, sign_in};
+use super::{State, now, sign_in};
 use crate::domain::{Client, Scope};
 use crate::login::Password;
 use crate::tokens::{same_hash, secret_hash};
@@ -69,13 +69,13 @@ pub(super) async fn token(
     Ok(respond(StatusCode::OK, &answer))
 }
 
-/// The public key.
+/// The public keys.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", tag = "login", summary = "Show the keys tokens are signed with",
     responses((status = 200, description = "The keys", body = Object)),
 )]
 pub(super) async fn jwks(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    super::json(StatusCode::OK, &state.tokens.jwks())
+    super::json(StatusCode::OK, &state.tokens.jwks(now()))
 }
 
 /// Where everything is.
@@ -86,6 +86,7 @@ pub(super) async fn jwks(state: Data<State>) -> Result<HttpResponse, ApiError> {
 pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let issuer = state.tokens.issuer();
     let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+    let algorithms: Vec<_> = state.tokens.algorithms(now()).iter().map(ToString::to_string).collect();
     let document = json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}oauth/token"),
@@ -95,7 +96,7 @@ pub(super) async fn configuration(state: Data<State>) -> Result<HttpResponse, Ap
         "subject_types_supported": ["public"],
         "scopes_supported": scopes,
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "id_token_signing_alg_values_supported": [state.tokens.algorithm().to_string()],
+        "id_token_signing_alg_values_supported": algorithms,
     });
     super::json(StatusCode::OK, &document)
 }

@@ -75,6 +75,8 @@ async fn serve(file: &'static File, request: HttpRequest) -> Result<HttpResponse
         .insert_header((header::ETAG, tag))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        // For browsers that know no frame-ancestors.
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
         .insert_header(("cross-origin-opener-policy", "same-origin"))
         .insert_header(("cross-origin-resource-policy", "same-origin"));
     Ok(if is_known { response.finish() } else { response.body(file.content) })

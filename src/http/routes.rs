@@ -11,6 +11,7 @@ use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
+use url::Url;
 
 use super::error::{ApiError, Place};
 use super::{
@@ -21,8 +22,11 @@ use super::{
 
 /// All endpoints, and the answers to requests that meet none.
 pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
-    let headers =
+    let mut headers =
         DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
+    if is_for_https_alone(&state.public_url) {
+        headers = headers.add(("strict-transport-security", "max-age=31536000"));
+    }
     let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
     let all = web::scope("").app_data(state).app_data(path);
     let all = endpoints()
@@ -43,6 +47,14 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config.service(all);
     }
+}
+
+/// Whether browsers may be told to come by https only. They keep that for all ports of a name, so that it has
+/// to be a name of its own, on the usual port.
+fn is_for_https_alone(public_url: &str) -> bool {
+    let is_own = |name: &str| name.contains('.') && !name.ends_with(".localhost");
+    Url::parse(public_url)
+        .is_ok_and(|url| url.scheme() == "https" && url.port().is_none() && url.domain().is_some_and(is_own))
 }
 
 /// All endpoints with a path of their own.

@@ -1,9 +1,7 @@
-//! The signing key: made once, kept in a file that nobody else may read.
+//! One key: made, read from its file and written to it, and never shown.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -19,13 +17,10 @@ use thiserror::Error;
 use super::links::LinkKey;
 use crate::domain::SigningAlgorithm;
 
-/// Name of the key file in the data directory.
-pub const KEY_FILE: &str = "signing-key.pem";
-
-/// The signing key, ready for use.
+/// A signing key, ready for use.
 #[derive(Clone)]
-pub struct Keys {
-    pub(super) algorithm: Algorithm,
+pub(super) struct Key {
+    pub(super) algorithm: SigningAlgorithm,
     pub(super) signing: EncodingKey,
     pub(super) verifying: DecodingKey,
     pub(super) public: Jwk,
@@ -46,8 +41,8 @@ pub enum KeyError {
     },
     /// The file holds a key for another algorithm than the one set.
     #[error(
-        "the signing key {path} is not made for {wanted}: set tokens.algorithm to {found}, or move \
-         the file away to have a new key made (tokens signed with the old one end with it)"
+        "the signing key {path} is not made for {wanted}: make one with `intake rotate-key` (tokens \
+         signed with the old one stay good until they expire), or set tokens.algorithm to {found}"
     )]
     OtherAlgorithm {
         /// Which file.
@@ -60,7 +55,7 @@ pub enum KeyError {
     /// The file holds no key.
     #[error(
         "{0} holds no private key this server can use (PKCS#8 PEM, P-256 or RSA of 2048 bits or \
-         more): move it away to have a new key made"
+         more): move it away; for a signing key, the next start makes a new one"
     )]
     Malformed(PathBuf),
     /// A key or a signature could not be made.
@@ -68,36 +63,31 @@ pub enum KeyError {
     Crypto(&'static str),
 }
 
-impl Keys {
-    /// Reads the key file in `directory`, or makes one. Of two processes that make it at the same
-    /// moment one wins and both use its key; a half-written file is never seen.
-    pub fn open_or_create(directory: &Path, algorithm: SigningAlgorithm) -> Result<Self, KeyError> {
-        let path = directory.join(KEY_FILE);
-        match fs::read(&path) {
-            Ok(pem) => Self::from_pem(&path, &pem, algorithm),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let pem = write_pem(generate(algorithm)?);
-                let placed = place(directory, &path, pem.as_bytes()).and_then(|()| fs::read(&path));
-                let pem = placed.map_err(|source| KeyError::File { path: path.clone(), source })?;
-                Self::from_pem(&path, &pem, algorithm)
-            }
-            Err(source) => Err(KeyError::File { path, source }),
-        }
+impl KeyError {
+    /// Whether there is just no such file.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl Key {
+    /// A new one, and the text of its file.
+    pub(super) fn generate(algorithm: SigningAlgorithm) -> Result<String, KeyError> {
+        Ok(write_pem(generate(algorithm)?))
     }
 
-    fn from_pem(path: &Path, pem: &[u8], wanted: SigningAlgorithm) -> Result<Self, KeyError> {
+    /// The one in a file, whose content this is.
+    pub(super) fn from_pem(path: &Path, pem: &[u8]) -> Result<Self, KeyError> {
         let malformed = || KeyError::Malformed(path.to_owned());
         let der = read_pem(pem).ok_or_else(malformed)?;
-        let (found, verifying) = public_half(&der).ok_or_else(malformed)?;
-        if found != wanted {
-            return Err(KeyError::OtherAlgorithm { path: path.to_owned(), wanted, found });
-        }
-        let (algorithm, signing) = match found {
-            SigningAlgorithm::Es256 => (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
-            SigningAlgorithm::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
+        let (algorithm, verifying) = public_half(&der).ok_or_else(malformed)?;
+        let signing = match algorithm {
+            SigningAlgorithm::Es256 => EncodingKey::from_ec_pem(pem),
+            SigningAlgorithm::Rs256 => EncodingKey::from_rsa_pem(pem),
         };
         let signing = signing.map_err(|_| malformed())?;
-        let mut public = Jwk::from_decoding_key(&verifying, Some(algorithm)).map_err(|_| malformed())?;
+        let public = Jwk::from_decoding_key(&verifying, Some(algorithm_of(algorithm)));
+        let mut public = public.map_err(|_| malformed())?;
         let id = public.thumbprint(ThumbprintHash::SHA256).map_err(|_| malformed())?;
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         public.common.key_id = Some(id.clone());
@@ -105,10 +95,18 @@ impl Keys {
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Keys");
+        let mut shown = f.debug_struct("Key");
         shown.field("algorithm", &self.algorithm).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The algorithm by the name of the JWT crate.
+pub(super) fn algorithm_of(algorithm: SigningAlgorithm) -> Algorithm {
+    match algorithm {
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
     }
 }
 
@@ -149,15 +147,4 @@ fn write_pem(der: Vec<u8>) -> String {
 
 fn read_pem(text: &[u8]) -> Option<Vec<u8>> {
     pem::parse(text).ok().filter(|pem| pem.tag() == PEM_TAG).map(Pem::into_contents)
-}
-
-/// Writes a file of mode 0600 that is there wholly or not at all; one that is already there stays.
-fn place(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Err(lost) if lost.error.kind() != io::ErrorKind::AlreadyExists => Err(lost.error),
-        _ => File::open(directory)?.sync_all(),
-    }
 }

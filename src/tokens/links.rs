@@ -35,15 +35,17 @@ impl fmt::Debug for LinkKey {
 impl Tokens {
     /// Signs a path for everybody who has the link, until that second.
     pub fn sign_link(&self, path: &str, expires: u64) -> String {
-        let LinkKey(key) = &self.keys.links;
+        let ring = self.ring();
+        let LinkKey(key) = &ring.keys.current.links;
         URL_SAFE_NO_PAD.encode(hmac::sign(key, text(path, expires).as_bytes()))
     }
 
-    /// Whether this is our signature for that path, and its time is not over.
+    /// Whether this is our signature for that path, by a key that is believed, and its time is not over.
     pub fn is_good_link(&self, path: &str, expires: u64, signature: &str, now: Timestamp) -> bool {
-        let LinkKey(key) = &self.keys.links;
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
-        hmac::verify(key, text(path, expires).as_bytes(), &signature).is_ok() && now.seconds() < expires
+        let is_by = |LinkKey(key): &LinkKey| hmac::verify(key, text(path, expires).as_bytes(), &signature);
+        let ring = self.ring();
+        ring.keys.believed(now).any(|(key, _)| is_by(&key.links).is_ok()) && now.seconds() < expires
     }
 }
 

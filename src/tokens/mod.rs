@@ -1,23 +1,30 @@
-//! The server's signing key and the tokens made with it; the JWT and crypto crates are named here
+//! The server's signing keys and the tokens made with them; the JWT and crypto crates are named here
 //! and nowhere else.
 //!
-//! **Invariants:** a token is taken for what it says only if its algorithm is the key's, its
-//! signature is ours, issuer and audience are this server, and it is neither too old nor too new;
-//! there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
+//! **Invariants:** a token is taken for what it says only if its algorithm is that of the key it names, its
+//! signature is ours, it asks for no understanding that we do not have (`crit`), issuer and audience are this
+//! server, and it is neither too old nor too new; there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
 //! whoever they are for: the API is there for clients. A server has one audience in tokens, however many
 //! URLs it has: other names for it count where tokens are asked for ([`Tokens::meant_by`]), never where they
 //! are checked. The private key leaves the process only into
 //! its file, which nobody else may read.
 //!
-//! Deliberately absent: revocation. Tokens end by expiring, or all at once by deleting the key
-//! file.
+//! Deliberately absent: revocation. Tokens end by expiring, or all at once by a new key without overlap
+//! ([`Keys::rotate`]); and any key but our own: what a token's header says of keys (`jwk`, `jku`, `x5c`) is not
+//! looked at.
 
 mod keys;
 mod known;
 mod links;
+mod ring;
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;
 mod users;
+#[cfg(test)]
+mod vectors;
+mod watch;
 
 use std::borrow::Cow;
 use std::io;
@@ -26,25 +33,40 @@ use std::time::Duration;
 
 use aws_lc_rs::{constant_time, digest, rand};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Header, Validation};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::domain::{Scope, SigningAlgorithm, Timestamp};
-pub use keys::{KEY_FILE, KeyError, Keys};
+pub use keys::KeyError;
+use keys::{Key, algorithm_of};
 use known::Known;
+pub use ring::{KEY_FILE, Keys, Rotation};
 pub use users::{OpenIdScope, UserTokens};
+pub use watch::KeyWatch;
 
 /// Makes and checks access tokens.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    keys: Arc<Keys>,
+    ring: Arc<RwLock<Arc<Ring>>>,
     issuer: String,
     audience: String,
     aliases: Arc<[String]>,
     lifetime: Duration,
-    validation: Arc<Validation>,
-    known: Arc<Known>,
+}
+
+/// Keys, and the tokens that were found good by them.
+#[derive(Debug)]
+struct Ring {
+    keys: Keys,
+    known: Known,
+}
+
+impl Ring {
+    fn new(keys: Keys) -> Self {
+        Self { keys, known: Known::default() }
+    }
 }
 
 /// What stands behind a client's id where it is the subject of a token.
@@ -127,15 +149,8 @@ impl Tokens {
     pub fn new(keys: Keys, public_url: &str, lifetime: Duration) -> Self {
         let issuer = format!("{public_url}/");
         let audience = format!("{public_url}/api/v2/");
-        let mut validation = Validation::new(keys.algorithm);
-        validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-        validation.set_issuer(&[&issuer]);
-        validation.set_audience(&[&audience]);
-        // Times are checked in `verify`, against the clock it is given.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        let (keys, aliases, validation) = (Arc::new(keys), Arc::default(), Arc::new(validation));
-        Self { keys, issuer, audience, aliases, lifetime, validation, known: Arc::default() }
+        let (ring, aliases) = (Arc::new(RwLock::new(Arc::new(Ring::new(keys)))), Arc::default());
+        Self { ring, issuer, audience, aliases, lifetime }
     }
 
     /// The same for a server that clients may also name by these URLs (no slash at their ends).
@@ -207,10 +222,24 @@ impl Tokens {
     }
 
     fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
-        let mut header = Header::new(self.keys.algorithm);
-        header.kid = Some(self.keys.id.clone());
-        let token = jsonwebtoken::encode(&header, claims, &self.keys.signing);
+        let ring = self.ring();
+        let key = &ring.keys.current;
+        let mut header = Header::new(algorithm_of(key.algorithm));
+        header.kid = Some(key.id.clone());
+        let token = jsonwebtoken::encode(&header, claims, &key.signing);
         token.map_err(|_| KeyError::Crypto("no token was signed"))
+    }
+
+    /// The keys as they are now.
+    fn ring(&self) -> Arc<Ring> {
+        self.ring.read().clone()
+    }
+
+    /// Uses these keys from now on; tells whether another one signs than before.
+    fn renew(&self, keys: Keys) -> bool {
+        let is_other = self.ring().keys.current.id != keys.current.id;
+        *self.ring.write() = Arc::new(Ring::new(keys));
+        is_other
     }
 
     /// What `token` allows at the time `now`.
@@ -218,7 +247,9 @@ impl Tokens {
         if token.len() > Self::MAX_BYTES {
             return Err(TokenFault::Invalid);
         }
-        let Checked { grant, from, until } = &*self.known.find(token, || self.check(token, now))?;
+        let ring = self.ring();
+        let checked = ring.known.find(token, || self.check(&ring.keys, token, now))?;
+        let Checked { grant, from, until } = &*checked;
         if *until <= now.seconds() {
             return Err(TokenFault::Expired);
         }
@@ -229,9 +260,15 @@ impl Tokens {
     }
 
     /// The same for a token that nobody looked at before.
-    fn check(&self, token: &str, now: Timestamp) -> Result<Checked, TokenFault> {
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.keys.verifying, &self.validation);
-        let claims = decoded.map_err(|error| fault_of(&error))?.claims;
+    fn check(&self, keys: &Keys, token: &str, now: Timestamp) -> Result<Checked, TokenFault> {
+        let header = jsonwebtoken::decode_header(token).map_err(|error| fault_of(&error))?;
+        let (key, believed_until) = keys.named(header.kid.as_deref(), now);
+        let decoded = jsonwebtoken::decode::<Claims>(token, &key.verifying, &self.validation(key));
+        let decoded = decoded.map_err(|error| fault_of(&error))?;
+        if decoded.header.crit.is_some() {
+            return Err(TokenFault::Invalid); // whoever wrote that relies on what is unknown here
+        }
+        let claims = decoded.claims;
         if claims.exp <= now.seconds() {
             return Err(TokenFault::Expired);
         }
@@ -240,20 +277,33 @@ impl Tokens {
         }
         let scopes = claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect();
         let grant = Grant { subject: claims.sub, scopes };
-        Ok(Checked { grant, from: claims.nbf, until: claims.exp })
+        Ok(Checked { grant, from: claims.nbf, until: claims.exp.min(believed_until) })
     }
 
-    /// The public key as others need it to check our tokens.
-    pub fn jwks(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": [self.keys.public] })
+    /// What a token signed with this key has to be like.
+    fn validation(&self, key: &Key) -> Validation {
+        let mut validation = Validation::new(algorithm_of(key.algorithm));
+        validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        // Times are checked in `verify`, against the clock it is given.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation
     }
 
-    /// Name of the signing algorithm.
-    pub fn algorithm(&self) -> SigningAlgorithm {
-        match self.keys.algorithm {
-            Algorithm::RS256 => SigningAlgorithm::Rs256,
-            _ => SigningAlgorithm::Es256,
-        }
+    /// The public keys as others need them to check our tokens, that of new ones first.
+    pub fn jwks(&self, now: Timestamp) -> serde_json::Value {
+        let ring = self.ring();
+        let keys: Vec<_> = ring.keys.believed(now).map(|(key, _)| &key.public).collect();
+        serde_json::json!({ "keys": keys })
+    }
+
+    /// The algorithms of these keys.
+    pub fn algorithms(&self, now: Timestamp) -> Vec<SigningAlgorithm> {
+        let ring = self.ring();
+        let is_used = |one: &SigningAlgorithm| ring.keys.believed(now).any(|(key, _)| key.algorithm == *one);
+        [SigningAlgorithm::Es256, SigningAlgorithm::Rs256].into_iter().filter(is_used).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::EncodingKey;
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,7 +44,7 @@ fn a_token_goes_round_with_either_algorithm() {
         assert!(grant.has_any(&[Scope::ReadConnections, Scope::ReadUsers]));
         assert!(!grant.has_any(&[Scope::ReadConnections]));
         let header = jsonwebtoken::decode_header(&token).unwrap();
-        let jwks = tokens.jwks();
+        let jwks = tokens.jwks(NOW);
         assert_eq!(header.typ.as_deref(), Some("JWT"));
         assert_eq!(jwks["keys"][0]["kid"], json!(header.kid));
         assert_eq!(jwks["keys"][0]["alg"], json!(algorithm.to_string()));
@@ -55,7 +55,7 @@ fn a_token_goes_round_with_either_algorithm() {
 #[test]
 fn published_keys_show_the_public_half_only() {
     let members = |algorithm| {
-        let jwks = Tokens::new(keys(algorithm), URL, DAY).jwks();
+        let jwks = Tokens::new(keys(algorithm), URL, DAY).jwks(NOW);
         let mut names: Vec<String> = jwks["keys"][0].as_object().unwrap().keys().cloned().collect();
         names.sort();
         names.join(" ")
@@ -103,7 +103,7 @@ fn a_token_that_was_changed_is_refused() {
 #[test]
 fn the_public_key_is_no_shared_secret() {
     let tokens = tokens();
-    let public = tokens.jwks()["keys"][0].to_string();
+    let public = tokens.jwks(NOW)["keys"][0].to_string();
     let claims = json!({
         "iss": tokens.issuer(), "aud": tokens.audience(), "sub": "abc@clients",
         "iat": NOW.seconds(), "exp": NOW.seconds() + 10, "scope": "create:users",
@@ -122,7 +122,7 @@ fn a_token_by_or_for_somebody_else_is_refused() {
     let other_algorithm = Tokens::new(keys(SigningAlgorithm::Rs256), URL, DAY);
     let token = other_algorithm.mint("abc", &[], DAY, NOW).unwrap();
     assert_eq!(tokens.verify(&token, NOW), Err(TokenFault::Invalid));
-    let other_url = Tokens::new((*tokens.keys).clone(), "http://other.test", DAY);
+    let other_url = Tokens::new(tokens.ring().keys.clone(), "http://other.test", DAY);
     let token = other_url.mint("abc", &[], DAY, NOW).unwrap();
     assert_eq!(tokens.verify(&token, NOW), Err(TokenFault::Invalid));
 }
@@ -135,8 +135,10 @@ fn each_claim_is_checked() {
         "iat": NOW.seconds(), "exp": NOW.seconds() + 10, "scope": "create:users delete:world",
     });
     let verify = |claims: &Value| {
-        let header = Header::new(tokens.keys.algorithm);
-        let token = jsonwebtoken::encode(&header, claims, &tokens.keys.signing).unwrap();
+        let ring = tokens.ring();
+        let key = &ring.keys.current;
+        let header = Header::new(algorithm_of(key.algorithm));
+        let token = jsonwebtoken::encode(&header, claims, &key.signing).unwrap();
         tokens.verify(&token, NOW)
     };
     assert_eq!(verify(&good).unwrap().scopes, [Scope::CreateUsers]);
@@ -174,10 +176,12 @@ fn the_key_file_is_private_and_used_again() {
     let first = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap();
     let path = directory.path().join(KEY_FILE);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     let again = Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap();
-    assert_eq!(first.id, again.id);
-    let shown = format!("Keys {{ algorithm: ES256, id: {:?}, .. }}", first.id);
+    assert_eq!(first.current.id, again.current.id);
+    let shown = format!(
+        "Keys {{ current: Key {{ algorithm: Es256, id: {:?}, .. }}, retired: [] }}",
+        first.current.id
+    );
     assert_eq!(format!("{again:?}"), shown);
     let refused = Keys::open_or_create(directory.path(), SigningAlgorithm::Rs256).unwrap_err();
     assert!(refused.to_string().contains("set tokens.algorithm to ES256"), "{refused}");
@@ -189,7 +193,7 @@ fn the_key_file_is_private_and_used_again() {
 #[test]
 fn of_two_who_make_the_key_one_wins() {
     let directory = tempfile::tempdir().unwrap();
-    let make = || Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap().id;
+    let make = || Keys::open_or_create(directory.path(), SigningAlgorithm::Es256).unwrap().current.id;
     let ids: Vec<String> = std::thread::scope(|scope| {
         let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
         makers.into_iter().map(|maker| maker.join().unwrap()).collect()

@@ -131,7 +131,12 @@ impl Server {
 
     fn log_to(log: &Path, directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let arguments = [&["serve", "--bind", "127.0.0.1:0"], arguments].concat();
-        let mut command = intake(&arguments, &on(directory, settings));
+        let command = intake(&arguments, &on(directory, settings));
+        Self::logging(command, log, directory, settings)
+    }
+
+    /// The same with this command, which has its settings.
+    pub fn logging(mut command: Command, log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
         let file = std::fs::File::create(log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let mut server =
@@ -144,6 +149,11 @@ impl Server {
         }
         server.token = token(directory, &[], settings);
         server
+    }
+
+    /// A server on a directory that stays, started by this command, which has its settings.
+    pub fn started_by(command: Command, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::ready(spawn(command), directory, settings)
     }
 
     /// Waits until the server says where it listens.

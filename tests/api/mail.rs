@@ -355,7 +355,7 @@ fn no_letter_is_written_when_mail_is_off_or_the_upload_says_so() {
 }
 
 /// A certificate for 127.0.0.1, and the same with its key, as files.
-fn certificate(directory: &Path) -> (String, String) {
+pub fn certificate(directory: &Path) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let (certificate, both) = (directory.join("certificate.pem"), directory.join("both.pem"));
     fs::write(&certificate, made.cert.pem()).unwrap();
