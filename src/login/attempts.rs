@@ -305,9 +305,10 @@ impl Paces {
 impl<K: Eq + Hash> Remembered<K, Timestamp> {
     fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Pace {
         let Rate { burst, refill } = rate;
-        // Further ahead than the whole burst it was before the clock was set back.
-        let empty = now.after(refill * burst);
-        let full_at = self.get(&key).copied().unwrap_or_default().clamp(now, empty);
+        let full_at = self.get(&key).copied().unwrap_or_default();
+        // Further ahead than the whole burst takes it was before the clock was set back: that is forgotten.
+        let is_sane = full_at <= now.after(refill * burst);
+        let full_at = if is_sane { full_at.max(now) } else { now };
         let after = full_at.after(refill);
         let over = after.since(now).checked_sub(refill * burst).filter(|over| !over.is_zero());
         let full_at = if over.is_none() { after } else { full_at };

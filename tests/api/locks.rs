@@ -58,6 +58,8 @@ fn a_second_server_is_refused_while_the_first_one_is_still_starting() {
     let server = Server::on(directory.path(), &settings);
     server.import(&file, false);
     drop(server);
+    // It tells where a server was that is no more.
+    std::fs::remove_file(directory.path().join("server.json")).unwrap();
     let mut first = Server::spawn_unready(directory.path(), &settings);
     until("it has the lock", || intake::store::is_locked(directory.path()).then_some(()));
     assert!(intake::app::running(directory.path()).is_none(), "it has started already");

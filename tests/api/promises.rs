@@ -37,7 +37,7 @@ fn is_test(modules: &BTreeMap<String, String>, name: &str) -> bool {
     let files = [module, inside].into_iter().filter_map(|module| modules.get(module));
     files.into_iter().any(|text| {
         let Some(at) = text.find(&format!("fn {function}(")) else { return false };
-        let before: Vec<&str> = text[..at].lines().rev().skip(1).take(3).collect();
+        let before: Vec<&str> = text[..at].lines().rev().take(3).collect();
         before.iter().any(|line| line.contains("test]")) || text[..at].ends_with("async ")
     })
 }

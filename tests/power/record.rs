@@ -14,6 +14,8 @@ pub struct Deed {
     pub begin: usize,
     pub end: usize,
     pub what: What,
+    /// The line from which on it is synced; none if it never was.
+    pub safe_from: usize,
 }
 
 /// Paths are relative to the directory that is watched; files are numbers, as they outlive their names.
@@ -151,7 +153,9 @@ impl Recorder {
     }
 
     pub fn done(self) -> Record {
-        Record { names: self.names, ..self.record }
+        let mut record = Record { names: self.names, ..self.record };
+        record.find_syncs();
+        record
     }
 
     /// Adds what one process did.
@@ -175,7 +179,7 @@ impl Recorder {
                 continue;
             }
             if let Some(what) = self.what(text) {
-                self.record.deeds.push(Deed { begin, end: number, what });
+                self.record.deeds.push(Deed { begin, end: number, what, safe_from: usize::MAX });
             }
         }
         self.record.deeds.sort_by_key(|deed| deed.begin);
@@ -267,13 +271,22 @@ impl Record {
         self.names[name]
     }
 
-    /// Whether a sync of the file lies between the deed and the line `until`.
-    fn is_synced(&self, file: usize, deed: &Deed, until: usize) -> bool {
-        self.deeds.iter().any(|sync| {
-            matches!(sync.what, What::Sync(synced) if synced == file)
-                && deed.end < sync.begin
-                && sync.end < until
-        })
+    /// Finds the first sync of each file or folder that lies behind what was done to it.
+    fn find_syncs(&mut self) {
+        let mut syncs: BTreeMap<Target, Vec<(usize, usize)>> = BTreeMap::new();
+        for deed in &self.deeds {
+            match &deed.what {
+                What::Sync(file) => syncs.entry(Target::File(*file)).or_default(),
+                What::SyncDirectory(path) => syncs.entry(Target::Folder(path.clone())).or_default(),
+                _ => continue,
+            }
+            .push((deed.begin, deed.end));
+        }
+        for deed in &mut self.deeds {
+            let syncs = deed.what.target().and_then(|target| syncs.get(&target));
+            let behind = syncs.into_iter().flatten().filter(|(begin, _)| deed.end < *begin);
+            deed.safe_from = behind.map(|(_, end)| end + 1).min().unwrap_or(usize::MAX);
+        }
     }
 
     fn writes_to(&self, wanted: usize) -> impl Iterator<Item = &Deed> {
@@ -287,7 +300,7 @@ impl Record {
     pub fn unsynced(&self, file: usize, line: usize) -> usize {
         self.writes_to(file)
             .take_while(|write| write.begin < line)
-            .filter(|write| !self.is_synced(file, write, line))
+            .filter(|write| line < write.safe_from)
             .count()
     }
 
@@ -300,7 +313,7 @@ impl Record {
             matches!(deed.what, Create(..) | Directory(_) | Rename(..) | Unlink(_))
         };
         let named: Vec<&Deed> = past.iter().copied().filter(|deed| is_name(deed)).collect();
-        let safe = named.iter().rposition(|deed| self.name_is_synced(deed, line));
+        let safe = named.iter().rposition(|deed| deed.safe_from <= line);
         let safe = safe.map_or(0, |last| last + 1);
         let more = if let Kept::Some(0) = luck.kept { 0 } else { below((named.len() - safe) as u64 + 1) };
         let kept = safe + usize::try_from(more).unwrap();
@@ -320,7 +333,7 @@ impl Record {
         for (path, file) in names {
             let mut content = Vec::new();
             for deed in self.writes_to(file).take_while(|deed| deed.begin < line) {
-                let safe = self.is_synced(file, deed, line);
+                let safe = deed.safe_from <= line;
                 let mut keeps = || safe || luck.keeps(deed.begin, &mut below);
                 match &deed.what {
                     What::Truncate(_, length) if keeps() => content.resize(*length, 0),
@@ -331,19 +344,25 @@ impl Record {
             fs::write(to.join(path), content).unwrap();
         }
     }
+}
 
-    pub fn name_is_synced(&self, deed: &Deed, until: usize) -> bool {
-        let (What::Create(path, _) | What::Directory(path) | What::Rename(_, path) | What::Unlink(path)) =
-            &deed.what
-        else {
-            return false;
-        };
-        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        self.deeds.iter().any(|sync| {
-            matches!(&sync.what, What::SyncDirectory(synced) if synced == parent)
-                && deed.end < sync.begin
-                && sync.end < until
-        })
+/// What has to be synced for a deed to be safe.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    File(usize),
+    Folder(String),
+}
+
+impl What {
+    fn target(&self) -> Option<Target> {
+        match self {
+            Self::Write { file, .. } | Self::Truncate(file, _) => Some(Target::File(*file)),
+            Self::Create(path, _) | Self::Directory(path) | Self::Rename(_, path) | Self::Unlink(path) => {
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                Some(Target::Folder(parent.to_owned()))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! The recording is made by strace; where that is missing the tests say so and pass.
 
 #[path = "../../../tests/power/record.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of the server share it")]
 mod record;
 
 use std::collections::BTreeSet;
@@ -111,7 +112,7 @@ fn nothing_is_promised_or_witnessed_before_the_log_is_synced() {
     let files: BTreeSet<&String> = record
         .deeds
         .iter()
-        .filter(|deed| !record.name_is_synced(deed, usize::MAX))
+        .filter(|deed| deed.safe_from == usize::MAX)
         .filter_map(|deed| match &deed.what {
             What::Create(path, _) => Some(path),
             _ => None,

@@ -1,7 +1,7 @@
 //! The home of a server that is killed: its data directory, its settings, and whom it writes to.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -88,6 +88,12 @@ impl House {
         assert_eq!(store.check().unwrap(), Vec::<String>::new());
         store
     }
+}
+
+/// Waits until a server that was begun listens.
+pub fn wait_until_it_listens(child: &mut Child) {
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("intake listens on")), "it did not start");
 }
 
 /// Kills a server that was begun; tells whether it was still starting.

@@ -10,7 +10,7 @@ use intake::domain::{
 };
 use intake::store::{ChunkRow, NewJob, Order, Store, Words};
 
-use super::house::{House, kill_at_start};
+use super::house::{House, kill_at_start, wait_until_it_listens};
 use super::{Dice, wanted_kills};
 use crate::logs::ago;
 
@@ -140,8 +140,12 @@ fn killed_while_it_removes_what_is_old_it_removes_nothing_else() {
         let mut left = look(&house.open());
         assert_eq!(left, usize::from(OLD));
         while left > 0 {
-            let child = house.begin_to_start();
-            thread::sleep(Duration::from_micros(dice.below(90_000)));
+            let mut child = house.begin_to_start();
+            // It begins to remove right before it listens.
+            if dice.below(4) > 0 {
+                wait_until_it_listens(&mut child);
+            }
+            thread::sleep(Duration::from_micros(dice.below(80_000)));
             kill_at_start(child);
             kills += 1;
             let before = left;
