@@ -145,12 +145,22 @@ impl Server {
         )
     }
 
+    /// The same with a token that was made before.
+    pub fn started_for(token: &str, mut command: Command) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::listening(child, token.to_owned())
+    }
+
     /// Waits until the server says where it listens.
-    fn ready(mut child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let url = told_url(&mut child).expect("the server did not start");
-        let mut server = Self { child, url, token: String::new(), agent: agent(), about: Value::Null };
+    fn ready(child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::listening(child, String::new());
         server.token = token(directory, &[], settings);
         server
+    }
+
+    fn listening(mut child: Child, token: String) -> Self {
+        let url = told_url(&mut child).expect("the server did not start");
+        Self { child, url, token, agent: agent(), about: Value::Null }
     }
 
     /// Starts a server on a directory, without waiting for it.

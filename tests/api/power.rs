@@ -259,7 +259,8 @@ impl Run {
             },
             Promise::Completed(kind) => {
                 let is_gone = self.is_deleted(store);
-                for at in [0, 1, ROWS / 8 + 1, ROWS / 4 - 1].into_iter().filter(|_| kind != "doomed" || !is_gone)
+                for at in
+                    [0, 1, ROWS / 8 + 1, ROWS / 4 - 1].into_iter().filter(|_| kind != "doomed" || !is_gone)
                 {
                     assert!(user(&format!("{kind}{at}@acme.test")).is_some(), "user {at} of {kind} is gone");
                 }

@@ -94,7 +94,7 @@ const SECTOR: usize = 512;
 /// process that is started is the command's own.
 pub fn recorded(command: &Command, trace: &Path) -> Option<Command> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: strace is not installed");
+        eprintln!("skipped: strace is not installed");
         return None;
     }
     let mut strace = Command::new("strace");

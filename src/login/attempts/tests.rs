@@ -115,7 +115,9 @@ fn a_clock_set_back_gives_everybody_the_whole_burst_again() {
     let paces = Paces::default();
     let step = |seconds| paces.step(who("10.0.0.1", "ann"), at(seconds));
     let ahead = 365 * 24 * 3600;
-    (0..10).for_each(|_| assert_eq!(step(ahead).retry_after, None));
+    for _ in 0..10 {
+        assert_eq!(step(ahead).retry_after, None);
+    }
     assert!(step(ahead).retry_after.is_some());
     assert!(step(ahead - 60).retry_after.is_some(), "set back a little, it holds");
     assert_eq!(step(0).remaining, 9);

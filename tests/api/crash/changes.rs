@@ -77,7 +77,7 @@ pub struct Users {
 
 impl Users {
     pub fn new(round: usize) -> Self {
-        Self { round, users: vec![Default::default(); 12] }
+        Self { round, users: vec![(Steps::default(), None); 12] }
     }
 
     fn email(&self, number: usize) -> String {
@@ -178,7 +178,7 @@ const IMPORTED: [usize; 5] = [0, 1, 2, 4, 6];
 
 impl Passwords {
     pub fn new(round: usize) -> Self {
-        Self { round, users: vec![Default::default(); IMPORTED.len()] }
+        Self { round, users: vec![(Steps::default(), None); IMPORTED.len()] }
     }
 
     fn email(&self, number: usize) -> String {
@@ -270,7 +270,7 @@ pub struct Clients {
 
 impl Clients {
     pub fn new(round: usize) -> Self {
-        Self { round, clients: vec![Default::default(); 6] }
+        Self { round, clients: vec![(Steps::default(), None); 6] }
     }
 
     fn name(&self, number: usize) -> String {
@@ -356,7 +356,7 @@ pub struct Doomed {
     steps: Steps,
 }
 
-const DOOMED: usize = 9000;
+const DOOMED: usize = 6000;
 
 impl Doomed {
     pub fn new(round: usize) -> Self {

@@ -109,7 +109,9 @@ fn failed_rows(store: &Store, job: &Job) -> String {
     let mut next = Some(0);
     while let Some(from) = next {
         let (rows, more) = store.failed_rows(job.ticket, from).unwrap();
-        rows.iter().for_each(|row| all += &format!("{row:?}\n"));
+        for row in rows {
+            all.extend([format!("{row:?}"), "\n".to_owned()]);
+        }
         next = more;
     }
     all
@@ -136,7 +138,7 @@ pub fn assert_all_told(server: &Server, house: &House) {
     let mut told = BTreeMap::new();
     for letter in &letters {
         let id = letter["message_id"].as_str().unwrap();
-        assert_eq!(letter["to"].to_string().contains(OWNER), true, "{letter}");
+        assert!(letter["to"].to_string().contains(OWNER), "{letter}");
         let before = told.insert(id, letter["text"].clone());
         assert!(before.is_none_or(|before| before == letter["text"]), "two letters with the id {id}");
     }

@@ -10,7 +10,7 @@ use intake::store::Store;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::helpers::{Server, intake, on, open_store};
+use crate::helpers::{Server, intake, on, open_store, token};
 use crate::receiver::{EAGER, Receiver};
 use crate::smtp::MailServer;
 
@@ -21,6 +21,7 @@ pub const OWNER: &str = "owner@acme.test";
 pub struct House {
     directory: TempDir,
     settings: Vec<(String, String)>,
+    token: String,
     pub mail: Option<MailServer>,
     pub receiver: Option<Receiver>,
 }
@@ -53,7 +54,10 @@ impl House {
         let usual = [("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB")];
         let settings = usual.iter().chain(settings);
         let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let house = Self { directory, settings, mail, receiver };
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let token = token(&data, &[], &on(&data, &[]));
+        let house = Self { directory, settings, token, mail, receiver };
         if let Some(receiver) = &house.receiver {
             let stream = json!({ "name": "all", "type": "http", "sink": { "httpEndpoint": receiver.url() } });
             assert_eq!(house.start().send("POST", "/api/v2/log-streams", &stream).status, 200);
@@ -74,7 +78,7 @@ impl House {
     }
 
     pub fn start(&self) -> Server {
-        Server::started_by(self.command(), &self.data(), &[])
+        Server::started_for(&self.token, self.command())
     }
 
     /// Starts a server without waiting for it.

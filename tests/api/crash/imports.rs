@@ -16,7 +16,7 @@ use super::{Act, Asked, Phase};
 use crate::helpers::{Form, Server, escape};
 
 /// Rows of the larger files.
-const ROWS: usize = 30_000;
+const ROWS: usize = 12_000;
 
 /// A file and the name it is sent by.
 pub struct File {

@@ -123,7 +123,7 @@ impl Gauntlet {
 
     fn kill_during(&mut self, act: &mut dyn Act) {
         let mut server = self.house.start();
-        let delay = Duration::from_micros(self.dice.below(act.span().as_micros() as u64));
+        let delay = Duration::from_micros(self.dice.below(u64::try_from(act.span().as_micros()).unwrap()));
         let (begun, hears) = channel();
         let process = server.child.id();
         thread::scope(|scope| {

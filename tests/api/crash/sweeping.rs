@@ -72,8 +72,9 @@ fn furnish(store: &Store) {
     thread::scope(|scope| {
         for part in 0..10 {
             scope.spawn(move || {
-                let mine = (0..OLD + YOUNG).filter(|number| number % 10 == part);
-                mine.for_each(|number| leave(store, number, at(number)));
+                for number in (0..OLD + YOUNG).filter(|number| number % 10 == part) {
+                    leave(store, number, at(number));
+                }
             });
         }
     });
