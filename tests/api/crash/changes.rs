@@ -224,6 +224,8 @@ impl Act for Passwords {
     fn go_on(&mut self, server: &Server, begun: &Sender<()>) -> Asked<()> {
         for number in 0..self.users.len() {
             if self.users[number].0.done == 0 {
+                // A new link ends the one before, answered or not.
+                self.users[number].1 = None;
                 let ticket = self.ticket(server, number)?;
                 self.users[number] = (Steps { done: 0, asked: true }, Some(ticket.clone()));
                 let _ = begun.send(());
