@@ -119,6 +119,7 @@ pub(super) fn keep(settings: &Settings) -> Keep {
         letters: kept.letters,
         exports: kept.exports,
         check_every: kept.check_every,
+        clock_patience: kept.clock_patience,
     }
 }
 

@@ -46,16 +46,17 @@ impl Host {
         outlive_file_limit()?;
         let mut waits = false;
         loop {
-            let locked = match App::build(&settings) {
+            match App::build(&settings) {
                 Ok(app) => return Self::start(app, &settings),
-                Err(error) if error.is_locked() => error,
+                Err(error) if error.is_locked() => {}
                 Err(error) => return Err(error.into()),
-            };
+            }
             if let Some(host) = Self::find(&settings)? {
                 return Ok(host);
             }
             if !waits {
-                eprintln!("{locked}: waiting for it");
+                let directory = settings.storage.path.display();
+                eprintln!("another process is using the data directory {directory}: waiting for it");
                 waits = true;
             }
             thread::sleep(PAUSE);

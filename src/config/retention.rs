@@ -29,6 +29,9 @@ pub struct Retention {
     /// How often it is looked what is old.
     #[serde(deserialize_with = "duration")]
     pub check_every: Duration,
+    /// How long a clock that has jumped ahead has to stay there until things are old by it.
+    #[serde(deserialize_with = "duration")]
+    pub clock_patience: Duration,
 }
 
 impl Retention {
@@ -36,6 +39,8 @@ impl Retention {
     pub const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
     /// How often, and how rarely, it can be looked what is old.
     pub const CHECKS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    /// Longest time that a clock can be doubted.
+    pub const MAX_CLOCK_PATIENCE: Duration = Duration::from_hours(30 * 24);
 
     /// The first of the settings that makes no sense, and why.
     pub(super) fn fault(&self) -> Option<Fault> {
@@ -47,6 +52,11 @@ impl Retention {
             ("retention.letters", is_age(self.letters), "must be 1s to 36500d"),
             ("retention.exports", is_age(self.exports), "must be 1s to 36500d"),
             ("retention.check_every", Self::CHECKS.contains(&self.check_every), "must be 100ms to 1d"),
+            (
+                "retention.clock_patience",
+                self.clock_patience <= Self::MAX_CLOCK_PATIENCE,
+                "must be at most 30d",
+            ),
             (
                 "retention.unsent_logs",
                 self.logs <= self.unsent_logs,

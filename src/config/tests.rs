@@ -89,6 +89,10 @@ fn things_can_be_kept_from_a_second_to_a_century() {
     };
     assert_eq!(keep("1s", "100ms").jobs, Duration::from_secs(1));
     assert_eq!(keep("36500d", "1d").unsent_logs, Duration::from_hours(36_500 * 24));
+    let patience = |text: &str| {
+        load(&format!("retention.clock_patience = \"{text}\""), &[]).unwrap().retention.clock_patience
+    };
+    assert_eq!([patience("0s"), patience("30d")], [Duration::ZERO, Duration::from_hours(30 * 24)]);
 }
 
 #[test]
@@ -320,6 +324,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[retention]\nunsent_logs = \"36501d\"", "\"retention.unsent_logs\""),
         ("[retention]\ncheck_every = \"99ms\"", "\"retention.check_every\""),
         ("[retention]\ncheck_every = \"25h\"", "must be 100ms to 1d"),
+        ("[retention]\nclock_patience = \"30d 1s\"", "\"retention.clock_patience\""),
         (
             "[retention]\nlogs = \"366d\"",
             "\"retention.unsent_logs\" (given by settings.toml): may not be shorter",

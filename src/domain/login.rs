@@ -43,6 +43,15 @@ pub struct UserTicket {
     pub client_id: Option<String>,
 }
 
+impl UserTicket {
+    /// Whether it has not expired, nor seems good for more than twice as long as it ever was to be: then
+    /// the clock was far ahead when it was made.
+    pub fn is_good_at(&self, now: Timestamp) -> bool {
+        let lifetime = self.expires_at.since(self.created_at);
+        now < self.expires_at && self.expires_at.since(now) <= 2 * lifetime
+    }
+}
+
 /// What a ticket allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 //! Failures count for one name from one address, whether somebody has that name or not, and for one address;
 //! for IPv6 the address is its network, as one machine has all addresses of it. They are forgotten `block_for`
 //! after the first of them, or a busy address would collect them for ever; a block lasts that long from the last.
+//! A clock that is set back by more than that ends both; none can make them last longer than twice `block_for`.
 //! An attempt counts from its beginning, or many at once would all be the first.
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ impl Count {
 
     fn forget_old(&mut self, most: usize, block_for: Duration, now: Timestamp) {
         let counts_from = if self.failures < most { self.first } else { self.last };
-        if now.since(counts_from) >= block_for {
+        if now.distance(counts_from) >= block_for {
             self.failures = 0;
         }
     }
@@ -304,7 +305,10 @@ impl Paces {
 impl<K: Eq + Hash> Remembered<K, Timestamp> {
     fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Pace {
         let Rate { burst, refill } = rate;
-        let full_at = self.get(&key).copied().unwrap_or_default().max(now);
+        let full_at = self.get(&key).copied().unwrap_or_default();
+        // Further ahead than the whole burst takes it was before the clock was set back: that is forgotten.
+        let is_sane = full_at <= now.after(refill * burst);
+        let full_at = if is_sane { full_at.max(now) } else { now };
         let after = full_at.after(refill);
         let over = after.since(now).checked_sub(refill * burst).filter(|over| !over.is_zero());
         let full_at = if over.is_none() { after } else { full_at };

@@ -149,8 +149,7 @@ impl Logins {
             return Ok(false);
         }
         let leave = self.mailed_ticket(user, &asked.connection, asked.origin.client_id.clone(), now);
-        let pause = now.before(self.rules.reset_mail_pause);
-        self.store.offer_ticket(ticket.hash(), leave, pause, owed)
+        self.store.offer_ticket(ticket.hash(), leave, self.rules.reset_mail_pause, owed)
     }
 }
 

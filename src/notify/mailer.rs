@@ -9,6 +9,7 @@
 //!   the number of those that wait.
 //! - The log says which letter (its number in the outbox), never for whom or what is in it.
 //! - While a letter is on its way, the store is not held: it can be closed without waiting for a mail server.
+//! - Pauses are measured by the clock that nobody can set: a letter never waits because the time of day was.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -34,6 +35,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(3);
 /// Longest pause while there is nobody to disturb by trying.
 const LONGEST_UNREACHED: Duration = Duration::from_mins(1);
+/// How long at most until the outbox is looked through again without a reason.
+const LONGEST_UNSEEN: Duration = Duration::from_hours(24);
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +120,7 @@ impl fmt::Debug for Mailer {
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     failures: u32,
-    until: Timestamp,
+    until: Instant,
     /// How often letters were put forward by then; one more ends it.
     put_forward: u64,
 }
@@ -126,7 +129,7 @@ struct Rest {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     mark: OutboxMark,
-    next: Timestamp,
+    next: Instant,
 }
 
 struct Rounds {
@@ -188,21 +191,22 @@ impl Rounds {
     /// Sends what is due; tells how long there is nothing more to do, unless the bell rings.
     fn round(&mut self, post: &Post) -> Result<Duration, Cut> {
         let mark = self.store()?.outbox_mark()?;
-        let now = now();
+        let tick = Instant::now();
         // The bell rings for others, too.
-        if let Some(seen) = self.seen.filter(|seen| seen.mark == mark && now < seen.next) {
-            return Ok(seen.next.since(now));
+        if let Some(seen) = self.seen.filter(|seen| seen.mark == mark && tick < seen.next) {
+            return Ok(seen.next - tick);
         }
         // To look for letters takes long when there are many.
-        let resting = self.rest.filter(|rest| now < rest.until && rest.put_forward == mark.put_forward);
+        let resting = self.rest.filter(|rest| tick < rest.until && rest.put_forward == mark.put_forward);
         if let Some(rest) = resting {
-            return Ok(rest.until.since(now));
+            return Ok(rest.until - tick);
         }
+        let now = now();
         let due = self.store()?.due_letters(now, self.patience.retry_longest)?;
         if due.numbers.is_empty() {
-            let next = due.next.unwrap_or(now.after(Duration::from_hours(24)));
-            self.seen = Some(Seen { mark, next });
-            return Ok(next.since(now));
+            let wait = due.next.map_or(LONGEST_UNSEEN, |next| next.since(now).min(LONGEST_UNSEEN));
+            self.seen = Some(Seen { mark, next: tick + wait });
+            return Ok(wait);
         }
         self.seen = None;
         self.send(post, &due.numbers, mark)?;
@@ -229,7 +233,7 @@ impl Rounds {
                 }
                 Err(failure) => {
                     self.note(&posted, &failure, mark)?;
-                    if self.rest.is_some_and(|rest| now() < rest.until) {
+                    if self.rest.is_some_and(|rest| Instant::now() < rest.until) {
                         return self.give_up_old(&numbers[at + 1..], &failure);
                     }
                 }
@@ -274,7 +278,7 @@ impl Rounds {
             tracing::warn!("letters wait, as none can be sent ({})", said(failure));
         }
         let pause = self.patience.pause(failures).min(longest);
-        self.rest = Some(Rest { failures, until: now().after(pause), put_forward: mark.put_forward });
+        self.rest = Some(Rest { failures, until: Instant::now() + pause, put_forward: mark.put_forward });
         pause
     }
 

@@ -335,6 +335,9 @@ fn file_name(message_id: &str) -> String {
 /// Writes a file that is there as a whole or not at all, also after a power cut.
 fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if let Some(parent) = folder.parent() {
+        File::open(parent)?.sync_all()?;
+    }
     let unfinished = folder.join(format!(".{name}.part"));
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;

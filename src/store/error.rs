@@ -57,7 +57,10 @@ pub enum StoreError {
         why: io::Error,
     },
     /// Another process has the data directory open.
-    #[error("another process is using the data directory {}", .0.display())]
+    #[error(
+        "another process is using the data directory {}: stop it, or give this one a directory of its own (storage.path)",
+        .0.display()
+    )]
     Locked(PathBuf),
     /// No place to write to.
     #[error(

@@ -5,6 +5,7 @@
 //! address. A password stays when imports change its user, and goes with it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Store;
 use super::commit::Core;
@@ -66,19 +67,19 @@ impl Store {
     }
 
     /// Writes down a ticket to set a password that nobody asked for, and what is owed with it. If its user has
-    /// one that was made after `pause`, or a password by now, there is no ticket and no letter; events are told
+    /// one that was made within `pause`, or a password by now, there is no ticket and no letter; events are told
     /// in any case. Tells whether the ticket was written.
     pub fn offer_ticket(
         &self,
         hash: TicketHash,
         ticket: UserTicket,
-        pause: Timestamp,
+        pause: Duration,
         mut owed: Owed,
     ) -> Result<bool> {
         let core = self.core()?;
         let mut writer = core.writer.lock();
         let is_wanted = match number_of(&core, &ticket.connection) {
-            Some(number) => !is_served(&core, number, &ticket.user, pause)?,
+            Some(number) => !is_served(&core, number, &ticket, pause)?,
             None => false,
         };
         if is_wanted {
@@ -108,7 +109,7 @@ impl Store {
         let core = self.core()?;
         let ticket =
             TICKETS.get(core.database.tree(), &[&hash])?.filter(|ticket| ticket.leave.kind() == kind);
-        Ok(ticket.filter(|ticket| now < ticket.expires_at && number_of(&core, &ticket.connection).is_some()))
+        Ok(ticket.filter(|ticket| ticket.is_good_at(now) && number_of(&core, &ticket.connection).is_some()))
     }
 
     /// A user's newest ticket to set a password, good or expired.
@@ -220,11 +221,12 @@ fn newest(core: &Core, number: u32, user: &UserId, kind: TicketKind) -> Result<O
     }
 }
 
-/// Whether a user needs no ticket to set a password: there is one made after `pause`, or a password.
-fn is_served(core: &Core, number: u32, user: &UserId, pause: Timestamp) -> Result<bool> {
-    let last = newest(core, number, user, TicketKind::SetPassword)?;
-    if last.is_some_and(|ticket| pause < ticket.created_at) {
+/// Whether the user of a ticket needs none to set a password: there is one made within `pause`, or a password.
+/// One from further ahead was made before the clock was set back.
+fn is_served(core: &Core, number: u32, wanted: &UserTicket, pause: Duration) -> Result<bool> {
+    let last = newest(core, number, &wanted.user, TicketKind::SetPassword)?;
+    if last.is_some_and(|last| last.created_at.distance(wanted.created_at) < pause) {
         return Ok(true);
     }
-    Ok(CREDENTIALS.get(core.database.tree(), &[&of_user(number, user.as_ref())])?.is_some())
+    Ok(CREDENTIALS.get(core.database.tree(), &[&of_user(number, wanted.user.as_ref())])?.is_some())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -55,7 +56,7 @@ impl Store {
     pub(super) fn open_hashing(options: Options, hasher: KeyHasher, on_loss: OnLoss) -> Result<Self> {
         let format = format::look(&options.path)?;
         let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
-        DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
+        make_directory(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
         FOLDERS.iter().try_for_each(|folder| check_writable(&options.path.join(folder)))?;
         let spool = Spool::open(&options.path)?;
@@ -157,6 +158,20 @@ impl Store {
         }
         Ok(findings)
     }
+}
+
+/// Makes the data directory where it is missing, and whatever leads to it, so that a power cut leaves it there.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    File::open(parent)?.sync_all()
 }
 
 /// One process per data directory; the next one waits a moment for the last one to be gone.

@@ -90,6 +90,11 @@ impl Store {
         }
     }
 
+    /// Whether a deletion has left something that is still there.
+    pub fn has_garbage(&self) -> Result<bool> {
+        Ok(GARBAGE.entries(self.core()?.database.tree()).next().transpose()?.is_some())
+    }
+
     /// Removes a little of what deletions have left; tells whether there may be more.
     pub fn sweep_garbage(&self) -> Result<bool> {
         sweep_garbage(&*self.core()?)
@@ -313,11 +318,6 @@ fn sweep_garbage(core: &Core) -> Result<bool> {
 /// What tests of other rooms ask for.
 #[cfg(test)]
 impl Store {
-    /// Whether a deletion has left something that is still there.
-    pub(crate) fn has_garbage(&self) -> bool {
-        self.core().is_ok_and(|core| GARBAGE.entries(core.database.tree()).next().is_some())
-    }
-
     /// Lets the next commit fail.
     pub(crate) fn break_next_commit(&self) {
         if let Ok(core) = self.core() {

@@ -156,12 +156,21 @@ impl Server {
         Self::ready(spawn(command), directory, settings)
     }
 
+    /// The same with a token that was made before.
+    pub fn started_for(token: &str, command: Command) -> Self {
+        Self::listening(spawn(command), token.to_owned())
+    }
+
     /// Waits until the server says where it listens.
-    fn ready(mut child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let url = told_url(&mut child).expect("the server did not start");
-        let mut server = Self { child, url, token: String::new(), agent: agent(), about: Value::Null };
+    fn ready(child: Child, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::listening(child, String::new());
         server.token = token(directory, &[], settings);
         server
+    }
+
+    fn listening(mut child: Child, token: String) -> Self {
+        let url = told_url(&mut child).expect("the server did not start");
+        Self { child, url, token, agent: agent(), about: Value::Null }
     }
 
     /// Starts a server on a directory, without waiting for it.
@@ -237,6 +246,31 @@ impl Server {
         let headers = [("authorization", &*bearer), ("content-type", "application/json")];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.request(method, path, &headers, body.as_bytes())
+    }
+
+    /// The same, where the server may be gone.
+    pub fn try_send(&self, method: &str, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.try_send_text(method, path, "application/json", body)
+    }
+
+    /// The same with a body of any kind.
+    pub fn try_send_text(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: String,
+    ) -> Result<Answer, ureq::Error> {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", kind);
+        if body.is_empty() {
+            return Answer::read(self.agent.run(request.body(()).unwrap())?);
+        }
+        Answer::read(self.agent.run(request.body(body).unwrap())?)
     }
 
     /// The headers of an upload by the owner of this token.
@@ -441,7 +475,7 @@ fn url_in(line: &str) -> Option<String> {
 }
 
 /// The settings of a server on this directory.
-fn on<'a>(directory: &'a Path, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub fn on<'a>(directory: &'a Path, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let path = ("INTAKE_STORAGE_PATH", directory.to_str().unwrap());
     settings.iter().copied().chain([path, ("INTAKE_SERVER_PUBLIC_URL", PUBLIC_URL)]).collect()
 }

@@ -61,18 +61,6 @@ fn a_stopped_server_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_second_server_on_the_same_directory_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let _first = Server::on(directory.path(), &[]);
-    let path = directory.path().to_str().unwrap();
-    let output =
-        intake(&["serve", "--bind", "127.0.0.1:0"], &[("INTAKE_STORAGE_PATH", path)]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("another process is using the data directory"), "{told}");
-}
-
-#[test]
 fn refused_uploads_and_ended_jobs_leave_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path(), &[]);

@@ -96,6 +96,34 @@ fn failures_for_a_name_are_forgotten_a_while_after_the_first() {
 }
 
 #[test]
+fn a_clock_set_back_blocks_nobody_for_longer_than_twice_the_time() {
+    let attempts = attempts();
+    let begin = |second| attempts.begin(who("10.0.0.1", "ann"), at(second));
+    let ahead = 365 * 24 * 3600;
+    for _ in 0..5 {
+        begin(ahead).unwrap().failed(at(ahead));
+    }
+    let block = BLOCK.as_secs();
+    assert_eq!(retry(begin(ahead)), block);
+    assert_eq!(retry(begin(ahead - block + 1)), block, "set back a little, it lasts");
+    assert_eq!(begin(ahead - block).unwrap().pause(), Duration::ZERO);
+    assert_eq!(begin(0).unwrap().pause(), Duration::ZERO);
+}
+
+#[test]
+fn a_clock_set_back_gives_everybody_the_whole_burst_again() {
+    let paces = Paces::default();
+    let step = |seconds| paces.step(who("10.0.0.1", "ann"), at(seconds));
+    let ahead = 365 * 24 * 3600;
+    for _ in 0..10 {
+        assert_eq!(step(ahead).retry_after, None);
+    }
+    assert!(step(ahead).retry_after.is_some());
+    assert!(step(ahead - 60).retry_after.is_some(), "set back a little, it holds");
+    assert_eq!(step(0).remaining, 9);
+}
+
+#[test]
 fn a_network_of_ipv6_is_one_address() {
     assert_eq!(who("2001:db8::1", "ann"), who("2001:db8::2:0:0:ffff", "ann"));
     assert_ne!(who("2001:db8::1", "ann"), who("2001:db8:0:1::1", "ann"));

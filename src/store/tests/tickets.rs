@@ -334,3 +334,28 @@ fn a_ticket_that_was_drawn_for_an_address_the_user_had_before_sets_no_password()
     assert_eq!(store.credential(&store.connection, &ann()).unwrap(), None);
     assert!(!store.by_email("new@acme.test").unwrap().email_verified);
 }
+
+#[test]
+fn a_ticket_made_while_the_clock_was_ahead_holds_nobody_up_once_it_is_set_back() {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    const PAUSE: Duration = Duration::from_mins(15);
+    let store = store_with_ann();
+    let offered = |number: u8, made_at: Timestamp| {
+        let leave = Leave::SetPassword { proves_email: true, email: "ann@acme.test".to_owned() };
+        let ticket = UserTicket {
+            created_at: made_at,
+            expires_at: made_at.after(Duration::from_mins(1)),
+            ..ticket(&store, ann(), leave)
+        };
+        store.offer_ticket([number; 32], ticket, PAUSE, Owed::nothing()).unwrap()
+    };
+    assert!(offered(1, NOW.after(YEAR)));
+    assert!(!offered(2, NOW.after(YEAR).after(PAUSE / 2)));
+    assert!(!offered(2, NOW.after(YEAR).before(PAUSE / 2)), "set back by less than the pause, it holds");
+    let good = |number: u8, at| store.ticket([number; 32], TicketKind::SetPassword, at).unwrap().is_some();
+    assert!(good(1, NOW.after(YEAR)) && good(1, NOW.after(YEAR).before(Duration::from_mins(1))));
+    assert!(!good(1, NOW.after(YEAR).before(Duration::from_secs(61))), "it was to be good for a minute");
+    assert!(!good(1, NOW));
+    assert!(offered(3, NOW), "set back by a year, it does not");
+    assert!(good(3, NOW) && !good(1, NOW.after(YEAR)));
+}
