@@ -3,6 +3,7 @@
 
 mod doors;
 mod furnish;
+mod handles;
 mod options;
 
 use std::fs;
@@ -121,6 +122,7 @@ impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let certificates = doors::certificates(&settings.server.tls)?;
+        let max_connections = handles::connections(&settings.limits);
         let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
         let store = Store::open(options::store(settings))?;
@@ -153,6 +155,7 @@ impl App {
             max_unpacked_size: settings.import.max_unpacked_size.bytes(),
             limits: limits(settings),
             public_url: address.public_url.clone(),
+            bounds: options::bounds(settings, max_connections),
             idle_timeout: settings.server.idle_timeout,
             trusted_proxies: settings.server.trusted_proxies.clone(),
             search_timeout: settings.search.timeout,

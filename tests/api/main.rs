@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod abuse;
+mod ambiguous;
 mod auth;
 mod browser;
 mod clients;
@@ -20,11 +22,13 @@ mod helpers;
 mod imports;
 mod jobs;
 mod lifecycle;
+mod limits;
 mod log_streams;
 mod login;
 mod logs;
 mod mail;
 mod metrics;
+mod multipart;
 mod oauth;
 mod openapi;
 mod outage;
