@@ -4,6 +4,7 @@
 mod backup;
 mod doors;
 mod furnish;
+mod handles;
 mod options;
 
 use std::fs;
@@ -132,6 +133,7 @@ impl App {
     pub fn build_despite(settings: &Settings, on_loss: OnLoss) -> Result<Self, StartError> {
         store::check_format(&settings.storage.path)?;
         let certificates = doors::certificates(&settings.server.tls)?;
+        let max_connections = handles::connections(&settings.limits);
         let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
         let store = Store::open_despite(options::store(settings), on_loss)?;
@@ -168,6 +170,7 @@ impl App {
             max_unpacked_size: settings.import.max_unpacked_size.bytes(),
             limits: limits(settings),
             public_url: address.public_url.clone(),
+            bounds: options::bounds(settings, max_connections),
             idle_timeout: settings.server.idle_timeout,
             trusted_proxies: settings.server.trusted_proxies.clone(),
             search_timeout: settings.search.timeout,

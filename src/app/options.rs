@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use super::Address;
-use crate::config::{Mail, MailTransport, Settings, SmtpSecurity};
+use crate::config::{ByteSize, Mail, MailTransport, Settings, SmtpSecurity};
 use crate::http;
 use crate::import::Limits;
 use crate::login;
@@ -94,6 +94,25 @@ pub(super) fn rate_limit(settings: &Settings) -> Option<http::RateLimit> {
     let positive = |number: usize| NonZeroU32::new(u32::try_from(number).ok()?);
     let limit = settings.rate_limit;
     Some(http::RateLimit { per_second: positive(limit.requests_per_second)?, burst: positive(limit.burst)? })
+}
+
+/// What clients may take, if there are handles for so many connections.
+pub(super) fn bounds(settings: &Settings, max_connections: usize) -> http::Bounds {
+    let limits = &settings.limits;
+    let size = |size: ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
+    http::Bounds {
+        max_connections,
+        max_uploads: limits.max_uploads,
+        max_uri_size: size(limits.max_uri_size),
+        max_headers: limits.max_headers,
+        max_header_size: size(limits.max_header_size),
+        header_timeout: limits.header_timeout,
+        pace: http::Pace { pause: limits.max_pause, grace: limits.rate_grace, rate: limits.min_rate.bytes() },
+        body_timeout: limits.body_timeout,
+        max_body_size: limits.max_body_size.bytes(),
+        max_parts: limits.max_parts,
+        max_field_size: size(limits.max_field_size),
+    }
 }
 
 /// How events are sent.

@@ -154,7 +154,12 @@ pub(super) fn introduce_client(app: &App) {
 pub(super) fn start_log(settings: &Log) {
     // What libraries say of their work holds whole rows, headers and URLs: their warnings are all there is.
     let quiet = settings.level.min(LevelFilter::WARN);
-    let wanted = Targets::new().with_default(quiet).with_target(env!("CARGO_CRATE_NAME"), settings.level);
+    // The framework calls every request that is no HTTP an error, and warns of broken forms. Anybody can send those.
+    let wanted = Targets::new()
+        .with_default(quiet)
+        .with_target(env!("CARGO_CRATE_NAME"), settings.level)
+        .with_target("actix_http", LevelFilter::OFF)
+        .with_target("actix_multipart", LevelFilter::OFF);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(wanted);
     match settings.format {

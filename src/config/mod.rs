@@ -10,6 +10,7 @@
 mod declared;
 mod exports;
 mod layers;
+mod limits;
 mod login;
 mod mail;
 mod metrics;
@@ -40,6 +41,7 @@ use layers::Origins;
 
 pub use declared::{DeclaredClient, DeclaredConnection};
 pub use exports::Exports;
+pub use limits::Limits;
 pub use login::Login;
 pub use mail::{Mail, MailTransport, SmtpSecurity};
 pub use metrics::Metrics;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub import: Import,
     /// Files of users to take away.
     pub exports: Exports,
+    /// What one client may take of connections, time and memory.
+    pub limits: Limits,
     /// How many requests one client may make.
     pub rate_limit: RateLimit,
     /// Access tokens.
@@ -302,6 +306,7 @@ impl Settings {
         }
         let faults = [
             self.server.fault(),
+            self.limits.fault(),
             self.rate_limit.fault(),
             self.exports.fault(),
             self.mail.fault(),

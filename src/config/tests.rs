@@ -48,6 +48,14 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!(settings.tokens.lifetime, Duration::from_hours(24));
     assert!(settings.server.cors_origins.is_empty());
     assert_eq!(settings.server.idle_timeout, Duration::from_secs(75));
+    let limits = &settings.limits;
+    assert_eq!((limits.max_connections, limits.max_uploads), (4096, 1000));
+    assert_eq!((limits.max_headers, limits.max_parts), (64, 100));
+    let sizes = [limits.max_uri_size, limits.max_header_size, limits.max_body_size, limits.max_field_size];
+    assert_eq!(sizes.map(|size| size.bytes() >> 10), [16, 32, 256, 4]);
+    assert_eq!((limits.min_rate.bytes(), limits.rate_grace), (1024, Duration::from_secs(10)));
+    let times = [limits.header_timeout, limits.max_pause, limits.body_timeout];
+    assert_eq!(times.map(|time| time.as_secs()), [10, 15, 30]);
     assert_eq!((settings.rate_limit.requests_per_second, settings.rate_limit.burst), (50_000, 100_000));
     let kept = &settings.retention;
     assert_eq!([kept.jobs, kept.logs, kept.letters], [Duration::from_hours(90 * 24); 3]);
@@ -455,6 +463,34 @@ fn settings_of_the_login_go_to_the_edge_of_their_ranges() {
          reset_link_lifetime = \"30d\"",
     ] {
         load(&format!("[login]\n{login}"), &[]).unwrap();
+    }
+}
+
+#[test]
+fn limits_go_to_the_edge_of_their_ranges_and_no_further() {
+    let edges = [
+        ("max_connections", "1", "1000000", "0", "1000001"),
+        ("max_uploads", "1", "1000000", "0", "1000001"),
+        ("max_headers", "8", "96", "7", "97"),
+        ("max_parts", "5", "10000", "4", "10001"),
+        ("max_uri_size", "\"1KB\"", "\"60KB\"", "1023", "61441"),
+        ("max_header_size", "\"1KB\"", "\"64KB\"", "1023", "65537"),
+        ("max_body_size", "\"4KB\"", "\"1MB\"", "4095", "1048577"),
+        ("max_field_size", "64", "\"64KB\"", "63", "65537"),
+        ("min_rate", "0", "\"1MB\"", "-1", "1048577"),
+        ("header_timeout", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
+        ("max_pause", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
+        ("rate_grace", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
+        ("body_timeout", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
+    ];
+    for (name, least, most, below, above) in edges {
+        for good in [least, most] {
+            load(&format!("[limits]\n{name} = {good}"), &[]).unwrap();
+        }
+        for bad in [below, above] {
+            let message = refusal(&format!("[limits]\n{name} = {bad}"), &[]);
+            assert!(message.contains(&format!("\"limits.{name}\" (given by settings.toml): m")), "{message}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::body::{Body, content_length};
 use super::caller::{self, Caller};
 use super::error::ApiError;
 use super::rate_limits::{self, Who};
-use super::{State, now, payload};
+use super::{State, now};
 use crate::domain::Scope;
 use crate::tokens::{Grant, TokenFault};
 
@@ -26,8 +26,8 @@ pub(super) trait Needs: 'static {
     const OPERATION: &'static str = "";
 
     /// Largest body it takes, in bytes, if it takes one.
-    fn max_body(_: &State) -> Option<u64> {
-        (!Self::OPERATION.is_empty()).then_some(payload::LARGEST)
+    fn max_body(state: &State) -> Option<u64> {
+        (!Self::OPERATION.is_empty()).then_some(state.bounds.max_body_size)
     }
 }
 
@@ -60,8 +60,8 @@ permissions! {
     Export: ReadUsers, "Create export users job";
     ReadJobs: CreateUsers | ReadUsers;
     ReadUsers: ReadUsers;
-    CreateUser: CreateUsers, "Create a User", |_| payload::LARGEST_USER;
-    UpdateUser: UpdateUsers | UpdateUsersAppMetadata, "Update a User", |_| payload::LARGEST_USER;
+    CreateUser: CreateUsers, "Create a User";
+    UpdateUser: UpdateUsers | UpdateUsersAppMetadata, "Update a User";
     DeleteUser: DeleteUsers, "Delete a User";
     DeleteConnectionUser: DeleteUsers, "Delete a Connection User";
     ReadConnections: ReadConnections;
@@ -112,7 +112,7 @@ impl<N: Needs> FromRequest for Granted<N> {
             }
             Err(refusal) => refusal,
         };
-        let body = Body::new(payload.take(), 0);
+        let body = Body::unwanted(payload.take());
         Box::pin(async move {
             body.drain().await;
             Err(refusal)

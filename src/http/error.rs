@@ -68,6 +68,24 @@ pub(super) enum ApiError {
     TooLarge(u64),
     /// The body stopped coming.
     Stalled,
+    /// The body comes too slowly.
+    Slow,
+    /// The head did not come in time.
+    HeadOverdue,
+    /// The request is no HTTP.
+    Malformed,
+    /// Path and query are longer than this, in bytes.
+    UriTooLong(usize),
+    /// There are more headers than this.
+    TooManyHeaders(usize),
+    /// First line and headers are larger than this, in bytes.
+    HeadTooLarge(usize),
+    /// The head is more than can be read at all.
+    UnreadableHead,
+    /// There is no place for another connection.
+    TooManyConnections,
+    /// There is no place for another upload.
+    TooManyUploads,
     /// Something sent breaks a rule.
     Invalid {
         /// Where.
@@ -221,6 +239,12 @@ impl ApiError {
         }
     }
 
+    /// Whether what follows on the connection is not waited for.
+    fn ends_connection(&self) -> bool {
+        use StatusCode as S;
+        [S::REQUEST_TIMEOUT, S::URI_TOO_LONG, S::REQUEST_HEADER_FIELDS_TOO_LARGE].contains(&self.row().status)
+    }
+
     /// Writes what someone must act on to the log.
     pub(super) fn log(&self) {
         match self {
@@ -294,6 +318,9 @@ impl ResponseError for ApiError {
             attributes,
         };
         let mut response = HttpResponseBuilder::new(row.status);
+        if self.ends_connection() {
+            response.force_close();
+        }
         response.content_type("application/json; charset=utf-8");
         if let Some(header) = self.header() {
             response.insert_header(header);

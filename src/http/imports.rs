@@ -5,18 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use tracing::info;
 
 use super::auth::{Granted, Import};
-use super::body::{Body, content_length};
+use super::body::{Body, Incoming, content_length};
 use super::caller::{Caller, cut};
 use super::error::ApiError;
 use super::openapi::sent::Import as ImportSent;
 use super::openapi::told::Job as JobTold;
-use super::upload::{Order, receive};
+use super::upload::{Most, Order, receive};
 use super::views::JobView;
 use super::{State, json as answer, now};
 use crate::domain::{Connection, Event, FileFault, IdSeries, Job, JobId, Timestamp};
@@ -37,9 +37,9 @@ pub(super) async fn create(
     granted: Granted<Import>,
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    incoming: Incoming,
 ) -> Result<HttpResponse, ApiError> {
-    let body = Body::new(payload.into_inner(), state.max_file_size);
+    let body = incoming.up_to(state.max_file_size);
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
     let mut spool = Spool { state: state.clone(), id, writing: None };
     let accepted = accept(&granted.caller, &request, &state, &body, &mut spool).await;
@@ -57,9 +57,11 @@ async fn accept(
     body: &Body,
     spool: &mut Spool,
 ) -> Result<Arc<Job>, ApiError> {
+    let _place = state.uploads.try_acquire().map_err(|_| ApiError::TooManyUploads)?;
     let announced = content_length(request).unwrap_or(0);
     state.store(move |store| store.admit(announced)).await?;
-    let form = receive(request.headers(), body, async |batch| spool.write(batch).await).await?;
+    let most = Most { parts: state.bounds.max_parts, text: state.bounds.max_field_size };
+    let form = receive(request.headers(), body, most, async |batch| spool.write(batch).await).await?;
     let order = form.complete()?;
     let connection_id = order.connection_id.clone();
     let connection = state.store(move |store| store.connection(&connection_id)).await?;

@@ -29,7 +29,8 @@
 //! | `metrics` | `/metrics` |
 //! | `page_sign_in` | `POST /u/sign-in`: its one-time link |
 //!
-//! `routes` lists them all, and `reload` renews the certificate of https. `auth` guards them, `body`, `payload`
+//! `routes` lists them all. Connections come in by `wire`, and `reload` renews the certificate of https. `bounds` and
+//! `pace` say what a request may take, `auth` guards them, `body`, `payload`
 //! (JSON and forms) and `upload` read what is sent, `params` what is asked for, `views` and `lists` are what is
 //! answered, `hosted` what the pages below `/u` have in common, and `error` every refusal. What holds for all
 //! answers is in `cors`, `gzip`, `head` and `rate_limits`.
@@ -45,6 +46,7 @@ mod absent;
 mod auth;
 mod backups;
 mod body;
+mod bounds;
 mod caller;
 mod clients;
 mod connections;
@@ -66,6 +68,7 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod outbox;
+mod pace;
 mod page;
 mod page_sign_in;
 mod params;
@@ -84,18 +87,20 @@ mod users;
 mod verification;
 mod verification_page;
 mod views;
+mod wire;
 
-use std::net::{IpAddr, TcpListener};
+use std::fmt;
+use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
-use std::{fmt, io};
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web;
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::web::{self, Bytes};
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::domain::Timestamp;
 use crate::export::Exports;
@@ -104,13 +109,15 @@ use crate::jobs::Engine;
 use crate::login::{LoginError, Logins};
 use crate::notify::streams::Streams;
 use crate::store::{Store, StoreError};
-use crate::tls::Certificates;
 use crate::tokens::Tokens;
+pub use bounds::Bounds;
 use error::ApiError;
 pub use metrics::MetricsToken;
+pub use pace::Pace;
 pub use page_sign_in::OneTimeCode;
 pub use rate_limits::RateLimit;
 use rate_limits::RateLimits;
+pub use wire::{Doors, TlsDoor, serve};
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
@@ -123,6 +130,8 @@ pub struct State {
     page_code: Mutex<Option<OneTimeCode>>,
     requests: metrics::Requests,
     rate_limits: Option<RateLimits>,
+    uploads: Semaphore,
+    document: OnceLock<Bytes>,
     searches: user_search::Searches,
 }
 
@@ -157,6 +166,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The URL clients reach us by, without a slash at its end.
     pub public_url: String,
+    /// What clients may take.
+    pub bounds: Bounds,
     /// How long a connection may be idle.
     pub idle_timeout: Duration,
     /// Proxies whose word on addresses is taken.
@@ -186,9 +197,10 @@ impl State {
         let hostname = host.unwrap_or_default().to_owned();
         let page_code = Mutex::new(page_code);
         let rate_limits = parts.rate_limit.map(RateLimits::new);
+        let uploads = Semaphore::new(parts.bounds.max_uploads.min(Semaphore::MAX_PERMITS));
         let searches = user_search::Searches::new(parts.max_searches, parts.search_timeout);
-        let (wrong_secrets, requests) = Default::default();
-        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits, searches }
+        let (wrong_secrets, requests, document) = Default::default();
+        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits, uploads, document, searches }
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the
@@ -225,63 +237,6 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").finish_non_exhaustive()
     }
-}
-
-/// Where the server listens.
-#[derive(Debug)]
-pub struct Doors {
-    /// For plain http.
-    pub plain: TcpListener,
-    /// For https, if there is that.
-    pub tls: Option<TlsDoor>,
-}
-
-/// Where the server listens for https, and who it is there.
-#[derive(Debug)]
-pub struct TlsDoor {
-    /// The port.
-    pub listener: TcpListener,
-    /// What it shows to clients.
-    pub certificates: Certificates,
-}
-
-/// How long a request may take to arrive, up to its body.
-const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// How long a connection may take to close.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
-/// How long requests in hand may go on once the server is asked to stop.
-const GRACE: Duration = Duration::from_secs(3);
-
-/// Serves the API until `stop` is ready.
-pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'static) -> io::Result<()> {
-    let idle_timeout = state.idle_timeout;
-    let state = web::Data::new(state);
-    actix_web::rt::System::new().block_on(async move {
-        let server = HttpServer::new(move || App::new().configure(routes::all(state.clone())))
-            .keep_alive(idle_timeout)
-            .client_request_timeout(REQUEST_TIME)
-            .client_disconnect_timeout(CLOSE_TIME)
-            .tls_handshake_timeout(HANDSHAKE_TIME)
-            .shutdown_timeout(GRACE.as_secs())
-            .listen(doors.plain)?;
-        let server = match doors.tls {
-            Some(TlsDoor { listener, certificates }) => {
-                let config = certificates.server_config().map_err(io::Error::other)?;
-                reload::on_hangup(certificates)?;
-                server.listen_rustls_0_23(listener, config)?
-            }
-            None => server,
-        };
-        let server = server.disable_signals().run();
-        let handle = server.handle();
-        actix_web::rt::spawn(async move {
-            stop.await;
-            handle.stop(true).await;
-        });
-        server.await
-    })
 }
 
 /// An answer with a JSON body.

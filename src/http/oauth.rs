@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::body::{form_or_json, read_small};
+use super::body::{Incoming, form_or_json, read_small};
 use super::error::ApiError;
 use super::openapi::sent::TokenRequest as TokenAsked;
 use super::openapi::told::OauthRefusal;
@@ -51,7 +51,7 @@ const LARGEST_REQUEST: u64 = 64 << 10;
 pub(super) async fn token(
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    payload: Incoming,
 ) -> Result<HttpResponse, OauthError> {
     let content = read_small(payload, LARGEST_REQUEST).await.map_err(|fault| match fault {
         ApiError::TooLarge(_) => OauthError::TooLarge,

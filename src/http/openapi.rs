@@ -23,16 +23,15 @@ mod tests;
 pub(super) mod told;
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::web::Data;
+use actix_web::web::{Bytes, Data};
 use utoipa::OpenApi;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema, Server};
 
 use super::error::{ApiError, ErrorObject};
 use super::{
-    State, absent, backups, clients, connections, exports, grants, health, imports, jobs, json, log_streams,
-    logs, metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
+    State, absent, backups, clients, connections, exports, grants, health, imports, jobs, log_streams, logs,
+    metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
 };
 use crate::domain::Code;
 use common::Common;
@@ -104,15 +103,18 @@ use common::Common;
 )]
 struct Described;
 
-/// The document.
+/// The document. Making it takes milliseconds and anybody may ask for it, as often as he likes: it is made once.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operation", summary = "Show this document",
     responses((status = 200, description = "The document", body = Object)),
 )]
 pub(super) async fn document(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let mut document = Described::openapi();
-    document.servers = Some(vec![Server::new(&state.public_url)]);
-    json(StatusCode::OK, &document)
+    let document = state.document.get_or_init(|| {
+        let mut document = Described::openapi();
+        document.servers = Some(vec![Server::new(&state.public_url)]);
+        serde_json::to_string(&document).map(Bytes::from).unwrap_or_default()
+    });
+    Ok(HttpResponse::Ok().content_type("application/json; charset=utf-8").body(document.clone()))
 }
 
 /// What may be null as well; elsewhere what may be left out is left out, and null is refused.

@@ -5,12 +5,12 @@
 //! read: a page of another site cannot send that, and so can use up nobody's code.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::body::read_small;
+use super::body::{Incoming, read_small};
 use super::error::{ApiError, Place};
 use super::{State, caller, now};
 use crate::domain::{Event, EventType, Origin, Scope, Timestamp};
@@ -76,7 +76,7 @@ struct Answer {
 pub(super) async fn sign_in(
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    payload: Incoming,
 ) -> Result<HttpResponse, ApiError> {
     let asked = read(&request, &read_small(payload, LARGEST_REQUEST).await?)?;
     let code = OneTimeCode::redeem(&state.page_code, &asked.code, now()).ok_or(ApiError::UsedCode)?;

@@ -6,12 +6,12 @@
 use std::fmt;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body::{form_or_json, read_small};
+use super::body::{Incoming, form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::openapi::sent::PasswordRequest;
@@ -46,7 +46,7 @@ struct ResetRequest {
 pub(super) async fn request_change(
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    payload: Incoming,
 ) -> Result<HttpResponse, LegacyError> {
     let asked = read(&request, payload).await?;
     let given = |text: Option<String>, error| text.filter(|text| !text.is_empty()).ok_or(error);
@@ -69,7 +69,7 @@ pub(super) async fn request_change(
     Ok(answer.content_type("text/html; charset=utf-8").body(SENT))
 }
 
-async fn read(request: &HttpRequest, payload: Payload) -> Result<ResetRequest, LegacyError> {
+async fn read(request: &HttpRequest, payload: Incoming) -> Result<ResetRequest, LegacyError> {
     let content = read_small(payload, LARGEST_REQUEST).await?;
     form_or_json(request, &content).ok_or(LegacyError::Invalid("the body must be JSON or a form"))
 }

@@ -17,26 +17,23 @@ use std::future::{Ready, ready};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use actix_web::{FromRequest, HttpRequest, dev, web};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, dev};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::body::read_small;
+use super::State;
+use super::body::{Incoming, read_small};
 use super::error::{ApiError, Place};
-
-/// Largest JSON body taken, in bytes.
-pub(super) const LARGEST: u64 = 64 << 10;
-
-/// Largest JSON body about a user, in bytes: there is room for the largest metadata that can be set.
-pub(super) const LARGEST_USER: u64 = 256 << 10;
 
 /// Any number of them.
 pub(super) const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
 /// A body that is JSON, unless its type says that it is a form.
 pub(super) struct Payload {
-    content: web::Payload,
+    content: Incoming,
     is_form: bool,
+    most: u64,
 }
 
 impl FromRequest for Payload {
@@ -44,8 +41,15 @@ impl FromRequest for Payload {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let content = web::Payload::from_request(request, payload).into_inner().map_err(ApiError::internal);
-        ready(content.map(|content| Self { content, is_form: form::is_type(request) }))
+        let most = request.app_data::<Data<State>>().map_or(0, |state| state.bounds.max_body_size);
+        let content = Incoming::from_request(request, payload).into_inner();
+        ready(content.map(|content| Self { content, is_form: form::is_type(request), most }))
+    }
+}
+
+impl Payload {
+    async fn read(self) -> Result<Vec<u8>, ApiError> {
+        read_small(self.content, self.most).await
     }
 }
 
@@ -55,17 +59,18 @@ const NO_TEXTS: [&str; 6] =
 
 /// The JSON text of a request's body about a user, for what must be kept as it was written.
 pub(super) async fn read_user(payload: Payload) -> Result<String, ApiError> {
-    let content = read_small(payload.content, LARGEST_USER).await?;
-    if payload.is_form && form::is_one(&content) {
+    let is_form = payload.is_form;
+    let content = payload.read().await?;
+    if is_form && form::is_one(&content) {
         return Ok(form::to_json(&form::parse(&content)?, &NO_TEXTS));
     }
     String::from_utf8(content).map_err(|fault| wrong(format!("Invalid JSON: {fault}"), ""))
 }
 
-/// The object a request's body is. `413` above [`LARGEST`], `400` if it is neither JSON nor a form.
+/// The object a request's body is. `413` above `limits.max_body_size`, `400` if it is neither JSON nor a form.
 pub(super) async fn read_object(payload: Payload) -> Result<Object, ApiError> {
     let is_form = payload.is_form;
-    let content = read_small(payload.content, LARGEST).await?;
+    let content = payload.read().await?;
     if is_form && form::is_one(&content) {
         return Ok(Object { path: String::new(), members: form::parse(&content)?, is_form });
     }
@@ -77,7 +82,7 @@ pub(super) async fn read_objects(
     payload: Payload,
     count: RangeInclusive<usize>,
 ) -> Result<Vec<Object>, ApiError> {
-    objects(parse(&read_small(payload.content, LARGEST).await?)?, "", count)
+    objects(parse(&payload.read().await?)?, "", count)
 }
 
 fn parse(content: &[u8]) -> Result<Value, ApiError> {

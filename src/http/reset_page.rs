@@ -3,12 +3,12 @@
 //! **Invariant:** looking at the page never uses its ticket up, as programs that check mail look at it, too.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::body::{form_or_json, read_small};
+use super::body::{Incoming, form_or_json, read_small};
 use super::caller;
 use super::error::ApiError;
 use super::hosted::{self, see_other};
@@ -53,7 +53,7 @@ pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<Htt
 pub(super) async fn submit(
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    payload: Incoming,
 ) -> Result<HttpResponse, ApiError> {
     let Form { ticket, password, again } = read(&request, payload).await?;
     let text = ticket.clone();
@@ -86,7 +86,7 @@ pub(super) async fn moved(request: HttpRequest) -> Result<HttpResponse, ApiError
     Ok(see_other(&format!("../u/reset-password?ticket={ticket}")))
 }
 
-async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, ApiError> {
+async fn read(request: &HttpRequest, payload: Incoming) -> Result<Form, ApiError> {
     let content = read_small(payload, LARGEST_FORM).await?;
     let missing = || {
         let rule = "Expected a form with ticket, password and again";

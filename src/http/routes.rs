@@ -15,9 +15,9 @@ use url::Url;
 
 use super::error::{ApiError, Place};
 use super::{
-    State, absent, backups, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted,
-    imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in,
-    passwords, rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
+    State, absent, backups, bounds, caller, clients, connections, cors, exports, grants, gzip, head, health,
+    hosted, imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in,
+    passwords, rate_limits, reset_page, tickets, user_search, users, verification, verification_page, wire,
 };
 
 /// All endpoints, and the answers to requests that meet none.
@@ -37,13 +37,15 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         // The first of these is next to the endpoint, the last one has the last word.
         .wrap(from_fn(caller::note_refusal))
         .wrap(from_fn(rate_limits::tell))
+        .wrap(from_fn(bounds::check_head))
         .wrap(headers)
         .wrap(from_fn(gzip::leave_small))
         .wrap(Compress::default())
         .wrap(from_fn(gzip::negotiate))
         .wrap(from_fn(cors::allow_origins))
         .wrap(from_fn(metrics::count))
-        .wrap(from_fn(head::drop_body));
+        .wrap(from_fn(head::drop_body))
+        .wrap(from_fn(wire::follow));
     move |config| {
         config.service(all);
     }

@@ -8,14 +8,21 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::HeaderMap;
 use futures_util::StreamExt;
 
-use super::body::{Body, patiently};
+use super::body::Body;
 use super::error::{ApiError, Place};
 use crate::domain::ConnectionId;
 
 /// A batch of the file is handed on when it has this many bytes.
 const BATCH: usize = 256 << 10;
-/// Longest text part, in bytes.
-const LONGEST_TEXT: usize = 4 << 10;
+
+/// How much of a form is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// Parts, unknown ones too.
+    pub(super) parts: usize,
+    /// Bytes of a text part.
+    pub(super) text: usize,
+}
 
 /// What the parts say, apart from the users.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,12 +122,19 @@ impl Part {
 pub(super) async fn receive(
     headers: &HeaderMap,
     body: &Body,
+    most: Most,
     mut take: impl AsyncFnMut(Vec<u8>) -> Result<(), ApiError>,
 ) -> Result<Form, ApiError> {
     let mut fields = Multipart::new(headers, body.clone());
     let mut form = Form::default();
-    while let Some(field) = patiently(fields.next()).await.ok_or(ApiError::Stalled)? {
+    let mut parts = 0;
+    while let Some(field) = fields.next().await {
         let field = field.map_err(|fault| unreadable(body, &fault))?;
+        parts += 1;
+        if parts > most.parts {
+            let rule = format!("Too many parts, maximum {}", most.parts);
+            return Err(ApiError::invalid(Place::Payload, rule, None));
+        }
         let Some(part) = Part::of(&field) else {
             continue;
         };
@@ -130,7 +144,7 @@ pub(super) async fn receive(
         if part == Part::Users {
             form.users = Some(pass_on(field, body, &mut take).await?);
         } else {
-            form.set(part, text(part, field, body).await?)?;
+            form.set(part, text(part, field, body, most.text).await?)?;
         }
     }
     read_over(body.clone()).await?;
@@ -139,7 +153,7 @@ pub(super) async fn receive(
 
 /// Reads what follows the last part. It means nothing, but counts.
 async fn read_over(mut rest: Body) -> Result<(), ApiError> {
-    while let Some(bytes) = patiently(rest.next()).await.ok_or(ApiError::Stalled)? {
+    while let Some(bytes) = rest.next().await {
         bytes.map_err(|fault| unreadable(&rest, &MultipartError::Payload(fault)))?;
     }
     Ok(())
@@ -153,7 +167,7 @@ async fn pass_on(
 ) -> Result<u64, ApiError> {
     let mut length = 0;
     let mut batch = Vec::new();
-    while let Some(bytes) = patiently(field.next()).await.ok_or(ApiError::Stalled)? {
+    while let Some(bytes) = field.next().await {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
         length += bytes.len() as u64;
         batch.extend_from_slice(&bytes);
@@ -167,13 +181,13 @@ async fn pass_on(
     Ok(length)
 }
 
-async fn text(part: Part, mut field: Field, body: &Body) -> Result<String, ApiError> {
+async fn text(part: Part, mut field: Field, body: &Body, most: usize) -> Result<String, ApiError> {
     let refuse = |rule: String| ApiError::invalid(Place::Payload, rule, part.name());
     let mut text = Vec::new();
-    while let Some(bytes) = patiently(field.next()).await.ok_or(ApiError::Stalled)? {
+    while let Some(bytes) = field.next().await {
         let bytes = bytes.map_err(|fault| unreadable(body, &fault))?;
-        if text.len() + bytes.len() > LONGEST_TEXT {
-            return Err(refuse(format!("String is too long, maximum {LONGEST_TEXT} bytes")));
+        if text.len() + bytes.len() > most {
+            return Err(refuse(format!("String is too long, maximum {most} bytes")));
         }
         text.extend_from_slice(&bytes);
     }
@@ -188,8 +202,8 @@ fn flag(part: Part, text: &str) -> Result<bool, ApiError> {
 }
 
 fn unreadable(body: &Body, fault: &MultipartError) -> ApiError {
-    if body.is_over() {
-        return ApiError::TooLarge(body.limit());
+    if let Some(fault) = body.fault() {
+        return fault;
     }
     tracing::debug!("refused an upload: {fault}");
     ApiError::invalid(Place::Payload, "Invalid multipart payload format", None)
@@ -198,28 +212,33 @@ fn unreadable(body: &Body, fault: &MultipartError) -> ApiError {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may")]
 mod tests {
+    use std::time::Duration;
+
     use actix_web::FromRequest;
     use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
     use actix_web::test::TestRequest;
     use actix_web::web::{Bytes, Payload};
     use proptest::prelude::*;
 
+    use super::super::pace::Pace;
     use super::*;
 
     const ID: &str = "con_8dQ2xYz0aBcD1eFg";
+    const MOST: Most = Most { parts: 10, text: 4096 };
 
     /// What is read of `body`, sent with this content type; the file comes second.
     async fn read(content_type: &str, body: &[u8], limit: u64) -> (Result<Form, ApiError>, Vec<u8>) {
         let request = TestRequest::post().set_payload(Bytes::copy_from_slice(body));
         let (request, mut payload) = request.to_http_parts();
         let payload = Payload::from_request(&request, &mut payload).await.unwrap();
-        let body = Body::new(payload.into_inner(), limit);
+        let pace = Pace { pause: Duration::from_mins(1), grace: Duration::from_mins(1), rate: 0 };
+        let body = Body::new(payload.into_inner(), limit, pace);
         let mut headers = HeaderMap::new();
         if let Ok(value) = HeaderValue::from_str(content_type) {
             headers.insert(CONTENT_TYPE, value);
         }
         let mut file = Vec::new();
-        let form = receive(&headers, &body, async |batch| {
+        let form = receive(&headers, &body, MOST, async |batch| {
             file.extend_from_slice(&batch);
             Ok(())
         });
@@ -280,7 +299,7 @@ mod tests {
     #[actix_web::test]
     async fn each_refusal_has_its_words() {
         let (users, id) = (("users", "[]"), ("connection_id", ID));
-        let long = "x".repeat(LONGEST_TEXT + 1);
+        let long = "x".repeat(MOST.text + 1);
         let refused: [(&[(&str, &str)], &str); 11] = [
             (&[id], "Must provide 'users' file as multipart part."),
             (&[id, ("users", "")], "Users file must not be empty."),

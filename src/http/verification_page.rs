@@ -4,11 +4,11 @@
 //! look at every link, and they are not the user. Only the button does.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use super::body::{form_or_json, read_small};
+use super::body::{Incoming, form_or_json, read_small};
 use super::caller;
 use super::error::{ApiError, Place};
 use super::hosted::{self, EMAIL_VERIFICATION, see_other};
@@ -53,7 +53,7 @@ pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Result<Htt
 pub(super) async fn submit(
     request: HttpRequest,
     state: Data<State>,
-    payload: Payload,
+    payload: Incoming,
 ) -> Result<HttpResponse, ApiError> {
     let content = read_small(payload, LARGEST_FORM).await?;
     let form: Option<Form> = form_or_json(&request, &content);

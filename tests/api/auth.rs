@@ -245,17 +245,17 @@ fn a_json_body_has_a_largest_size_and_has_to_be_an_object() {
         let body = r#"{"name":"App"}"#;
         [body.as_bytes(), &vec![b' '; length - body.len()]].concat()
     };
-    let too_large = "Payload content length greater than maximum allowed: 65536";
-    assert_eq!(post(&padded(65_536)).status, 201);
-    post(&padded(65_537)).assert_refusal(413, "Request Entity Too Large", too_large, "");
+    let too_large = "Payload content length greater than maximum allowed: 262144";
+    assert_eq!(post(&padded(262_144)).status, 201);
+    post(&padded(262_145)).assert_refusal(413, "Request Entity Too Large", too_large, "");
     let chunked = |length: usize| {
         let head = format!(
             "POST /api/v2/clients HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {bearer}\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"
         );
         server.raw(&[head.as_bytes(), &padded(length), b"\r\n0\r\n\r\n"].concat())
     };
-    assert_eq!(chunked(65_536).status, 201);
-    chunked(65_537).assert_refusal(413, "Request Entity Too Large", too_large, "");
+    assert_eq!(chunked(262_144).status, 201);
+    chunked(262_145).assert_refusal(413, "Request Entity Too Large", too_large, "");
     for (body, rule) in [
         ("", "Expected type object but found type null"),
         ("null", "Expected type object but found type null"),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod abuse;
+mod ambiguous;
 mod auth;
 mod backup;
 mod browser;
@@ -25,12 +27,14 @@ mod imports;
 mod jobs;
 mod key_rotation;
 mod lifecycle;
+mod limits;
 mod locks;
 mod log_streams;
 mod login;
 mod logs;
 mod mail;
 mod metrics;
+mod multipart;
 mod oauth;
 mod openapi;
 mod outage;

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use super::super::error::{ApiError, Place};
-use super::super::payload::{ANY, LARGEST, Object};
+use super::super::payload::{ANY, Object};
 use crate::domain::{Client, GRANT_TYPES};
 
 /// Characters of a description.
@@ -129,6 +129,9 @@ impl Asked {
         }
     }
 }
+
+/// Most that is kept of a client's settings, in bytes.
+const LARGEST: u64 = 64 << 10;
 
 /// Refuses a client about which there is more to keep than one body can say.
 pub(super) fn check_size(client: &Client) -> Result<(), ApiError> {

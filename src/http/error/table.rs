@@ -28,7 +28,16 @@ impl ApiError {
                 "",
                 format!("Payload content length greater than maximum allowed: {most}"),
             ),
-            Self::Stalled => (S::REQUEST_TIMEOUT, "", "The request's body stopped coming.".to_owned()),
+            Self::Stalled
+            | Self::Slow
+            | Self::HeadOverdue
+            | Self::Malformed
+            | Self::UriTooLong(_)
+            | Self::TooManyHeaders(_)
+            | Self::HeadTooLarge(_)
+            | Self::UnreadableHead
+            | Self::TooManyConnections
+            | Self::TooManyUploads => self.wire_row(),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
                 let which = property.as_ref().map(|property| format!(" on property {property}"));
@@ -112,6 +121,44 @@ impl ApiError {
             | Self::NoIdentity => self.job_row(),
         };
         Row { status, message, code: Some(code).filter(|code| !code.is_empty()) }
+    }
+
+    /// The rows of requests that take too much.
+    fn wire_row(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        let (status, message) = match self {
+            Self::Stalled => (S::REQUEST_TIMEOUT, "The request's body stopped coming.".to_owned()),
+            Self::Slow => (S::REQUEST_TIMEOUT, "The request's body comes too slowly.".to_owned()),
+            Self::HeadOverdue => {
+                (S::REQUEST_TIMEOUT, "The request's headers did not come in time.".to_owned())
+            }
+            Self::UriTooLong(most) => (
+                S::URI_TOO_LONG,
+                format!("Path and query are longer than {most} bytes, the most that is taken."),
+            ),
+            Self::TooManyHeaders(most) => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                format!("There are more than {most} headers, the most that are taken."),
+            ),
+            Self::HeadTooLarge(most) => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                format!("The headers are larger than {most} bytes, the most that is taken."),
+            ),
+            Self::UnreadableHead => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "There are too many headers, or too large ones.".to_owned(),
+            ),
+            Self::TooManyConnections => (
+                S::SERVICE_UNAVAILABLE,
+                "There are too many connections, please try again in a few seconds.".to_owned(),
+            ),
+            Self::TooManyUploads => (
+                S::SERVICE_UNAVAILABLE,
+                "There are too many uploads, please try again in a few seconds.".to_owned(),
+            ),
+            _ => (S::BAD_REQUEST, "The request is not well-formed HTTP.".to_owned()),
+        };
+        (status, "", message)
     }
 
     /// The rows of things that are not there.
