@@ -23,6 +23,8 @@
 
 mod date;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod metadata;
 mod node;
 mod parser;

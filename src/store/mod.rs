@@ -25,6 +25,8 @@ mod error;
 mod exports;
 mod failures;
 mod figures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jobs;
 mod keys;
 mod listing;

@@ -25,6 +25,8 @@ mod login;
 mod logs;
 mod mail;
 mod metrics;
+mod naughty;
+mod naughty_told;
 mod oauth;
 mod openapi;
 mod outage;

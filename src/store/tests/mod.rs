@@ -15,6 +15,7 @@
 )]
 
 mod accepting;
+mod beside;
 mod check;
 mod clients;
 mod deletion;
