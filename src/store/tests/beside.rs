@@ -70,7 +70,7 @@ struct Model {
 
 impl Model {
     fn change(&mut self, store: &TestStore, at: u64, make: impl FnOnce(&mut User) -> Option<Credential>) {
-        let Some(user) = store.by_email(&email_of(at)) else { return };
+        let Some(user) = store.user_in(&store.connection, &email_of(at)).unwrap() else { return };
         let mut set = None;
         let how = |user: &mut User| {
             set = make(user);
@@ -92,7 +92,7 @@ impl Model {
     }
 
     fn delete(&mut self, store: &TestStore, at: u64) {
-        let Some(user) = store.by_email(&email_of(at)) else { return };
+        let Some(user) = store.user_in(&store.connection, &email_of(at)).unwrap() else { return };
         assert!(store.delete_user(&store.connection.id, &user.id, Owed::nothing()).unwrap());
         self.passwords.remove(&user.id);
         self.deleted.push(user.id);
