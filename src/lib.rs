@@ -14,6 +14,7 @@
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`export`] | users written to files | store, domain |
+//! | `fuzzing` | what must hold whatever the bytes; not in the program | import, http, search, store, domain |
 //! | [`upkeep`] | retention: removes what is old | store, domain |
 //! | [`search`] | the query language over users, and their order | domain |
 //! | [`store`] | everything on disk; names sled | domain |
@@ -29,6 +30,8 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod export;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod import;
 pub mod jobs;

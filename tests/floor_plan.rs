@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "export", "http", "import", "jobs", "login", "notify", "search",
-    "store", "tls", "tokens", "upkeep",
+    "app", "cli", "config", "domain", "export", "fuzzing", "http", "import", "jobs", "login", "notify",
+    "search", "store", "tls", "tokens", "upkeep",
 ];
 
 /// Each room and what it may see.
@@ -17,6 +17,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("domain", &[]),
     ("export", &["store", "domain"]),
+    ("fuzzing", &["import", "http", "search", "store", "domain"]),
     ("http", &["jobs", "import", "export", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),

@@ -8,6 +8,8 @@ mod connection;
 mod email;
 mod event;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ids;
 mod job;
 mod letter;
@@ -16,7 +18,7 @@ mod schema;
 mod shown_user;
 mod stream;
 mod task;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod time;
 mod user;

@@ -3,6 +3,8 @@
 //! A list comes in pages, of which the first [`LAST_PAGED`] events can be had, or from a checkpoint
 //! without an end. Orders are those of writing: where a clock was set back, dates are not sorted.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod query;
 
 use actix_web::http::{StatusCode, header};

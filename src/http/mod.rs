@@ -54,6 +54,8 @@ mod cors;
 mod error;
 mod exports;
 mod failures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod grants;
 mod gzip;
 mod head;

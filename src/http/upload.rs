@@ -4,6 +4,9 @@
 //! bound; parts come in any order; content types and file names are not looked at; unknown parts
 //! are read over. Whatever is malformed is a 400, never a panic.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::HeaderMap;
 use futures_util::StreamExt;

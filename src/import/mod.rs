@@ -23,6 +23,8 @@
 mod bytes;
 mod check;
 mod examine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod read;
 mod report;
 mod run;

@@ -46,6 +46,8 @@ fn masked(compact: &str) -> String {
                 secret(cursor, report, 1);
             }
             (Some(name), _) if is_secret(name) => mask(cursor, report),
+            // Half of a surrogate pair is in it, so that nobody knows which name was meant.
+            (None, _) => mask(cursor, report),
             _ => report.push_str(cursor.value()),
         }
     });

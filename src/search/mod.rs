@@ -16,13 +16,16 @@
 //! The rooms that keep users know nothing of this one: they show users, [`Query::matches`] judges each, and
 //! [`Query::keys`] and [`Query::connections`] tell beforehand which are worth showing.
 //!
-//! **Invariants:** parsing ends and never panics, whatever the text. A printed query parses to itself. Whoever
+//! **Invariants:** parsing ends and never panics, whatever the text. A printed query parses to itself,
+//! unless it is longer in print than queries may be. Whoever
 //! [`Query::matches`] has one of [`Query::keys`], and is in one of [`Query::connections`].
 //!
 //! Deliberately absent: scores, fuzzy terms, boosts, regular expressions, words inside of texts, `?`.
 
 mod date;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod metadata;
 mod node;
 mod parser;

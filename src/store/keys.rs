@@ -118,15 +118,18 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
     }
 
     pub(super) fn put(&self, change: &mut Change, parts: &[&[u8]], value: &V) -> Result<()> {
+        change.put(self.key(parts), self.encode(value)?);
+        Ok(())
+    }
+
+    pub(super) fn encode(&self, value: &V) -> Result<Vec<u8>> {
         let bytes = match self.codec {
             Codec::Postcard => postcard::to_allocvec(value).map_err(|error| error.to_string()),
             Codec::Json => serde_json::to_vec(value).map_err(|error| error.to_string()),
         };
-        let bytes = bytes.map_err(|error| {
+        bytes.map_err(|error| {
             StoreError::Corrupt(format!("a value of family {} does not encode: {error}", self.name()))
-        })?;
-        change.put(self.key(parts), bytes);
-        Ok(())
+        })
     }
 
     /// Every value of the family, in the order of the keys.
@@ -166,7 +169,7 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
         Ok((key, self.decode(&value)?))
     }
 
-    fn decode(&self, value: &[u8]) -> Result<V> {
+    pub(super) fn decode(&self, value: &[u8]) -> Result<V> {
         let decoded = match self.codec {
             Codec::Postcard => postcard::from_bytes(value).map_err(|error| error.to_string()),
             Codec::Json => serde_json::from_slice(value).map_err(|error| error.to_string()),

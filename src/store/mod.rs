@@ -29,6 +29,8 @@ mod exports;
 mod failures;
 mod figures;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jobs;
 mod keys;
 mod listing;

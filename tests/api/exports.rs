@@ -51,14 +51,14 @@ fn unpack(packed: &[u8]) -> String {
     text
 }
 
-fn pack(text: &[u8]) -> Vec<u8> {
+pub fn pack(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
 }
 
 /// The content of an export that has ended well.
-fn exported(server: &Server, body: &Value) -> String {
+pub fn exported(server: &Server, body: &Value) -> String {
     let job = export(server, body);
     assert_eq!(job["status"], "completed", "{job}");
     unpack(&fetch(server, job["location"].as_str().unwrap()))
@@ -73,7 +73,7 @@ fn rows(count: usize) -> String {
 }
 
 /// Uploads bytes and waits for the end of the job.
-fn import(server: &Server, connection: &str, file: &[u8]) -> Value {
+pub fn import(server: &Server, connection: &str, file: &[u8]) -> Value {
     let form = Form::of(&[("connection_id", connection)]).with_file(file);
     let answer = server.upload(&form);
     assert_eq!(answer.status, 202, "{}", answer.text);

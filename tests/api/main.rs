@@ -35,6 +35,8 @@ mod logs;
 mod mail;
 mod metrics;
 mod multipart;
+mod naughty;
+mod naughty_told;
 mod oauth;
 mod openapi;
 mod outage;

@@ -49,6 +49,11 @@ fn secrets_are_masked() {
 }
 
 #[test]
+fn what_has_a_name_that_is_no_text_may_be_a_secret() {
+    shows(r#"{"password\ud83d":"x","\udc00":{"a":1}}"#, r#"{"password\ud83d":"*****","\udc00":"*****"}"#);
+}
+
+#[test]
 fn a_secret_of_the_wrong_type_is_masked_as_a_whole() {
     shows(r#"{"custom_password_hash":"x"}"#, r#"{"custom_password_hash":"*****"}"#);
     shows(r#"{"custom_password_hash":["x"]}"#, r#"{"custom_password_hash":"*****"}"#);

@@ -16,6 +16,7 @@
 
 mod accepting;
 mod backup;
+mod beside;
 mod check;
 mod clients;
 mod deletion;

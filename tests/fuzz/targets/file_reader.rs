@@ -1,0 +1,8 @@
+#![no_main]
+
+use intake::fuzzing::Target;
+
+libfuzzer_sys::fuzz_target!(
+    init: Target::named("file_reader").write_seeds().expect("the seeds can be written"),
+    |bytes: &[u8]| Target::named("file_reader").run(bytes)
+);
