@@ -136,7 +136,7 @@ impl Store {
 pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl DirectoryLock {
-    fn take(directory: &Path) -> Result<Self> {
+    pub(super) fn take(directory: &Path) -> Result<Self> {
         let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE));
         let file = file.map_err(|why| StoreError::Unusable { path: directory.to_owned(), why })?;
         let deadline = Instant::now() + LOCK_PATIENCE;
