@@ -3,6 +3,7 @@
 
 mod doors;
 mod furnish;
+mod keeping;
 mod options;
 
 use std::fs;
@@ -26,6 +27,7 @@ use crate::notify;
 use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
+pub use crate::store::{Counts, Diagnosis};
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
@@ -33,6 +35,7 @@ use crate::upkeep::Upkeep;
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
+pub use keeping::{Packing, dump, examine, is_open, load};
 pub use options::limits;
 
 /// While a server that was announced runs, this file in the data directory says where.
