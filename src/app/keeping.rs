@@ -25,11 +25,6 @@ pub enum Packing {
     Gzip,
 }
 
-/// Whether a server or a command has this data directory open.
-pub fn is_open(directory: &Path) -> bool {
-    store::is_locked(directory)
-}
-
 /// Writes all that is in `directory` as a dump; tells how many lines there are of each kind.
 pub fn dump(
     settings: &Settings,

@@ -1,6 +1,7 @@
 //! The composition root: opens the store, binds the ports, starts the engine, and shuts all down in
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
+mod backup;
 mod doors;
 mod furnish;
 mod keeping;
@@ -28,14 +29,16 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 pub use crate::store::{Counts, Diagnosis};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Loss, Store, StoreError};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, Keys, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
+pub use crate::store::{Manifest, OnLoss, is_locked};
+pub use backup::{back_up, copy_backup, manifest, restore};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
-pub use keeping::{Packing, dump, examine, is_open, load};
+pub use keeping::{Packing, dump, examine, load};
 pub use options::limits;
 
 /// While a server that was announced runs, this file in the data directory says where.
@@ -123,10 +126,16 @@ impl Address {
 impl App {
     /// Opens everything; the data directory is made and furnished when missing.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::build_despite(settings, OnLoss::Refuse)
+    }
+
+    /// The same, even if acknowledged commits are missing and that is accepted: see [`App::loss`].
+    pub fn build_despite(settings: &Settings, on_loss: OnLoss) -> Result<Self, StartError> {
+        store::check_format(&settings.storage.path)?;
         let certificates = doors::certificates(&settings.server.tls)?;
         let started_at = SystemTime::now().into();
         let post = Post::new(options::post(settings))?;
-        let store = Store::open(options::store(settings))?;
+        let store = Store::open_despite(options::store(settings), on_loss)?;
         forget_address(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
         let doors = doors::open(&settings.server, certificates)?;
@@ -177,6 +186,11 @@ impl App {
     /// Tells commands that are given the same data directory where it is, for as long as it runs.
     pub fn announce(&self) -> io::Result<()> {
         fs::write(self.parts.store.path().join(ADDRESS_FILE), serde_json::to_vec(&self.address)?)
+    }
+
+    /// What was missing at this start, and accepted.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.parts.store.loss()
     }
 
     /// The client made at this start, if one was.
@@ -245,13 +259,15 @@ pub fn token_for(
     client_id: &str,
     scopes: &[Scope],
     lifetime: Option<Duration>,
-) -> Result<String, KeyError> {
+) -> Result<String, StartError> {
     let directory = &settings.storage.path;
+    // It may make a key file.
+    store::check_format(directory)?;
     let keys = Keys::open_or_create(directory, settings.tokens.algorithm)?;
     let url = match running(directory) {
         Some(address) => address.public_url,
         None => settings.server.expected_url(),
     };
     let tokens = Tokens::new(keys, &url, settings.tokens.lifetime);
-    tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())
+    Ok(tokens.mint(client_id, scopes, lifetime.unwrap_or(tokens.lifetime()), SystemTime::now().into())?)
 }

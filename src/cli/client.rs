@@ -1,4 +1,4 @@
-//! A client of the API: just what `import` needs of it.
+//! A client of the API: just what commands need of it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -83,6 +83,11 @@ pub(super) enum Answer {
 }
 
 #[derive(Deserialize)]
+struct Backup {
+    id: String,
+}
+
+#[derive(Deserialize)]
 struct ErrorBody {
     message: Option<String>,
 }
@@ -134,6 +139,29 @@ impl Client {
         }
         accept(&mut response)?;
         Ok(Answer::Accepted(read(&mut response)?))
+    }
+
+    /// Has a backup made in the data directory; tells its id. That takes as long as it takes.
+    pub(super) fn back_up(&self) -> Result<String, Problem> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut response = self
+                .agent
+                .post(self.url("/api/v2/backups"))
+                .config()
+                .timeout_recv_response(None)
+                .build()
+                .header("authorization", format!("Bearer {}", self.token))
+                .send_empty()
+                .map_err(|error| self.unreachable(&error))?;
+            let is_later = [StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+            if is_later.contains(&response.status()) && Instant::now() < deadline {
+                thread::sleep(RETRY_PAUSE);
+                continue;
+            }
+            accept(&mut response)?;
+            return Ok(read::<Backup>(&mut response)?.id);
+        }
     }
 
     pub(super) fn job(&self, id: &str) -> Result<Job, Problem> {

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::dump::directory;
+use super::still::Still;
 use super::{Doctor, Exit, Problem};
 use crate::app::{self, Diagnosis};
 
 impl Doctor {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
-        let examined = match &self.directory {
-            Some(named) => named,
-            None => directory(&settings)?,
+        let still = if self.directory.is_none() { Some(Still::of(&settings)?) } else { None };
+        let examined = match (&self.directory, &still) {
+            (Some(named), _) => named,
+            (None, Some(still)) => still.path(),
+            (None, None) => &settings.storage.path,
         };
         let diagnosis = app::examine(&settings, examined)?;
         let mut to = BufWriter::new(io::stdout().lock());

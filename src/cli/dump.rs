@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::still::Still;
 use super::{Dump, Exit, Problem};
 use crate::app::{self, Counts, Packing};
 use crate::config::Settings;
@@ -34,7 +35,8 @@ impl Dump {
                 "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
             ));
         }
-        let counts = app::dump(settings, directory(settings)?, Packing::Plain, &mut io::stdout().lock())?;
+        let still = Still::of(settings)?;
+        let counts = app::dump(settings, still.path(), Packing::Plain, &mut io::stdout().lock())?;
         eprintln!("{}", in_words(&counts));
         Ok(Exit::Done)
     }
@@ -51,23 +53,12 @@ fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
     let unwritable = |error: io::Error| Problem::new(format!("{} cannot be written: {error}", path.display()));
     // Of mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-    let counts = app::dump(settings, directory(settings)?, packing, file.as_file_mut())?;
+    let still = Still::of(settings)?;
+    let counts = app::dump(settings, still.path(), packing, file.as_file_mut())?;
     file.as_file().sync_all().map_err(unwritable)?;
     file.persist_noclobber(path).map_err(|lost| unwritable(lost.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
     Ok(counts)
-}
-
-/// The data directory, if nobody has it open.
-pub(super) fn directory(settings: &Settings) -> Result<&Path, Problem> {
-    let directory = &settings.storage.path;
-    if app::is_open(directory) {
-        return Err(Problem::new(format!(
-            "a server is using the data directory {}: stop it first, or take a backup and name that by storage.path",
-            directory.display()
-        )));
-    }
-    Ok(directory)
 }
 
 /// What there is most of, for people.

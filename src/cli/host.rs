@@ -73,7 +73,7 @@ impl Host {
 
     /// The server that has the directory open, if one was announced and answers. One that is being
     /// started again after a crash does not yet.
-    fn find(settings: &Settings) -> Result<Option<Self>, Problem> {
+    pub(super) fn find(settings: &Settings) -> Result<Option<Self>, Problem> {
         let directory = &settings.storage.path;
         let Some(address) = app::running(directory).filter(answers) else {
             return Ok(None);

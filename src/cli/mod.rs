@@ -3,6 +3,7 @@
 //! `import` is an HTTP client like any other: even for the data directory at hand it talks to a
 //! server, its own if none is running. Results go to stdout, everything said along the way to stderr.
 
+mod backup;
 mod check;
 mod client;
 mod doctor;
@@ -13,9 +14,11 @@ mod load;
 mod outcome;
 mod parts;
 mod report;
+mod restore;
 mod serve;
 mod signals;
 mod source;
+mod still;
 mod token;
 
 use std::fmt;
@@ -95,6 +98,8 @@ enum Command {
     Import(Import),
     Check(Check),
     Token(Token),
+    Backup(Backup),
+    Restore(Restore),
     Dump(Dump),
     Load(Load),
     Doctor(Doctor),
@@ -145,6 +150,9 @@ struct Serve {
     /// Address and port for https (default: server.tls.bind, 127.0.0.1:3443)
     #[arg(long, value_name = "ADDR")]
     tls_bind: Option<SocketAddr>,
+    /// Go on without commits that were acknowledged and are missing, where a start without this is refused
+    #[arg(long, conflicts_with = "ephemeral")]
+    accept_loss: bool,
 }
 
 /// Import files of users and wait for the outcome of every row
@@ -237,12 +245,57 @@ struct Token {
     config: ConfigFile,
 }
 
+/// Copy the data directory to DIR, which is then one itself
+///
+/// The server may go on meanwhile: it makes the copy, and nobody waits but writers for as long as the database's
+/// files take to be copied. Without a running server the directory is opened for as long as it takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake backup /backups/monday
+  intake backup /backups/$(date +%F) --json
+
+The backup holds secrets, as the data directory does: the signing key, hashes of passwords, mail.
+It is whole when backup.json is in it; every file has its checksum there.
+
+Exit status: 0 the backup is made and on disk, 1 could not run, 2 wrong usage.")]
+struct Backup {
+    /// Where to make it: a directory that is empty or not there
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print what was made as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Make the backup in DIR the data directory of the settings
+///
+/// That has to be empty or not there, and the backup has to be what it was, to the last byte. What came after the
+/// backup is not in it; letters and events that were sent since are sent again.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake restore /backups/monday
+  INTAKE_STORAGE_PATH=/tmp/look intake restore /backups/monday     somewhere else, to look at it
+
+Exit status: 0 the data directory is there and opens, 1 could not run, 2 wrong usage.")]
+struct Restore {
+    /// The backup
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print what was restored as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
 /// Write all data as text that outlives this program
 ///
 /// Lines of JSON in the format of docs/dump-format.md: users with their metadata byte for byte,
 /// passwords (hashed), connections, clients, jobs with their failed rows, the tenant log, log streams,
-/// letters, signing keys. It holds secrets: the file is readable for you alone. No server may be using
-/// the data directory.
+/// letters, signing keys. It holds secrets: the file is readable for you alone. A server may be running:
+/// it makes a copy, which is dumped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   intake dump users-2026-11.dump.gz
@@ -287,8 +340,9 @@ struct Load {
 /// Examine a data directory and say what is wrong with it
 ///
 /// Reads every value and holds it against the others: users, keys, jobs against their rows and files,
-/// passwords, the log. No server may be using the directory. Nothing is changed but by opening the
-/// database, which recovers its log as every start does; examine a copy where even that is too much.
+/// passwords, the log. If a server is running on the data directory of the settings, it makes a copy, and
+/// that is examined. Nothing is changed but by opening the database, which recovers its log as every start
+/// does; a backup is left as it is to the last byte.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   intake doctor
@@ -315,6 +369,8 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Dump(dump) => dump.run(),
         Command::Load(load) => load.run(),
         Command::Doctor(doctor) => doctor.run(),

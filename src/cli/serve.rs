@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::signals::{self, Hangup};
 use super::{Exit, Problem, Serve};
-use crate::app::{self, App};
+use crate::app::{self, App, OnLoss};
 use crate::config::{Log, LogFormat, Settings};
 
 /// What tokens of throwaway servers are made out to.
@@ -38,13 +38,15 @@ impl Serve {
                  --ephemeral --tls, which makes a throwaway one",
             ));
         }
-        if self.ephemeral { run_ephemeral(settings, throws_in) } else { run(&settings) }
+        let on_loss = if self.accept_loss { OnLoss::Accept } else { OnLoss::Refuse };
+        if self.ephemeral { run_ephemeral(settings, throws_in) } else { run(&settings, on_loss) }
     }
 }
 
-fn run(settings: &Settings) -> Result<Exit, Problem> {
+fn run(settings: &Settings, on_loss: OnLoss) -> Result<Exit, Problem> {
     let stop = signals::stop(hangup(settings))?;
-    let mut app = App::build(settings)?;
+    let mut app = App::build_despite(settings, on_loss)?;
+    tell_loss(&app);
     app.announce()?;
     let page = app.page_link()?;
     introduce(&app, settings, &page)?;
@@ -103,6 +105,23 @@ fn introduce(app: &App, settings: &Settings, page: &str) -> Result<(), Problem> 
     eprintln!("next: intake import users.json     (in another terminal)");
     eprintln!("      TOKEN=$(intake token)        (for curl and SDKs)");
     Ok(())
+}
+
+/// Says what is gone, and what is left of it.
+fn tell_loss(app: &App) {
+    let Some(loss) = app.loss() else { return };
+    let (found, acknowledged) = (loss.found, loss.acknowledged);
+    eprintln!(
+        "accepted a loss: the database ends at commit {found}, commit {acknowledged} was acknowledged; what the {} \
+         in between did is gone",
+        acknowledged - found
+    );
+    for file in &loss.kept {
+        eprintln!("  an upload whose job is gone is kept as {}", file.display());
+    }
+    if let Some(file) = loss.kept.first() {
+        eprintln!("  once you have looked at it: intake import {}", file.display());
+    }
 }
 
 /// Shows the secret of a client that was made at this start, because nobody can later.

@@ -62,6 +62,7 @@ scopes! {
     ReadStats => "read:stats",
     ReadOutbox => "read:outbox",
     UpdateOutbox => "update:outbox",
+    CreateBackups => "create:backups",
 }
 
 /// A text that is none of the [`Scope::ALL`].

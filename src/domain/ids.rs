@@ -78,6 +78,11 @@ short_id!(
     "job_"
 );
 short_id!(
+    /// The id of a backup that was asked for by the API, and the name of its directory.
+    BackupId,
+    "backup_"
+);
+short_id!(
     /// The id of a connection.
     ConnectionId,
     "con_"

@@ -31,7 +31,7 @@ pub use connection::{
 pub use email::{Email, EmailFault};
 pub use event::{Event, EventType, LogId, Logged, Origin, UnknownEventType};
 pub use fault::{Code, FailedRow, Fault, FileFault};
-pub use ids::{ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
+pub use ids::{BackupId, ConnectionId, GrantId, IdSeries, InvalidId, JobId, StreamId};
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};

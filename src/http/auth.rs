@@ -90,6 +90,7 @@ permissions! {
     DeleteStreams: DeleteLogStreams, "Delete a Log Stream";
     ReadOutbox: ReadOutbox;
     UpdateOutbox: UpdateOutbox, "Update the Outbox";
+    CreateBackups: CreateBackups, "Create a Backup";
 }
 
 /// Proof that the request may do what `N` names.

@@ -248,6 +248,7 @@ pub(super) fn log_store_fault(fault: &StoreError) {
         | StoreError::TooManyExports(_)
         | StoreError::TooManyStreams(_)
         | StoreError::JobGone(_)
+        | StoreError::BackingUp
         | StoreError::Unavailable => {}
         fault if is_disk_full(fault) => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),

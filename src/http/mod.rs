@@ -17,6 +17,7 @@
 //! | `tickets` | `POST /api/v2/tickets/password-change`, `…/email-verification` |
 //! | `outbox` | `GET /api/v2/outbox`, `DELETE …/{id}`, `POST …/{id}/retry` |
 //! | `log_streams` | `GET`, `POST /api/v2/log-streams`, `GET`, `PATCH`, `DELETE …/{id}` |
+//! | `backups` | `POST /api/v2/backups` |
 //! | `absent` | lists of what intake does not have, for tools that ask: always empty |
 //! | `oauth` | `POST /oauth/token`, `/.well-known/…` |
 //! | `sign_in` | the part of `/oauth/token` that is about users |
@@ -42,6 +43,7 @@
 
 mod absent;
 mod auth;
+mod backups;
 mod body;
 mod caller;
 mod clients;

@@ -31,7 +31,7 @@ use utoipa::openapi::{RefOr, Schema, Server};
 
 use super::error::{ApiError, ErrorObject};
 use super::{
-    State, absent, clients, connections, exports, grants, health, imports, jobs, json, log_streams, logs,
+    State, absent, backups, clients, connections, exports, grants, health, imports, jobs, json, log_streams, logs,
     metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
 };
 use crate::domain::Code;
@@ -79,6 +79,7 @@ use common::Common;
         outbox::list,
         outbox::retry,
         outbox::delete,
+        backups::create,
         log_streams::list,
         log_streams::show,
         log_streams::create,

@@ -14,7 +14,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, absent, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports,
+    State, absent, backups, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports,
     jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
     rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
 };
@@ -75,6 +75,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         at("/api/v2/outbox").get(outbox::list),
         at("/api/v2/outbox/{id}").delete(outbox::delete),
         at("/api/v2/outbox/{id}/retry").post(outbox::retry),
+        at("/api/v2/backups").post(backups::create),
         at("/api/v2/log-streams").get(log_streams::list).post(log_streams::create),
         at("/api/v2/log-streams/{id}")
             .get(log_streams::show)

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
+use super::loss::{Loss, OnLoss};
 use super::roll_call::Move;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
@@ -132,15 +133,22 @@ pub(super) struct Database {
     db: sled::Db,
     log: File,
     witness: Witness,
+    /// What was missing when it was opened, to be accepted by [`Database::accept_loss`] before anything is written.
+    pub(super) loss: Option<Loss>,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
 }
 
 impl Database {
     /// Opens or makes the database in `<directory>/database`, with `<directory>/witness` beside it.
-    pub(super) fn open(directory: &Path, cache_bytes: u64, patience: Duration) -> Result<(Self, Head)> {
-        let path = directory.join("database");
-        let making = Making::begin(directory, &path)?;
+    pub(super) fn open(
+        directory: &Path,
+        cache_bytes: u64,
+        patience: Duration,
+        on_loss: OnLoss,
+    ) -> Result<(Self, Head)> {
+        let path = folder(directory);
+        let making = Making::begin(directory, &path, on_loss)?;
         remove_cut_snapshots(&path)?;
         let db = open_watched(&path, cache_bytes, patience)?;
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
@@ -148,19 +156,24 @@ impl Database {
         log.sync_data()?;
         let head = HEAD.get(&db, &[])?.unwrap_or_default();
         check_version(&db, head)?;
-        let witness = Witness::open(directory, Seal { commit: head.commit, crc: head.crc })?;
+        let (witness, loss) = Witness::open(directory, Seal { commit: head.commit, crc: head.crc }, on_loss)?;
         sync_names(&path, directory)?;
         making.end()?;
         #[cfg(test)]
-        let database = Self { db, log, witness, faults: faults::Faults::default() };
+        let database = Self { db, log, witness, loss, faults: faults::Faults::default() };
         #[cfg(not(test))]
-        let database = Self { db, log, witness };
+        let database = Self { db, log, witness, loss };
         Ok((database, head))
     }
 
     /// The tree that holds everything.
     pub(super) fn tree(&self) -> &sled::Tree {
         &self.db
+    }
+
+    /// From now on nothing was acknowledged but what is there.
+    pub(super) fn accept_loss(&self, head: &Head) -> Result<()> {
+        self.witness.restart(Seal { commit: head.commit, crc: head.crc })
     }
 
     /// Its files, in bytes.
@@ -216,7 +229,7 @@ struct Making<'a> {
 
 impl<'a> Making<'a> {
     /// Sets the mark, before the first file of a new database is there.
-    fn begin(directory: &'a Path, database: &Path) -> Result<Self> {
+    fn begin(directory: &'a Path, database: &Path, on_loss: OnLoss) -> Result<Self> {
         let making = Self { directory, mark: directory.join("database.new") };
         let acknowledged = Witness::acknowledged(directory);
         if making.mark.exists() && acknowledged == 0 && database.exists() {
@@ -225,7 +238,7 @@ impl<'a> Making<'a> {
         if database.exists() {
             return Ok(making);
         }
-        if acknowledged > 0 {
+        if acknowledged > 0 && on_loss == OnLoss::Refuse {
             // Nothing is made in its place: the mark must never lie beside a database put back later.
             return Err(StoreError::Lost { found: 0, acknowledged });
         }
@@ -318,9 +331,14 @@ fn check_version(db: &sled::Db, head: Head) -> Result<()> {
     }
 }
 
-/// Where `<directory>/database` keeps values too large for the log; stays empty, as those are never synced.
+/// Where the files of the database are.
+pub(super) fn folder(directory: &Path) -> PathBuf {
+    directory.join("database")
+}
+
+/// Where it keeps values too large for the log; stays empty, as those are never synced.
 pub(super) fn blobs(directory: &Path) -> PathBuf {
-    directory.join("database").join("blobs")
+    folder(directory).join("blobs")
 }
 
 /// Faults on demand, for tests.

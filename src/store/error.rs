@@ -64,10 +64,53 @@ pub enum StoreError {
         /// What this program writes.
         known: u32,
     },
+    /// What the directory says of its format is nothing we know; carries the file.
+    #[error(
+        "{} is nothing this program knows: it was written by another one, or damaged; use the program that the data \
+         directory was made with, or restore it from a backup", .0.display()
+    )]
+    UnknownFormat(PathBuf),
+    /// A restore of the directory did not come to its end.
+    #[error(
+        "the data directory {} holds the half of a backup, because its restore was cut short: repeat it \
+         (intake restore)", .0.display()
+    )]
+    HalfRestored(PathBuf),
+    /// Somebody else's directory.
+    #[error(
+        "the directory {} (storage.path) holds \"{name}\" and no data of intake: choose one that is empty or does not \
+         exist", .path.display()
+    )]
+    Foreign {
+        /// Its path.
+        path: PathBuf,
+        /// What is in it.
+        name: String,
+    },
+    /// Where something is to be made as a whole there is something already.
+    #[error("{} is not empty, it holds \"{name}\": choose a directory that is empty or does not exist", .path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        name: String,
+    },
+    /// A backup is being made, and there is one at a time.
+    #[error("a backup is being made already: try again when it is done")]
+    BackingUp,
+    /// No backup, or not one any more.
+    #[error("{} cannot be restored: {why}", .path.display())]
+    NoBackup {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The database lacks commits that were acknowledged.
     #[error(
         "the database ends at commit {found}, but commit {acknowledged} was acknowledged: data was lost or an old copy \
-         of the database was put back; restore the whole data directory from a backup"
+         of the database was put back; restore the whole data directory from a backup, or go on without what is \
+         missing: intake serve --accept-loss"
     )]
     Lost {
         /// Last commit in the database.

@@ -39,6 +39,11 @@ impl Exports {
         Self(directory.join("exports"))
     }
 
+    /// The folder with the files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     pub(super) fn path(&self, id: &JobId, format: ExportFormat) -> PathBuf {
         self.0.join(format.file_name(id))
     }

@@ -13,6 +13,7 @@
 //! - A fault between a commit and its publication makes the store unavailable until [`Store::reopen`].
 
 mod apply;
+mod backup;
 mod bell;
 mod block;
 mod clients;
@@ -27,15 +28,19 @@ mod error;
 mod exports;
 mod failures;
 mod figures;
+mod format;
 mod jobs;
 mod keys;
 mod listing;
 mod log;
 mod logins;
+mod loss;
+mod manifest;
 mod meters;
 mod open;
 mod outbox;
 mod record;
+mod restore;
 mod roll_call;
 mod room;
 mod shut;
@@ -55,7 +60,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 pub use apply::{ChunkRow, Words};
 pub use bell::Bell;
@@ -64,13 +69,17 @@ pub use dump::{Counts, FORMAT, FORMAT_VERSION, LoadError, Written};
 pub use error::{Result, StoreError};
 pub use exports::ExportFile;
 pub use figures::{Condition, Disk, Figures};
+pub use format::check_format;
 pub use jobs::{NewJob, Page};
 pub use listing::Browsed;
 pub use log::{EventPage, Order};
+pub use loss::{Loss, OnLoss};
+pub use manifest::{FileSeal, Manifest};
 pub use meters::Meters;
 pub use open::is_locked;
 pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
+pub use restore::{copy_backup, restore};
 pub use roll_call::{Met, RollCall};
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
@@ -111,6 +120,10 @@ pub struct Store {
     put_forward: AtomicU64,
     /// `None` while a fault is being mended.
     core: RwLock<Option<Arc<Core>>>,
+    /// What was accepted when it was opened.
+    loss: Option<Loss>,
+    /// Held while a backup is made.
+    backing_up: Mutex<()>,
     /// Dropped last.
     _lock: DirectoryLock,
 }
@@ -119,6 +132,11 @@ impl Store {
     /// The data directory.
     pub fn path(&self) -> &Path {
         &self.options.path
+    }
+
+    /// What was missing when the store was opened, and accepted.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.loss.as_ref()
     }
 
     /// Rings when there is something new to tell or to remove.

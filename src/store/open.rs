@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
@@ -19,13 +19,15 @@ use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
 use super::error::{Result, StoreError};
 use super::exports::Exports;
+use super::format::{self, Format};
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
+use super::loss::{Loss, OnLoss};
 use super::meters::Meters;
 use super::record::Keys;
 use super::spool::Spool;
 use super::tasks::PendingExports;
 use super::unsent::Unsent;
-use super::{Options, Store};
+use super::{Options, Store, backup};
 use crate::domain::{Connection, Job};
 
 const LOCK_FILE: &str = "lock";
@@ -38,10 +40,16 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 impl Store {
     /// Opens the data directory, which is made (mode 0700) when missing.
     pub fn open(options: Options) -> Result<Self> {
-        Self::open_hashing(options, KeyHasher::new(u64::MAX))
+        Self::open_hashing(options, KeyHasher::new(u64::MAX), OnLoss::Refuse)
     }
 
-    pub(super) fn open_hashing(options: Options, hasher: KeyHasher) -> Result<Self> {
+    /// The same, even if acknowledged commits are missing and that is accepted: see [`Store::loss`].
+    pub fn open_despite(options: Options, on_loss: OnLoss) -> Result<Self> {
+        Self::open_hashing(options, KeyHasher::new(u64::MAX), on_loss)
+    }
+
+    pub(super) fn open_hashing(options: Options, hasher: KeyHasher, on_loss: OnLoss) -> Result<Self> {
+        let format = format::look(&options.path)?;
         let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
         DirBuilder::new().recursive(true).mode(0o700).create(&options.path).map_err(unusable)?;
         let lock = DirectoryLock::take(&options.path)?;
@@ -49,14 +57,28 @@ impl Store {
         let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
         let meters = Meters::default();
-        let core = open_core(&options, &hasher, bell.clone(), meters.clone())?;
-        {
-            let active = core.active.lock();
-            spool.sweep(&active.tickets.keys().collect::<HashSet<_>>())?;
+        let core = open_core(&options, &hasher, bell.clone(), meters.clone(), on_loss)?;
+        let loss = settle(&core, &spool, &options.path)?;
+        if format == Format::Untold {
+            format::write(&options.path)?;
         }
+        backup::sweep(&options.path)?;
         let core = RwLock::new(Some(Arc::new(core)));
         let put_forward = AtomicU64::new(0);
-        let store = Self { options, hasher, spool, exports, bell, meters, put_forward, core, _lock: lock };
+        let backing_up = Mutex::default();
+        let store = Self {
+            options,
+            hasher,
+            spool,
+            exports,
+            bell,
+            meters,
+            put_forward,
+            core,
+            loss,
+            backing_up,
+            _lock: lock,
+        };
         store.drop_stale_claims()?;
         store.drop_stale_exports()?;
         Ok(store)
@@ -79,8 +101,8 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
-        *slot =
-            Some(Arc::new(open_core(&self.options, &self.hasher, self.bell.clone(), self.meters.clone())?));
+        let (bell, meters) = (self.bell.clone(), self.meters.clone());
+        *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
         Ok(())
     }
 
@@ -177,8 +199,35 @@ fn release(mut core: Arc<Core>) -> Result<()> {
     }
 }
 
-fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Meters) -> Result<Core> {
-    let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
+/// Rids the spool of what no job needs; or keeps that and accepts the loss, if there was one.
+fn settle(core: &Core, spool: &Spool, directory: &Path) -> Result<Option<Loss>> {
+    let active = core.active.lock();
+    let needed = active.tickets.keys().collect::<HashSet<_>>();
+    let Some(loss) = core.database.loss.clone() else {
+        spool.sweep(&needed)?;
+        return Ok(None);
+    };
+    // First kept, then accepted: the start after a crash in between finds the loss again.
+    let kept = spool.keep_lost(directory, &needed)?;
+    core.database.accept_loss(&core.writer.lock().head)?;
+    tracing::warn!(
+        "a loss was accepted: the database ends at commit {}, commit {} was acknowledged; uploads kept: {}",
+        loss.found,
+        loss.acknowledged,
+        kept.len()
+    );
+    Ok(Some(Loss { kept, ..loss }))
+}
+
+fn open_core(
+    options: &Options,
+    hasher: &KeyHasher,
+    bell: Arc<Bell>,
+    meters: Meters,
+    on_loss: OnLoss,
+) -> Result<Core> {
+    let Options { path, cache_bytes, open_timeout, .. } = options;
+    let (database, head) = Database::open(path, *cache_bytes, *open_timeout, on_loss)?;
     let connections = CONNECTIONS.values(database.tree()).collect::<Result<Vec<_>>>()?;
     let directory = Directory::default();
     let mut tails = HashMap::new();
@@ -192,7 +241,7 @@ fn open_core(options: &Options, hasher: &KeyHasher, bell: Arc<Bell>, meters: Met
     Ok(Core::new(database, directory, hasher.clone(), kept, Writer { head, tails }, bell, meters))
 }
 
-fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
+pub(super) fn unfinished_jobs(database: &Database) -> Result<Vec<Job>> {
     let tree = database.tree();
     tree.range(QUEUE.below(&[]))
         .map(|entry| {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::error::Result;
+use super::loss;
 use super::room::Room;
 use crate::domain::JobId;
 
@@ -73,17 +74,32 @@ impl Spool {
 
     /// Removes what no unfinished job needs.
     pub(super) fn sweep(&self, needed: &HashSet<&JobId>) -> Result<()> {
-        let needed: HashSet<PathBuf> = needed.iter().map(|id| self.path(id)).collect();
-        for entry in fs::read_dir(&self.0)? {
-            let path = entry?.path();
-            if !needed.contains(&path) {
-                fs::remove_file(path)?;
-            }
+        for path in self.unneeded(needed)? {
+            fs::remove_file(path)?;
         }
         Ok(())
     }
 
-    fn path(&self, id: &JobId) -> PathBuf {
+    /// Keeps what no unfinished job needs elsewhere: after a loss it may be an upload that was acknowledged.
+    pub(super) fn keep_lost(&self, directory: &Path, needed: &HashSet<&JobId>) -> Result<Vec<PathBuf>> {
+        loss::keep(directory, &self.0, &self.unneeded(needed)?)
+    }
+
+    fn unneeded(&self, needed: &HashSet<&JobId>) -> Result<Vec<PathBuf>> {
+        let needed: HashSet<PathBuf> = needed.iter().map(|id| self.path(id)).collect();
+        let mut unneeded = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            unneeded.extend(Some(entry?.path()).filter(|path| !needed.contains(path)));
+        }
+        Ok(unneeded)
+    }
+
+    /// The folder with the files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn path(&self, id: &JobId) -> PathBuf {
         self.0.join(format!("{id}.json"))
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{Result, StoreError};
+use super::loss::{Loss, OnLoss};
 
 /// What is remembered of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,18 +26,23 @@ pub(super) struct Witness {
     older: AtomicU64,
 }
 
-const FILE: &str = "witness";
+pub(super) const FILE: &str = "witness";
 const SLOTS: [u64; 2] = [0, 1];
 const SLOT_BYTES: usize = 16;
 const SLOT_DISTANCE: u64 = 512;
 
 impl Witness {
-    /// Opens the file in the data directory and refuses a database that ends before the last acknowledged commit.
-    pub(super) fn open(directory: &Path, found: Seal) -> Result<Self> {
+    /// Opens the file in the data directory and refuses a database that ends before the last acknowledged commit,
+    /// unless that is accepted: then nothing is written until [`Witness::restart`].
+    pub(super) fn open(directory: &Path, found: Seal, on_loss: OnLoss) -> Result<(Self, Option<Loss>)> {
         let path = directory.join(FILE);
         let witness =
             Self::of(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?);
         match witness.last() {
+            Some(seen) if seen.commit > found.commit && on_loss == OnLoss::Accept => {
+                let loss = Loss { found: found.commit, acknowledged: seen.commit, kept: Vec::new() };
+                Ok((witness, Some(loss)))
+            }
             Some(seen) if seen.commit > found.commit => {
                 Err(StoreError::Lost { found: found.commit, acknowledged: seen.commit })
             }
@@ -48,7 +54,7 @@ impl Witness {
             }
             _ => {
                 witness.record(found)?;
-                Ok(witness)
+                Ok((witness, None))
             }
         }
     }
@@ -77,6 +83,12 @@ impl Witness {
         let slot = self.older.fetch_xor(1, Ordering::Relaxed);
         self.file.write_all_at(&encode(seal), slot * SLOT_DISTANCE)?;
         Ok(self.file.sync_data()?)
+    }
+
+    /// Forgets every commit that was seen, and remembers `seal`.
+    pub(super) fn restart(&self, seal: Seal) -> Result<()> {
+        self.file.set_len(0)?;
+        self.record(seal)
     }
 
     fn last(&self) -> Option<Seal> {
@@ -113,7 +125,7 @@ mod tests {
         for step in 1..=4 {
             let directory = tempfile::tempdir().unwrap();
             let mut before = Seal { commit: 7, crc: 1 };
-            Witness::open(directory.path(), before).unwrap();
+            Witness::open(directory.path(), before, OnLoss::Refuse).unwrap();
             for number in 1..=5 {
                 let witness = Witness::of(
                     File::options().read(true).write(true).open(directory.path().join(FILE)).unwrap(),

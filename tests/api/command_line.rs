@@ -366,7 +366,7 @@ fn a_token_has_the_scopes_and_the_time_asked_for() {
 #[test]
 fn every_command_has_a_manual_with_an_example() {
     let place = Place::new();
-    for command in ["serve", "import", "check", "token"] {
+    for command in ["serve", "import", "check", "token", "backup", "restore"] {
         let output = place.run(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         let manual = stdout(&output);

@@ -121,7 +121,17 @@ impl Server {
 
     /// A server on a directory that stays, which writes its log to a file.
     pub fn logging_to(log: &Path, directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut command = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory, settings));
+        Self::log_to(log, directory, &[], settings)
+    }
+
+    /// The same with further arguments.
+    pub fn logging_with(log: &Path, directory: &Path, arguments: &[&str]) -> Self {
+        Self::log_to(log, directory, arguments, &[])
+    }
+
+    fn log_to(log: &Path, directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let arguments = [&["serve", "--bind", "127.0.0.1:0"], arguments].concat();
+        let mut command = intake(&arguments, &on(directory, settings));
         let file = std::fs::File::create(log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let mut server =

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod auth;
+mod backup;
 mod browser;
 mod clients;
 mod command_line;
@@ -11,6 +12,7 @@ mod corpora;
 mod cors;
 mod crash;
 mod deletions;
+mod directory;
 mod exports;
 mod failures;
 mod forms;

@@ -244,6 +244,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "",
             format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
         ),
+        StoreError::BackingUp => (
+            StatusCode::CONFLICT,
+            "conflict",
+            "A backup is being made already, please try again when it is done".to_owned(),
+        ),
         fault if is_disk_full(fault) => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",

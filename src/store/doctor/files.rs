@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::Options;
 use super::super::database::blobs;
+use super::super::manifest::Manifest;
 use super::super::room::free_bytes;
+use super::super::shut::is_backup;
 use super::super::witness::Witness;
 use super::{Ailment, Shared};
 
@@ -19,6 +21,11 @@ pub(super) fn examine_directory(options: &Options, shared: &Shared) {
     examine_modes(directory, shared);
     if directory.join("database").is_dir() {
         examine_witness(directory, shared);
+    }
+    if is_backup(directory)
+        && let Err(error) = Manifest::read(directory).and_then(|manifest| manifest.verify(directory))
+    {
+        shared.add(Ailment::BackupDamaged, error.to_string());
     }
     if fs::read_dir(blobs(directory)).is_ok_and(|mut files| files.next().is_some()) {
         let what = "the database keeps values outside its log, where they are not synced";

@@ -37,6 +37,8 @@ ailments! {
     DatabaseUnopenable => "database-unopenable", RESTORE;
     DatabaseUnreadable => "database-unreadable", RESTORE;
     ExaminationStuck => "examination-stuck", RESTORE;
+    HalfRestored => "half-restored", "repeat the restore or the load";
+    BackupDamaged => "backup-damaged", "take another backup: this one is not what it was when it was made";
     OtherVersion => "other-version", "use the program that the data directory was made with";
     CommitsLost => "commits-lost",
         "restore the data directory from a backup, or start once with --accept-loss to go on without what was lost";

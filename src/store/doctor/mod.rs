@@ -95,7 +95,8 @@ impl Shared {
 fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
     let ailment = match error {
         StoreError::Absent(_) => Ailment::DatabaseMissing,
-        StoreError::Version { .. } => Ailment::OtherVersion,
+        StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
+        StoreError::HalfRestored(_) => Ailment::HalfRestored,
         StoreError::Lost { .. } => Ailment::CommitsLost,
         StoreError::Corrupt(why) if why.contains("witness") => Ailment::WitnessDisagrees,
         StoreError::Corrupt(_) | StoreError::Unopenable { .. } | StoreError::Database(_) => {

@@ -7,6 +7,7 @@ use std::io::{BufRead, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::super::backup::{make_empty, sync};
 use super::super::block::Block;
 use super::super::database::{Change, Database, Head};
 use super::super::error::{Result, StoreError};
@@ -18,7 +19,8 @@ use super::super::keys::{
 };
 use super::super::record::Record;
 use super::super::spool::{Spool, Upload};
-use super::super::{Options, Store};
+use super::super::loss::OnLoss;
+use super::super::{Options, Store, format};
 use super::lines::{Reader, Refusal, parse};
 use super::pieces::{bytes_of, check_follows};
 use super::shapes::{
@@ -40,12 +42,11 @@ impl Store {
     /// empty. If anything is wrong with the dump, nothing is made at all.
     pub fn load(options: &Options, from: &mut dyn BufRead) -> std::result::Result<Counts, LoadError> {
         let place = &options.path;
-        if fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(LoadError::NotEmpty(place.clone()));
-        }
+        let is_there = place.is_dir();
+        let parent = if is_there { place.clone() } else { parent_of(place) };
+        make_empty_or_missing(place, &parent)?;
         let (reader, header) = Reader::begin(from)?;
-        let parent = parent_of(place);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&parent)?;
+        // Where it is a mount point, there is no place beside it.
         let building = tempfile::Builder::new().prefix(".intake-load-").tempdir_in(&parent)?;
         let within = Options { path: building.path().to_owned(), ..options.clone() };
         let mut loader = Loader::new(&within)?;
@@ -53,13 +54,41 @@ impl Store {
         loader.finish(header.commit)?;
         // As a start does: what was loaded can be opened, and no two users share a key.
         drop(Store::open(within)?);
-        sync_folder(building.path())?;
-        fs::rename(building.path(), place)?;
-        // It is gone from there.
-        let _ = building.keep();
-        sync_folder(&parent)?;
+        sync(building.path())?;
+        if is_there {
+            move_up(building.path(), place)?;
+        } else {
+            fs::rename(building.path(), place)?;
+            // It is gone from there.
+            let _ = building.keep();
+        }
+        sync(&parent)?;
         Ok(counts)
     }
+}
+
+/// Refuses a place where there is something.
+fn make_empty_or_missing(place: &Path, parent: &Path) -> Result<()> {
+    if place.exists() {
+        make_empty(place)
+    } else {
+        let unusable = |why| StoreError::Unusable { path: place.to_owned(), why };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unusable)
+    }
+}
+
+/// Moves a data directory up into the empty one it is in, which no start takes for one before all of it is there.
+fn move_up(from: &Path, to: &Path) -> Result<()> {
+    format::write_restoring(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != format::FILE && name != "lock" {
+            fs::rename(entry.path(), to.join(name))?;
+        }
+    }
+    sync(to)?;
+    format::write(to)
 }
 
 fn parent_of(place: &Path) -> PathBuf {
@@ -67,10 +96,6 @@ fn parent_of(place: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
-}
-
-fn sync_folder(path: &Path) -> Result<()> {
-    Ok(File::open(path)?.sync_all()?)
 }
 
 type Taken = std::result::Result<(), Refusal>;
@@ -109,7 +134,7 @@ struct Place {
 
 impl Loader {
     fn new(options: &Options) -> Result<Self> {
-        let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout)?;
+        let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout, OnLoss::Refuse)?;
         Exports::open(&options.path)?;
         Ok(Self {
             directory: options.path.clone(),
@@ -381,7 +406,7 @@ impl Loader {
             upload.keep();
         }
         self.spool.sync()?;
-        sync_folder(&self.directory.join("exports"))?;
+        sync(&self.directory.join("exports"))?;
         for place in std::mem::take(&mut self.connections).into_values() {
             place.write(&mut self.change)?;
             self.bytes += CHANGE_BYTES / 32;

@@ -18,7 +18,6 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -46,9 +45,6 @@ pub struct Written<'a> {
 /// Why a dump was not loaded. Nothing of it was.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// There is something in the directory already.
-    #[error("{} is there and not empty: load into a directory that is missing or empty", .0.display())]
-    NotEmpty(PathBuf),
     /// The text is no dump, or not of a version that is known.
     #[error("this is no dump that can be loaded: {0}")]
     Foreign(String),

@@ -15,14 +15,17 @@
 )]
 
 mod accepting;
+mod backup;
 mod check;
 mod clients;
 mod deletion;
 mod duplicates;
 mod faults;
 mod figures;
+mod format;
 mod kills;
 mod listing;
+mod loss;
 mod model;
 mod open;
 mod power;
@@ -77,7 +80,7 @@ impl TestStore {
     }
 
     fn with(options: Options, directory: tempfile::TempDir, mask: u64) -> Self {
-        let store = Store::open_hashing(options.clone(), KeyHasher::new(mask)).unwrap();
+        let store = Store::open_hashing(options.clone(), KeyHasher::new(mask), OnLoss::Refuse).unwrap();
         let connection = store.create_connection(connection(1), Owed::nothing()).unwrap();
         Self { store: Some(store), connection, options, mask, _directory: directory }
     }
@@ -93,7 +96,11 @@ impl TestStore {
     }
 
     fn open(&mut self) -> Result<()> {
-        let store = Store::open_hashing(self.options.clone(), KeyHasher::new(self.mask))?;
+        self.open_despite(OnLoss::Refuse)
+    }
+
+    fn open_despite(&mut self, on_loss: OnLoss) -> Result<()> {
+        let store = Store::open_hashing(self.options.clone(), KeyHasher::new(self.mask), on_loss)?;
         self.store = Some(store);
         Ok(())
     }

@@ -1,0 +1,110 @@
+//! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::{BinaryBytes, HumanCount};
+use serde_json::json;
+use tracing::level_filters::LevelFilter;
+
+use super::serve::start_log;
+use super::still::Still;
+use super::{Backup, Exit, Problem};
+use crate::app::{self, Manifest};
+
+impl Backup {
+    pub(super) fn run(self) -> Result<Exit, Problem> {
+        let mut settings = self.config.load()?;
+        settings.log.level = settings.log.level.min(LevelFilter::WARN);
+        start_log(&settings.log);
+        self.check_place(&settings.storage.path)?;
+        let begun = Instant::now();
+        let still = Still::of(&settings)?;
+        let manifest = if still.is_copy() {
+            self.take(still)?
+        } else {
+            app::back_up(&settings, &self.directory)?
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        if self.json {
+            let mut told = about(&manifest, &self.directory);
+            told["seconds"] = json!((seconds * 1000.0).round() / 1000.0);
+            writeln!(io::stdout(), "{told:#}")?;
+        } else {
+            let place = self.directory.display();
+            writeln!(io::stdout(), "{place}: {}, in {seconds:.1} s", summary(&manifest))?;
+            eprintln!("next: intake restore {place}     (into a data directory that is empty or not there)");
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Refuses a place that will not do, before anything is made.
+    fn check_place(&self, data: &Path) -> Result<(), Problem> {
+        let place = self.directory.display();
+        match fs::read_dir(&self.directory) {
+            Ok(mut entries) if entries.next().is_some() => {
+                return Err(Problem::new(format!("{place} is not empty: name a directory to be made")));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Problem::new(format!("{place} will not do: {error}"))),
+        }
+        let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+        if absolute(&self.directory)?.starts_with(absolute(data)?) {
+            return Err(Problem::new(format!(
+                "{place} is in the data directory, which a backup is to outlive: name a directory elsewhere"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Moves what the server has made.
+    fn take(&self, still: Still) -> Result<Manifest, Problem> {
+        let manifest = app::manifest(still.path())?;
+        let place = &self.directory;
+        if let Some(parent) = place.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent)?;
+        }
+        match fs::rename(still.path(), place) {
+            Ok(()) => {
+                still.leave();
+                let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+            }
+            // Elsewhere, or a mount point. What was made there stays without a manifest if this fails.
+            Err(_) => {
+                DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+                app::copy_backup(still.path(), place)?;
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+/// What a backup holds, for people.
+pub(super) fn summary(manifest: &Manifest) -> String {
+    let Manifest { users, unfinished_jobs, commit, made_at, .. } = manifest;
+    let jobs = if *unfinished_jobs == 1 { "job" } else { "jobs" };
+    format!(
+        "{} users, {unfinished_jobs} unfinished {jobs}, {} files with {}, as of {made_at} (commit {commit})",
+        HumanCount(*users),
+        manifest.files.len(),
+        BinaryBytes(manifest.bytes()),
+    )
+}
+
+/// The same for programs.
+pub(super) fn about(manifest: &Manifest, directory: &Path) -> serde_json::Value {
+    json!({
+        "directory": directory,
+        "made_at": manifest.made_at,
+        "commit": manifest.commit,
+        "users": manifest.users,
+        "unfinished_jobs": manifest.unfinished_jobs,
+        "files": manifest.files.len(),
+        "bytes": manifest.bytes(),
+    })
+}

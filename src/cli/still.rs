@@ -1,0 +1,74 @@
+//! A data directory that nobody writes to: that of the settings while no server has it open, or else a copy which
+//! the running server makes.
+//!
+//! The lock of the directory is not held, so that whoever gets it may open a store on it; a server that is started
+//! in this very moment is met there, as an error.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::Problem;
+use super::client::Client;
+use super::host::Host;
+use crate::app;
+use crate::config::Settings;
+
+/// Pause before it is seen whether a data directory in use is free.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A data directory that nobody writes to. A copy is removed when this is dropped.
+pub(super) struct Still {
+    path: PathBuf,
+    is_copy: bool,
+}
+
+impl Still {
+    /// That of the settings or a copy of it, as soon as it is free or its server answers.
+    pub(super) fn of(settings: &Settings) -> Result<Self, Problem> {
+        let directory = &settings.storage.path;
+        if !directory.is_dir() {
+            let directory = directory.display();
+            return Err(Problem::new(format!("there is no data directory {directory} (storage.path)")));
+        }
+        let mut waits = false;
+        while app::is_locked(directory) {
+            if let Some(host) = Host::find(settings)? {
+                let id = Client::new(host.url(), host.token(), None)?.back_up()?;
+                return Ok(Self { path: directory.join("backups").join(id), is_copy: true });
+            }
+            if !waits {
+                eprintln!("another process is using the data directory {}: waiting for it", directory.display());
+                waits = true;
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(Self { path: directory.clone(), is_copy: false })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is a copy, with the manifest of a backup in it.
+    pub(super) fn is_copy(&self) -> bool {
+        self.is_copy
+    }
+
+    /// The copy is somebody else's from now on.
+    pub(super) fn leave(mut self) {
+        self.is_copy = false;
+    }
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        if self.is_copy
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            eprintln!("intake: the copy {} was not removed: {error}", self.path.display());
+        }
+    }
+}

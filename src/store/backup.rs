@@ -1,0 +1,294 @@
+//! Backups: a copy of the data directory that is one itself, made while everybody goes on.
+//!
+//! The copy is physical. While nobody can write, which is for as long as the database's files take to be copied
+//! by the system, what belongs to one moment is taken: the database, the witness, the files of unfinished jobs
+//! and of exports (these by a link: nobody changes them). The rest, the syncing and the checksums need no lock.
+//!
+//! sled writes for readers, too: whoever comes upon a node that has grown too large splits it. Most of that stays
+//! in memory until the next flush, but it need not. So the log is looked at before and after it was copied, and
+//! copied again if anything was written: a copy is the file as it was when nobody wrote, which is what a process
+//! that is killed leaves. Its snapshots are written at start only, and freed ends of the log are cut off before
+//! their room is used again.
+//!
+//! **Invariants:** a backup without its manifest is not whole, and no restore takes it. A failed one leaves
+//! nothing.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+
+use super::commit::Core;
+use super::database::{self, Change, LAYOUT};
+use super::error::{Result, StoreError};
+use super::exports::Exports;
+use super::keys::TASKS;
+use super::manifest::{self, FileSeal, Manifest};
+use super::open::unfinished_jobs;
+use super::room::free_bytes;
+use super::spool::Spool;
+use super::{Store, format, loss, witness};
+use crate::domain::{BackupId, TaskStage, Timestamp};
+
+/// The folder for backups that the API was asked for.
+const FOLDER: &str = "backups";
+/// The end of the name of one that is not whole yet.
+const PART: &str = "part";
+/// Folders of the data directory that others fill.
+const FOLDERS_OF_OTHERS: [&str; 2] = ["mail", loss::FOLDER];
+/// The end of the names of keys, which others keep.
+const KEY: &str = "pem";
+/// How often the log is copied until nobody has written meanwhile.
+const ATTEMPTS: usize = 5;
+/// Two writes so far apart have different times in every file system.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a backup is of.
+struct Moment {
+    commit: u64,
+    users: u64,
+    unfinished_jobs: u64,
+}
+
+impl Store {
+    /// Makes a backup inside the data directory, for whoever asked to take away; tells where.
+    pub fn back_up(&self, id: &BackupId, now: Timestamp) -> Result<(PathBuf, Manifest)> {
+        let folder = self.path().join(FOLDER);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let (part, whole) = (folder.join(format!("{id}.{PART}")), folder.join(id.as_str()));
+        let manifest = self.back_up_to(&part, now)?;
+        fs::rename(&part, &whole)?;
+        sync(&folder)?;
+        Ok((whole, manifest))
+    }
+
+    /// Makes a backup in a directory that is empty or not there.
+    pub fn back_up_to(&self, to: &Path, now: Timestamp) -> Result<Manifest> {
+        let _turn = self.backing_up.try_lock().ok_or(StoreError::BackingUp)?;
+        make_empty(to)?;
+        let made = self.fill(to, now);
+        if made.is_err() {
+            // Where it stays behind, its lack of a manifest tells.
+            let _ = fs::remove_dir_all(to);
+        }
+        made
+    }
+
+    fn fill(&self, to: &Path, now: Timestamp) -> Result<Manifest> {
+        self.check_room(to)?;
+        let Moment { commit, users, unfinished_jobs } = self.copy_moment(to)?;
+        self.copy_rest(to)?;
+        let files = seal(to)?;
+        format::write(to)?;
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        let manifest =
+            Manifest { format: LAYOUT, program, made_at: now, commit, users, unfinished_jobs, files };
+        manifest.write(to)?;
+        Ok(manifest)
+    }
+
+    /// Refuses a backup that would leave the disk with less than uploads have to leave it.
+    fn check_room(&self, to: &Path) -> Result<()> {
+        let mut files = files_below(&database::folder(self.path()))?;
+        files.extend(self.rest()?);
+        if fs::metadata(to)?.dev() != fs::metadata(self.path())?.dev() {
+            for folder in [self.spool.folder(), self.exports.folder()] {
+                files.extend(files_below(folder)?);
+            }
+        }
+        let bytes = |path: &PathBuf| path.metadata().map_or(0, |file| file.len());
+        let needed = self.options.min_free_disk.saturating_add(files.iter().map(bytes).sum());
+        let free = free_bytes(to)?;
+        if free < needed { Err(StoreError::DiskFull { free, needed }) } else { Ok(()) }
+    }
+
+    /// Copies what has to be of one moment. Nobody writes meanwhile.
+    fn copy_moment(&self, to: &Path) -> Result<Moment> {
+        let core = self.core()?;
+        let mut writer = core.writer.lock();
+        let begun = Instant::now();
+        // A commit of nothing: what readers have left in memory goes to disk, a fault comes up now.
+        core.commit(&mut writer, Change::default())?.done();
+        copy_database(&database::folder(self.path()), &database::folder(to))?;
+        fs::copy(self.path().join(witness::FILE), to.join(witness::FILE))?;
+        let unfinished_jobs = self.take_files(&core, to)?;
+        let connections = core.connections.read();
+        let users = connections.iter().map(|one| core.directory.connection(one.number).users());
+        let moment = Moment { commit: writer.head.commit, users: users.sum(), unfinished_jobs };
+        drop(connections);
+        MutexGuard::unlock_fair(writer);
+        tracing::info!("a backup is being made; writers waited for {} ms", begun.elapsed().as_millis());
+        Ok(moment)
+    }
+
+    /// Takes the files of unfinished jobs, and tells their number; and those of exports that have ended well.
+    fn take_files(&self, core: &Core, to: &Path) -> Result<u64> {
+        let jobs = unfinished_jobs(&core.database)?;
+        let spool = Spool::open(to)?;
+        for job in &jobs {
+            if !take(&self.spool.path(&job.id), &spool.path(&job.id))? {
+                tracing::warn!("the file of job {} is missing, in its backup as well", job.id);
+            }
+        }
+        let exports = Exports::open(to)?;
+        for task in TASKS.values(core.database.tree()) {
+            let task = task?;
+            if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
+                let [from, to] = [&self.exports, &exports].map(|one| one.path(&task.id, export.format));
+                // It may be gone by age, as its task is about to be.
+                take(&from, &to)?;
+            }
+        }
+        Ok(jobs.len() as u64)
+    }
+
+    /// Copies what others keep in the data directory.
+    fn copy_rest(&self, to: &Path) -> Result<()> {
+        for file in self.rest()? {
+            match copy_inside(&file, self.path(), to) {
+                // Whoever keeps it may have removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                copied => copied?,
+            }
+        }
+        Ok(())
+    }
+
+    fn rest(&self) -> Result<Vec<PathBuf>> {
+        let mut rest = Vec::new();
+        for folder in FOLDERS_OF_OTHERS.map(|name| self.path().join(name)) {
+            if folder.is_dir() {
+                rest.extend(files_below(&folder)?);
+            }
+        }
+        for entry in fs::read_dir(self.path())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == KEY) && path.is_file() {
+                rest.push(path);
+            }
+        }
+        Ok(rest)
+    }
+}
+
+/// Copies the database's files, which is certain to be right if nobody has written to the log meanwhile.
+fn copy_database(from: &Path, to: &Path) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        thread::sleep(TICK);
+        let before = stamp(&from.join("db"))?;
+        for file in files_below(from)? {
+            copy_inside(&file, from, to)?;
+        }
+        if stamp(&from.join("db"))? == before {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("readers kept changing the database while it was copied: try again").into())
+}
+
+/// Copies a file below `from` to the same place below `to`.
+fn copy_inside(file: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    let place = to.join(file.strip_prefix(from).map_err(io::Error::other)?);
+    if let Some(folder) = place.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    fs::copy(file, &place).map(drop)
+}
+
+/// Changes with every write.
+fn stamp(file: &Path) -> io::Result<(u64, i64, i64)> {
+    let file = fs::metadata(file)?;
+    Ok((file.len(), file.mtime(), file.mtime_nsec()))
+}
+
+/// Takes a file that nobody changes any more; tells whether it was there.
+fn take(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        taken => taken.map(|()| true),
+    }
+}
+
+/// Makes all files below durable; tells what they are.
+fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
+    let mut seals = Vec::new();
+    let mut folders = HashSet::from([directory.to_owned()]);
+    for file in files_below(directory)? {
+        sync(&file)?;
+        folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
+        let inside = file.strip_prefix(directory).map_err(io::Error::other)?;
+        let odd = || io::Error::other(format!("the name of {} is not UTF-8", inside.display()));
+        seals.push(FileSeal::of(directory, inside.to_str().ok_or_else(odd)?)?);
+    }
+    folders.iter().try_for_each(|folder| sync(folder))?;
+    seals.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(seals)
+}
+
+pub(super) fn sync(path: &Path) -> Result<()> {
+    Ok(File::open(path)?.sync_all()?)
+}
+
+/// Every file in a folder and the folders in it.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Makes a directory for its owner alone, unless an empty one is there.
+pub(super) fn make_empty(directory: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    match occupant(directory)? {
+        Some(name) => Err(StoreError::Occupied { path: directory.to_owned(), name }),
+        None => Ok(()),
+    }
+}
+
+/// The name of something in a directory that makes it not empty. What file systems and orchestrators put into
+/// a fresh one does not, nor does the lock of somebody who has gone.
+fn occupant(directory: &Path) -> Result<Option<String>> {
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !["lock", "lost+found"].contains(&&*name) && !name.starts_with('.') {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes backups that are not whole; tells the log of those that nobody has taken away.
+pub(super) fn sweep(directory: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(directory.join(FOLDER)) else {
+        return Ok(());
+    };
+    let mut whole = 0;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == PART) {
+            fs::remove_dir_all(&path)?;
+        } else if path.join(manifest::FILE).is_file() {
+            whole += 1;
+        }
+    }
+    if whole > 0 {
+        tracing::warn!("backups that nobody has taken away lie in {FOLDER} of the data directory: {whole}");
+    }
+    Ok(())
+}
