@@ -161,7 +161,21 @@ fn examine_all(store: Shut, options: &Options, shared: &Shared) {
         jobs: BTreeMap::new(),
         present: Present::default(),
     };
-    let parts: [(&str, fn(&mut Doctor)); 14] = [
+    for (name, part) in parts() {
+        if catch_unwind(AssertUnwindSafe(|| part(&mut doctor))).is_err() {
+            shared.add(Ailment::DatabaseUnreadable, format!("{name} could not be read: the database panicked"));
+        }
+    }
+    drop(doctor);
+    drop(store);
+}
+
+/// A part of an examination.
+type Part<'a> = fn(&mut Doctor<'a>);
+
+/// Every part, in an order in which later ones know of earlier ones.
+fn parts<'a>() -> [(&'static str, Part<'a>); 14] {
+    [
         ("ranges to be removed", Doctor::examine_garbage),
         ("keys of no family", Doctor::examine_families),
         ("connections", Doctor::examine_connections),
@@ -176,14 +190,7 @@ fn examine_all(store: Shut, options: &Options, shared: &Shared) {
         ("the log", Doctor::examine_events),
         ("letters and log streams", Doctor::examine_told),
         ("exports", Doctor::examine_tasks),
-    ];
-    for (name, part) in parts {
-        if catch_unwind(AssertUnwindSafe(|| part(&mut doctor))).is_err() {
-            shared.add(Ailment::DatabaseUnreadable, format!("{name} could not be read: the database panicked"));
-        }
-    }
-    drop(doctor);
-    drop(store);
+    ]
 }
 
 impl Doctor<'_> {
