@@ -20,6 +20,7 @@ mod check;
 mod clients;
 mod deletion;
 mod dump;
+mod doctor;
 mod duplicates;
 mod faults;
 mod figures;
