@@ -45,12 +45,16 @@ impl Dump {
 /// Writes a file that nobody else may read and that is there wholly or not at all.
 fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
     if path.exists() {
-        return Err(Problem::new(format!("{} is there already: name another file, or remove it", path.display())));
+        return Err(Problem::new(format!(
+            "{} is there already: name another file, or remove it",
+            path.display()
+        )));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let packing = if is_packed { Packing::Gzip } else { Packing::Plain };
-    let unwritable = |error: io::Error| Problem::new(format!("{} cannot be written: {error}", path.display()));
+    let unwritable =
+        |error: io::Error| Problem::new(format!("{} cannot be written: {error}", path.display()));
     // Of mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
     let still = Still::of(settings)?;

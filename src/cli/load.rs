@@ -16,9 +16,8 @@ impl Load {
         let counts = if self.file == Path::new("-") {
             app::load(&settings, io::stdin().lock())?
         } else {
-            let file = File::open(&self.file).map_err(|error| {
-                Problem::new(format!("{} cannot be read: {error}", self.file.display()))
-            })?;
+            let file = File::open(&self.file)
+                .map_err(|error| Problem::new(format!("{} cannot be read: {error}", self.file.display())))?;
             app::load(&settings, file)?
         };
         let directory = &settings.storage.path;

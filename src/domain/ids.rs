@@ -123,10 +123,7 @@ impl IdSeries {
     pub fn beginning_with(first: UserIdRef) -> Option<Self> {
         let UserIdRef::Made(bytes) = first else { return None };
         let (seconds, base) = bytes.split_first_chunk::<4>()?;
-        Some(Self {
-            seconds: u32::from_be_bytes(*seconds),
-            base: u64::from_be_bytes(base.try_into().ok()?),
-        })
+        Some(Self { seconds: u32::from_be_bytes(*seconds), base: u64::from_be_bytes(base.try_into().ok()?) })
     }
 
     /// The id for the row with this number.

@@ -21,6 +21,7 @@ mod gzip;
 mod helpers;
 mod imports;
 mod jobs;
+mod keeping;
 mod lifecycle;
 mod log_streams;
 mod login;

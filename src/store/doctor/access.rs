@@ -44,7 +44,10 @@ impl Doctor<'_> {
                 return;
             };
             if key.get(1..) != Some(client.id.as_bytes()) {
-                self.add(Ailment::ValueDamaged, format!("client {} has an id that is not its key's", client.id));
+                self.add(
+                    Ailment::ValueDamaged,
+                    format!("client {} has an id that is not its key's", client.id),
+                );
             }
             clients.insert(client.id);
         });
@@ -52,7 +55,8 @@ impl Doctor<'_> {
             if let Some(grant) = self.sound(|| "a client's grant".to_owned(), GRANTS.decode(value))
                 && !clients.contains(&grant.client_id)
             {
-                let what = format!("grant {} is for client {}, which is not there", grant.id, grant.client_id);
+                let what =
+                    format!("grant {} is for client {}, which is not there", grant.id, grant.client_id);
                 self.add(Ailment::GrantStale, what);
             }
         });

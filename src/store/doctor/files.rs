@@ -42,7 +42,9 @@ pub(super) fn examine_directory(options: &Options, shared: &Shared) {
 fn examine_witness(directory: &Path, shared: &Shared) {
     match Witness::seals(directory) {
         None => shared.add(Ailment::WitnessMissing, "there is no file \"witness\" beside the database"),
-        Some(0) => shared.add(Ailment::WitnessMissing, "the file \"witness\" remembers no commit: it is damaged"),
+        Some(0) => {
+            shared.add(Ailment::WitnessMissing, "the file \"witness\" remembers no commit: it is damaged")
+        }
         Some(_) => {}
     }
 }
@@ -62,8 +64,9 @@ fn examine_modes(directory: &Path, shared: &Shared) {
             continue;
         };
         let name = path.strip_prefix(directory).unwrap_or(&path);
-        let is_private = name.parent().is_some_and(|folder| PRIVATE_FOLDERS.iter().any(|one| folder == Path::new(one)))
-            || name.extension().is_some_and(|extension| extension == "pem");
+        let is_private =
+            name.parent().is_some_and(|folder| PRIVATE_FOLDERS.iter().any(|one| folder == Path::new(one)))
+                || name.extension().is_some_and(|extension| extension == "pem");
         if is_private && file.is_file() && others(&file) != 0 {
             let what = format!("others may read {} (mode {:o})", name.display(), mode(&file));
             shared.add(Ailment::FileMode, what);

@@ -63,11 +63,13 @@ impl Doctor<'_> {
         let (id, summary) = (&job.id, job.summary());
         let sum = summary.inserted + summary.updated + summary.failed;
         if sum != summary.total {
-            let what = format!("job {id} counts {sum} rows by what became of them, but {} in all", summary.total);
+            let what =
+                format!("job {id} counts {sum} rows by what became of them, but {} in all", summary.total);
             self.add(Ailment::SummaryWrong, what);
         }
         if let Ok(rows) = job.rows
-            && (rows < summary.total || (matches!(job.stage, crate::domain::Stage::Completed { .. }) && rows != summary.total))
+            && (rows < summary.total
+                || (matches!(job.stage, crate::domain::Stage::Completed { .. }) && rows != summary.total))
         {
             let what = format!("job {id} is done with {} rows, its file has {rows}", summary.total);
             self.add(Ailment::SummaryWrong, what);
@@ -75,7 +77,8 @@ impl Doctor<'_> {
         if let Some(progress) = job.progress() {
             let next = progress.next;
             if next.row != summary.total {
-                let what = format!("job {id} goes on at row {}, but {} rows are done", next.row, summary.total);
+                let what =
+                    format!("job {id} goes on at row {}, but {} rows are done", next.row, summary.total);
                 self.add(Ailment::CursorWrong, what);
             }
             if job.bytes < next.byte {
@@ -103,7 +106,8 @@ impl Doctor<'_> {
         let mut by_id = HashMap::new();
         self.each(b'k', "job ids", |key, value| {
             let id = String::from_utf8_lossy(&key[1..]).into_owned();
-            if let Some(ticket) = self.sound(|| format!("the number of job {id}"), JOB_TICKETS.decode(value)) {
+            if let Some(ticket) = self.sound(|| format!("the number of job {id}"), JOB_TICKETS.decode(value))
+            {
                 if self.jobs.get(&ticket).is_none_or(|job| job.id.as_str() != id) {
                     self.add(Ailment::JobIndex, format!("the id {id} leads to no job of that id"));
                 }
@@ -151,7 +155,8 @@ impl Doctor<'_> {
                 return;
             };
             let page = decompress(value).and_then(|page| failures::decode(&page));
-            let Some(rows) = self.sound(|| format!("failed rows of job {} from row {first}", job.id), page) else {
+            let Some(rows) = self.sound(|| format!("failed rows of job {} from row {first}", job.id), page)
+            else {
                 return;
             };
             let (count, faults) = counted.entry(ticket).or_default();
@@ -182,9 +187,16 @@ impl Doctor<'_> {
         }
     }
 
-    fn examine_failed_row(&self, job: &JobFacts, row: &FailedRow, last: &mut Option<(u64, u64)>, ticket: u64) {
+    fn examine_failed_row(
+        &self,
+        job: &JobFacts,
+        row: &FailedRow,
+        last: &mut Option<(u64, u64)>,
+        ticket: u64,
+    ) {
         if job.done <= row.index {
-            let what = format!("row {} of job {} has failed, but only {} are done", row.index, job.id, job.done);
+            let what =
+                format!("row {} of job {} has failed, but only {} are done", row.index, job.id, job.done);
             self.add(Ailment::RowsBeyondCursor, what);
         }
         if last.is_some_and(|last| (ticket, row.index) <= last) {
@@ -199,7 +211,8 @@ impl Doctor<'_> {
         let mut counted: HashMap<u64, u64> = HashMap::new();
         self.each(b't', "claims", |key, value| {
             let ticket = key.get(1..9).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
-            let Some((ticket, job)) = ticket.and_then(|ticket| Some((ticket, self.jobs.get(&ticket)?))) else {
+            let Some((ticket, job)) = ticket.and_then(|ticket| Some((ticket, self.jobs.get(&ticket)?)))
+            else {
                 return;
             };
             let Some(row) = self.sound(|| format!("a claim of job {}", job.id), CLAIMS.decode(value)) else {
@@ -207,7 +220,8 @@ impl Doctor<'_> {
             };
             *counted.entry(ticket).or_default() += 1;
             if job.is_unfinished && job.done <= row {
-                let what = format!("row {row} of job {} has claimed a name, but only {} are done", job.id, job.done);
+                let what =
+                    format!("row {row} of job {} has claimed a name, but only {} are done", job.id, job.done);
                 self.add(Ailment::RowsBeyondCursor, what);
             }
         });

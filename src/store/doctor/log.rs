@@ -19,7 +19,9 @@ impl Doctor<'_> {
             else {
                 return;
             };
-            if logged.id != logged.log_id || logged.log_id.parse::<LogId>().map_or(true, |id| id.number != number) {
+            if logged.id != logged.log_id
+                || logged.log_id.parse::<LogId>().map_or(true, |id| id.number != number)
+            {
                 let what = format!("event number {number} has the id {}", logged.log_id);
                 self.add(Ailment::EventId, what);
             }
@@ -58,7 +60,8 @@ impl Doctor<'_> {
         });
         self.each(b'd', "states of log streams", |key, value| {
             let id = String::from_utf8_lossy(&key[1..]).into_owned();
-            let Some(progress) = self.sound(|| format!("the state of log stream {id}"), STREAM_PROGRESS.decode(value))
+            let Some(progress) =
+                self.sound(|| format!("the state of log stream {id}"), STREAM_PROGRESS.decode(value))
             else {
                 return;
             };
@@ -66,7 +69,10 @@ impl Doctor<'_> {
             let what = if !streams.remove(&id) {
                 format!("log stream {id} is not there, but how far it is")
             } else if next_event < progress.next {
-                format!("log stream {id} goes on at event {}, but the next one is {next_event}", progress.next)
+                format!(
+                    "log stream {id} goes on at event {}, but the next one is {next_event}",
+                    progress.next
+                )
             } else {
                 return;
             };

@@ -15,7 +15,9 @@ impl Doctor<'_> {
 
     fn examine_passwords(&self) {
         self.each(b'p', "passwords", |key, value| {
-            let Some((connection, user)) = self.sound(|| "a key of a password".to_owned(), user_of(&key[1..])) else {
+            let Some((connection, user)) =
+                self.sound(|| "a key of a password".to_owned(), user_of(&key[1..]))
+            else {
                 return;
             };
             self.sound(|| format!("the password of {user}"), CREDENTIALS.decode(value));
@@ -43,7 +45,8 @@ impl Doctor<'_> {
             };
             if self.connection(number).is_none() {
                 if !self.is_garbage(key) {
-                    let what = format!("there is a newest ticket of connection number {number}, which is not there");
+                    let what =
+                        format!("there is a newest ticket of connection number {number}, which is not there");
                     self.add(Ailment::OrphanedData, what);
                 }
                 return;

@@ -163,7 +163,8 @@ fn examine_all(store: Shut, options: &Options, shared: &Shared) {
     };
     for (name, part) in parts() {
         if catch_unwind(AssertUnwindSafe(|| part(&mut doctor))).is_err() {
-            shared.add(Ailment::DatabaseUnreadable, format!("{name} could not be read: the database panicked"));
+            shared
+                .add(Ailment::DatabaseUnreadable, format!("{name} could not be read: the database panicked"));
         }
     }
     drop(doctor);
@@ -215,7 +216,10 @@ impl Doctor<'_> {
             match entry {
                 Ok((key, value)) => see(&key, &value),
                 Err(error) => {
-                    self.add(Ailment::DatabaseUnreadable, format!("{kind} cannot be read to their end: {error}"));
+                    self.add(
+                        Ailment::DatabaseUnreadable,
+                        format!("{kind} cannot be read to their end: {error}"),
+                    );
                     break;
                 }
             }
@@ -261,7 +265,9 @@ impl Doctor<'_> {
             self.shared.tick();
             if let Some(found) = self.store.tree().scan_prefix([family]).next() {
                 let what = match found {
-                    Ok(_) => format!("there are keys that begin with the byte {family}, which no version made"),
+                    Ok(_) => {
+                        format!("there are keys that begin with the byte {family}, which no version made")
+                    }
                     Err(error) => format!("keys that begin with the byte {family} cannot be read: {error}"),
                 };
                 self.add(Ailment::ForeignKeys, what);

@@ -31,7 +31,10 @@ impl Present {
     pub(super) fn has(&self, connection: u32, id: UserIdRef) -> bool {
         let hash = self.hasher.hash(Key::Id(id));
         let first = self.ids.partition_point(|(seen, ..)| *seen < hash);
-        self.ids[first..].iter().take_while(|(seen, ..)| *seen == hash).any(|(_, whose, _)| *whose == connection)
+        self.ids[first..]
+            .iter()
+            .take_while(|(seen, ..)| *seen == hash)
+            .any(|(_, whose, _)| *whose == connection)
     }
 }
 
@@ -80,9 +83,15 @@ impl Doctor<'_> {
                 Ok(block) => {
                     for (slot, record) in block.records() {
                         walk.users += 1;
-                        self.examine_record(record, (connection, number, slot), &mut walk.keys, &mut present, |id| {
-                            self.note_made(id, &series, &mut made);
-                        });
+                        self.examine_record(
+                            record,
+                            (connection, number, slot),
+                            &mut walk.keys,
+                            &mut present,
+                            |id| {
+                                self.note_made(id, &series, &mut made);
+                            },
+                        );
                     }
                 }
                 Err(error) => {
@@ -116,13 +125,15 @@ impl Doctor<'_> {
         present: &mut Present,
         note_made: impl FnOnce(UserIdRef),
     ) {
-        let place = || format!("the user in slot {slot} of block {block} of connection {}", self.name(connection));
+        let place =
+            || format!("the user in slot {slot} of block {block} of connection {}", self.name(connection));
         let record = match Record::decode(record) {
             Ok(record) => record,
             Err(error) => return self.add(Ailment::UserDamaged, format!("{}: {error}", place())),
         };
         let Some(at) = Place::new(block, slot) else {
-            return self.add(Ailment::BlockDamaged, format!("{} is beyond the last one there can be", place()));
+            return self
+                .add(Ailment::BlockDamaged, format!("{} is beyond the last one there can be", place()));
         };
         for key in record.keys.each() {
             let list = if matches!(key, Key::Id(_)) { &mut present.ids } else { &mut *keys };
@@ -134,11 +145,17 @@ impl Doctor<'_> {
         }
         for touch in &record.touches {
             if self.jobs.get(&touch.ticket).is_some_and(|job| job.done <= touch.row) {
-                let what = format!("{} is changed by row {} of job number {}, which is not done", record.keys.id, touch.row, touch.ticket);
+                let what = format!(
+                    "{} is changed by row {} of job number {}, which is not done",
+                    record.keys.id, touch.row, touch.ticket
+                );
                 self.add(Ailment::RowsBeyondCursor, what);
             }
             if self.store.head.next_ticket <= touch.ticket {
-                let what = format!("{} is changed by job number {}, which was not given yet", record.keys.id, touch.ticket);
+                let what = format!(
+                    "{} is changed by job number {}, which was not given yet",
+                    record.keys.id, touch.ticket
+                );
                 self.add(Ailment::CounterBehind, what);
             }
         }
@@ -172,7 +189,10 @@ impl Doctor<'_> {
 
     pub(super) fn examine_made(&mut self) {
         for job in self.jobs.values().filter(|job| job.summary.inserted < job.made) {
-            let what = format!("{} users carry ids of job {}, which counts {}", job.made, job.id, job.summary.inserted);
+            let what = format!(
+                "{} users carry ids of job {}, which counts {}",
+                job.made, job.id, job.summary.inserted
+            );
             self.add(Ailment::RowsUncounted, what);
         }
     }
@@ -209,7 +229,10 @@ impl Doctor<'_> {
         let counts = |key: &Key| is_one_connection || matches!(key, Key::Id(_));
         if first.each().filter(counts).any(|key| second.each().any(|held| held == key)) {
             let (here, there) = (self.name(one.1), self.name(other.1));
-            let what = format!("{} of connection {here} and {} of {there} have a key in common", first.id, second.id);
+            let what = format!(
+                "{} of connection {here} and {} of {there} have a key in common",
+                first.id, second.id
+            );
             self.add(Ailment::KeyTaken, what);
         }
     }
@@ -228,16 +251,16 @@ fn faults_of(record: &Record) -> Vec<String> {
     if Email::parse(keys.email).map_or(true, |email| email.as_str() != keys.email) {
         faults.push("its address is none, or not in lower case".to_owned());
     }
-    if keys.username.is_some_and(|name| Username::parse(name).map_or(true, |parsed| parsed.as_str() != name)) {
+    if keys.username.is_some_and(|name| Username::parse(name).map_or(true, |parsed| parsed.as_str() != name))
+    {
         faults.push("its user name is none, or not in lower case".to_owned());
     }
     if UserId::parse_given(&keys.id.to_string()).map_or(true, |id| id != keys.id.to_owned()) {
         faults.push("its id is none".to_owned());
     }
     for (name, text) in [("app_metadata", record.app_metadata), ("user_metadata", record.user_metadata)] {
-        let is_object = |text: &str| {
-            text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-        };
+        let is_object =
+            |text: &str| text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         if text.is_some_and(|text| !is_object(text)) {
             faults.push(format!("its {name} is no JSON object"));
         }

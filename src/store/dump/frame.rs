@@ -75,7 +75,9 @@ impl End {
             let mut other = kinds.filter(|kind| of(&self.counts, kind) != of(counts, kind));
             let kind = other.next()?;
             let (said, read) = (of(&self.counts, kind), of(counts, kind));
-            Some(format!("{said} lines of kind {kind} were written, but there are {read}: the dump is damaged"))
+            Some(format!(
+                "{said} lines of kind {kind} were written, but there are {read}: the dump is damaged"
+            ))
         } else if self.crc32 != found {
             Some(format!("the lines before have the sum {found}, not {}: the dump is damaged", self.crc32))
         } else {

@@ -97,7 +97,8 @@ impl<'a> Reader<'a> {
             return Err(LoadError::Foreign("it is empty".to_owned()));
         }
         let header = serde_json::from_slice::<Header>(&reader.line);
-        let header = header.map_err(|error| LoadError::Foreign(format!("its first line is no header: {error}")))?;
+        let header =
+            header.map_err(|error| LoadError::Foreign(format!("its first line is no header: {error}")))?;
         match header.refusal() {
             Some(why) => Err(LoadError::Foreign(why)),
             None => Ok((reader, header)),

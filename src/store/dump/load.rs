@@ -14,24 +14,25 @@ use super::super::error::{Result, StoreError};
 use super::super::exports::Exports;
 use super::super::failures;
 use super::super::keys::{
-    BLOCKS, CLAIMS, CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GRANTS, JOB_TICKETS, JOBS, LETTERS, NEWEST_TICKETS,
-    QUEUE, STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, of_user,
+    BLOCKS, CLAIMS, CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GRANTS, JOB_TICKETS, JOBS, LETTERS,
+    NEWEST_TICKETS, QUEUE, STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, of_user,
 };
+use super::super::loss::OnLoss;
 use super::super::record::Record;
 use super::super::spool::{Spool, Upload};
-use super::super::loss::OnLoss;
 use super::super::{Options, Store, format};
 use super::lines::{Reader, Refusal, parse};
 use super::pieces::{bytes_of, check_follows};
 use super::shapes::{
-    ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine, JobLine,
-    LetterLine, Line, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine, UserLine,
+    ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine,
+    JobLine, LetterLine, Line, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine,
+    UserLine,
 };
 use super::write::is_signing_key;
 use super::{Counts, LoadError};
 use crate::domain::{
-    Client, ClientGrant, Connection, ConnectionId, ExportFormat, FailedRow, Job, JobId, Posted, Task, TaskStage,
-    Ticket,
+    Client, ClientGrant, Connection, ConnectionId, ExportFormat, FailedRow, Job, JobId, Posted, Task,
+    TaskStage, Ticket,
 };
 
 /// A change takes no further line above about this many bytes of lines.
@@ -134,7 +135,8 @@ struct Place {
 
 impl Loader {
     fn new(options: &Options) -> Result<Self> {
-        let (database, head) = Database::open(&options.path, options.cache_bytes, options.open_timeout, OnLoss::Refuse)?;
+        let (database, head) =
+            Database::open(&options.path, options.cache_bytes, options.open_timeout, OnLoss::Refuse)?;
         Exports::open(&options.path)?;
         Ok(Self {
             directory: options.path.clone(),
@@ -206,7 +208,8 @@ impl Loader {
         if !is_signing_key(&line.file) {
             return Err(Refusal::Line(format!("\"{}\" is no name of a signing key", line.file)));
         }
-        let file = File::options().write(true).create_new(true).mode(0o600).open(self.directory.join(&line.file));
+        let file =
+            File::options().write(true).create_new(true).mode(0o600).open(self.directory.join(&line.file));
         let write = |mut file: File| file.write_all(line.pem.as_bytes()).and_then(|()| file.sync_all());
         Ok(file.and_then(write).map_err(StoreError::from)?)
     }
@@ -320,7 +323,10 @@ impl Loader {
     fn upload(&mut self, line: &UploadLine) -> Taken {
         let id = self.jobs.get(&line.job);
         let (Some(id), Some(upload)) = (id, self.uploads.get_mut(&line.job)) else {
-            return Err(Refusal::Line(format!("there is no unfinished job with the number {} above", line.job)));
+            return Err(Refusal::Line(format!(
+                "there is no unfinished job with the number {} above",
+                line.job
+            )));
         };
         let upload = match upload {
             Some(upload) => upload,
@@ -400,7 +406,9 @@ impl Loader {
         self.end_export()?;
         for (ticket, upload) in std::mem::take(&mut self.uploads) {
             let mut upload = upload.ok_or_else(|| {
-                StoreError::Corrupt(format!("the dump lacks the file of job number {ticket}, which is unfinished"))
+                StoreError::Corrupt(format!(
+                    "the dump lacks the file of job number {ticket}, which is unfinished"
+                ))
             })?;
             upload.sync()?;
             upload.keep();

@@ -12,10 +12,7 @@ use super::super::error::Result;
 const PIECE: usize = 192 << 10;
 
 /// Hands over a file in pieces, each with its place; one piece at least.
-pub(super) fn each_piece(
-    mut file: File,
-    mut take: impl FnMut(u64, String) -> Result<()>,
-) -> Result<()> {
+pub(super) fn each_piece(mut file: File, mut take: impl FnMut(u64, String) -> Result<()>) -> Result<()> {
     let mut offset = 0;
     let mut piece = Vec::with_capacity(PIECE);
     loop {

@@ -9,8 +9,8 @@ use super::super::error::{Result, StoreError};
 use super::super::exports::Exports;
 use super::super::failures;
 use super::super::keys::{
-    BLOCKS, CLAIMS, CLIENTS, CREDENTIALS, EVENTS, GRANTS, JOBS, LETTERS, NEWEST_TICKETS, QUEUE, STREAM_PROGRESS,
-    STREAMS, TASKS, TICKETS, newest_of, of_user, user_of,
+    BLOCKS, CLAIMS, CLIENTS, CREDENTIALS, EVENTS, GRANTS, JOBS, LETTERS, NEWEST_TICKETS, QUEUE,
+    STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, of_user, user_of,
 };
 use super::super::record::Record;
 use super::super::shut::Shut;
@@ -20,8 +20,9 @@ use super::frame::Header;
 use super::lines::Writer;
 use super::pieces::{each_piece, if_there};
 use super::shapes::{
-    ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine, JobLine,
-    LetterLine, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine, UserLine,
+    ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine,
+    JobLine, LetterLine, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine,
+    UserLine,
 };
 use super::{Counts, Written};
 use crate::domain::{Connection, Job, Task, TaskStage};
@@ -105,7 +106,8 @@ impl Dump<'_> {
                 continue;
             };
             let newest = newest_of(connection.number, ticket.user.as_ref(), ticket.leave.kind());
-            let hash = key[1..].try_into().map_err(|_| StoreError::Corrupt("a ticket has no hash".to_owned()))?;
+            let hash =
+                key[1..].try_into().map_err(|_| StoreError::Corrupt("a ticket has no hash".to_owned()))?;
             let is_newest = NEWEST_TICKETS.get(self.store.tree(), &[&newest])? == Some(hash);
             self.lines.put(&TicketLine::of(hash, ticket, is_newest))?;
         }
@@ -149,7 +151,10 @@ impl Dump<'_> {
             }
         }
         let file = Spool::of(&self.store.path).read(&job.id).map_err(|error| {
-            StoreError::Corrupt(format!("the file of job {} cannot be read: {error}; see intake doctor", job.id))
+            StoreError::Corrupt(format!(
+                "the file of job {} cannot be read: {error}; see intake doctor",
+                job.id
+            ))
         })?;
         each_piece(file, |offset, data| self.lines.put(&UploadLine { job: job.ticket, offset, data }))
     }

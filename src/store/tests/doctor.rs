@@ -11,13 +11,13 @@ use super::*;
 use crate::domain::{Credential, JobId, Leave, LogId, Progress, UserTicket};
 use crate::store::block::Block;
 use crate::store::database::{Change, Database, Head};
+use crate::store::format;
 use crate::store::keys::{
     BLOCKS, CLAIMS, CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GARBAGE, HEAD, JOB_TICKETS, JOBS, LETTERS,
     NEWEST_TICKETS, QUEUE, STREAM_PROGRESS, TICKETS, VERSION, newest_of, of_user,
 };
 use crate::store::record::{Keys, Record, Touch};
 use crate::store::witness::{Seal, Witness};
-use crate::store::format;
 
 /// A closed store with something of every kind, to be broken.
 struct Patient {
@@ -204,7 +204,9 @@ const USERS: &[Case] = &[
     }),
     ("ticket-pointer", |patient| patient.operate(|_, change| TICKETS.remove(change, &[&[1; 32]]))),
     ("ticket-pointer", |patient| {
-        patient.operate(|tree, change| change.remove(tree.scan_prefix(b"n").next().unwrap().unwrap().0.to_vec()));
+        patient.operate(|tree, change| {
+            change.remove(tree.scan_prefix(b"n").next().unwrap().unwrap().0.to_vec())
+        });
     }),
 ];
 
@@ -217,7 +219,9 @@ const JOBS_AND_ROWS: &[Case] = &[
         let id = JobId::from_entropy([1; 16]);
         patient.operate(|_, change| JOB_TICKETS.put(change, &[id.as_str().as_bytes()], &UNFINISHED).unwrap());
     }),
-    ("queue-wrong", |patient| patient.operate(|_, change| QUEUE.remove(change, &[&UNFINISHED.to_be_bytes()]))),
+    ("queue-wrong", |patient| {
+        patient.operate(|_, change| QUEUE.remove(change, &[&UNFINISHED.to_be_bytes()]))
+    }),
     ("queue-wrong", |patient| {
         patient.operate(|_, change| QUEUE.put(change, &[&DONE.to_be_bytes()], &()).unwrap());
     }),
@@ -236,13 +240,17 @@ const JOBS_AND_ROWS: &[Case] = &[
     }),
     ("summary-wrong", |patient| patient.change_job(DONE, |job| job.rows = Ok(3))),
     ("failed-rows-wrong", |patient| {
-        patient.operate(|tree, change| change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec()));
+        patient.operate(|tree, change| {
+            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec())
+        });
     }),
     ("failed-rows-wrong", |patient| patient.put_failed(DONE, 0)),
     ("rows-beyond-cursor", |patient| patient.put_failed(UNFINISHED, 3)),
     ("failed-rows-wrong", |patient| {
         // As many rows as are counted, but with other faults.
-        patient.operate(|tree, change| change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec()));
+        patient.operate(|tree, change| {
+            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec())
+        });
         patient.put_failed(DONE, 1);
     }),
     ("orphaned-data", |patient| patient.put_failed(99, 0)),
@@ -388,9 +396,8 @@ fn every_finding_there_is_was_seen() {
 
 #[test]
 fn a_value_that_does_not_decode_is_a_finding_in_every_family() {
-    let families = [
-        b'c', b'a', b'b', b'j', b'k', b'x', b'o', b't', b'p', b'r', b'n', b'e', b'l', b's', b'd', b'g',
-    ];
+    let families =
+        [b'c', b'a', b'b', b'j', b'k', b'x', b'o', b't', b'p', b'r', b'n', b'e', b'l', b's', b'd', b'g'];
     for family in families {
         let patient = Patient::new();
         patient.operate(|tree, change| {
@@ -413,7 +420,10 @@ fn one_broken_block_hides_nothing_else() {
     });
     fs::remove_file(patient.spool_file()).unwrap();
     let names: BTreeSet<&str> = patient.findings().iter().map(|finding| finding.name).collect();
-    assert!(["block-damaged", "events-hole", "spool-file"].iter().all(|name| names.contains(name)), "{names:?}");
+    assert!(
+        ["block-damaged", "events-hole", "spool-file"].iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -490,7 +500,9 @@ fn what_a_crash_leaves_is_no_finding() {
         let mut upload = store.begin_upload(&JobId::from_entropy([99; 16])).unwrap();
         upload.write(b"[{").unwrap();
         std::mem::forget(upload);
-        std::mem::forget(store.begin_export(&JobId::from_entropy([98; 16]), crate::domain::ExportFormat::Csv).unwrap());
+        std::mem::forget(
+            store.begin_export(&JobId::from_entropy([98; 16]), crate::domain::ExportFormat::Csv).unwrap(),
+        );
         store.close();
         assert_eq!(Store::examine(&store.options).unwrap().findings, [], "after {cut} steps");
     }
@@ -541,6 +553,10 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let place = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &place) } else { drop(fs::copy(entry.path(), place).unwrap()) }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &place)
+        } else {
+            drop(fs::copy(entry.path(), place).unwrap())
+        }
     }
 }

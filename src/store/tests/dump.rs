@@ -25,7 +25,9 @@ pub(super) fn furnished() -> TestStore {
     )
     .unwrap();
     store.create_client(&client(1), Some(&grant(1, None)), Owed::nothing()).unwrap();
-    store.update_connection(&connection(1).id, |one| one.enabled_clients.push(client(1).id), Owed::nothing()).unwrap();
+    store
+        .update_connection(&connection(1).id, |one| one.enabled_clients.push(client(1).id), Owed::nothing())
+        .unwrap();
     people(&store);
     let awkward = r#"{"a":1,"a":2.50,"big":123456789012345678901234567890}"#;
     let rows = vec![Row::from(("bob@acme.test", "bob")).app(awkward), Row::from("bob@acme.test")];
@@ -52,10 +54,14 @@ fn people(store: &TestStore) {
     let candidate = Candidate { profile: profile(), blocked: false, ..row.candidate() };
     let (connection, id) = (&store.connection.id, UserId::parse_given("ann-1").unwrap());
     let password = tickets::credential(NOW);
-    store.create_user(connection, &candidate, &id, Some(&password), NOW, |_| Owed::nothing()).unwrap().unwrap();
+    store
+        .create_user(connection, &candidate, &id, Some(&password), NOW, |_| Owed::nothing())
+        .unwrap()
+        .unwrap();
     store.note_login(connection, &id, Some("203.0.113.7".to_owned()), NOW, Owed::nothing()).unwrap();
     let email = "ann@acme.test".to_owned();
-    let leaves = [Leave::SetPassword { proves_email: true, email: email.clone() }, Leave::VerifyEmail { email }];
+    let leaves =
+        [Leave::SetPassword { proves_email: true, email: email.clone() }, Leave::VerifyEmail { email }];
     for (number, leave) in (1..).zip(leaves) {
         let ticket = UserTicket {
             user: id.clone(),
@@ -146,7 +152,11 @@ fn what_is_loaded_is_what_was_dumped() {
 fn what_deletions_have_left_is_not_in_it() {
     let store = furnished();
     assert!(store.has_garbage());
-    let text = dump_of(&{ let mut store = store; store.close(); store.options.clone() });
+    let text = dump_of(&{
+        let mut store = store;
+        store.close();
+        store.options.clone()
+    });
     assert!(!text.contains("\"email\":\"eve@acme.test\""));
 }
 
@@ -228,12 +238,21 @@ fn a_dump_that_is_no_good_loads_nothing_and_names_the_line() {
         (lines[..last - 1].join("\n") + "\n", format!("line {last} of the dump: it is missing")),
         (text[..text.len() / 2].to_owned(), "it does not end".to_owned()),
         (text[..text.len() - 1].to_owned(), format!("line {last} of the dump: it does not end")),
-        (text.replacen("ann@acme", "amy@acme", 1), format!("line {last} of the dump: the lines before have the sum")),
+        (
+            text.replacen("ann@acme", "amy@acme", 1),
+            format!("line {last} of the dump: the lines before have the sum"),
+        ),
         (text.clone() + "{}\n", format!("line {} of the dump: it comes after the last one", last + 1)),
         (with(3, "{\"kind\":\"wish\",\"a\":1}"), "line 3 of the dump: there is no kind \"wish\"".to_owned()),
         (with(3, "{\"a\":1}"), "line 3 of the dump: it does not begin with".to_owned()),
-        (with(3, "{\"kind\":\"user\"}"), "line 3 of the dump: there is nothing in it but its kind".to_owned()),
-        (with(user, "{\"kind\":\"user\",\"b\":1}"), format!("line {user} of the dump: it is not as its kind")),
+        (
+            with(3, "{\"kind\":\"user\"}"),
+            "line 3 of the dump: there is nothing in it but its kind".to_owned(),
+        ),
+        (
+            with(user, "{\"kind\":\"user\",\"b\":1}"),
+            format!("line {user} of the dump: it is not as its kind"),
+        ),
         (
             with(user, &lines[user - 1].replace("\"email\"", "\"more\":1,\"email\"")),
             format!("line {user} of the dump: it is not as its kind should be: unknown field"),

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::domain::{
-    Client, ClientGrant, ContentFormat, Credential, Errand, EventFilter, Export, ExportField, ExportFormat, Fate,
-    GrantId, HttpSink, Leave, LogStream, StreamId, StreamStatus, Task, TaskStage, TicketKind, UserTicket,
+    Client, ClientGrant, ContentFormat, Credential, Errand, EventFilter, Export, ExportField, ExportFormat,
+    Fate, GrantId, HttpSink, Leave, LogStream, StreamId, StreamStatus, Task, TaskStage, TicketKind,
+    UserTicket,
 };
 
 /// Uploads a file that has the bytes which cursors of tests name.
@@ -129,7 +130,8 @@ impl Life {
     }
 
     fn row(&mut self) -> Row {
-        const AWKWARD: &str = r#"{"a":1,"a":2.50,"big":123456789012345678901234567890,"t":"\n\u0000\"\\é😀"}"#;
+        const AWKWARD: &str =
+            r#"{"a":1,"a":2.50,"big":123456789012345678901234567890,"t":"\n\u0000\"\\é😀"}"#;
         let at = self.dice.below(40);
         Row {
             verified: self.dice.below(2) == 0,
@@ -155,7 +157,9 @@ impl Life {
             return;
         }
         let import = &open[self.dice.below(open.len() as u64) as usize];
-        if let Err(StoreError::ConnectionGone(name)) = import.step(&self.store, 1 + self.dice.below(25) as usize) {
+        if let Err(StoreError::ConnectionGone(name)) =
+            import.step(&self.store, 1 + self.dice.below(25) as usize)
+        {
             let job = self.store.job(&import.id()).unwrap().unwrap();
             self.store.fail(&job, format!("{name} is gone"), NOW, &ended).unwrap();
         }
@@ -166,7 +170,9 @@ impl Life {
         let all: Vec<_> = self
             .connections
             .iter()
-            .flat_map(|connection| scan(&self.store, connection).into_iter().map(|user| (connection.clone(), user)))
+            .flat_map(|connection| {
+                scan(&self.store, connection).into_iter().map(|user| (connection.clone(), user))
+            })
             .collect();
         let at = self.dice.below(all.len().max(1) as u64) as usize;
         all.into_iter().nth(at)
@@ -178,7 +184,8 @@ impl Life {
         let candidate = Candidate { profile: profile(), blocked: true, ..row.candidate() };
         let credential = tickets::credential(NOW);
         let connection = self.connections[0].id.clone();
-        let made = self.store.create_user(&connection, &candidate, &id, Some(&credential), NOW, |_| Owed::nothing());
+        let made =
+            self.store.create_user(&connection, &candidate, &id, Some(&credential), NOW, |_| Owed::nothing());
         drop(made.unwrap());
     }
 
@@ -302,7 +309,9 @@ impl Life {
 
     fn client(&mut self) {
         let number = self.next();
-        self.store.create_client(&client(number), Some(&grant(number, Some("https://api"))), Owed::nothing()).unwrap();
+        self.store
+            .create_client(&client(number), Some(&grant(number, Some("https://api"))), Owed::nothing())
+            .unwrap();
         if self.dice.below(3) == 0 {
             self.store.delete_client(&client(number).id, Owed::nothing()).unwrap();
         }
@@ -339,7 +348,9 @@ pub(super) fn everything(store: &Store) -> Vec<String> {
     }
     for number in 0..=u8::MAX {
         for kind in TicketKind::ALL {
-            all.extend(store.ticket([number; 32], kind, NOW).unwrap().map(|ticket| format!("{number} {ticket:?}")));
+            all.extend(
+                store.ticket([number; 32], kind, NOW).unwrap().map(|ticket| format!("{number} {ticket:?}")),
+            );
         }
         all.extend(store.task(&JobId::from_entropy([number; 16])).unwrap().map(|task| format!("{task:?}")));
     }

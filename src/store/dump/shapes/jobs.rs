@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fault, Line, is_false, read, user_id};
 use crate::domain::{
-    Code, FailedRow, Fault as RowFault, FaultCounts, FileFault, IdSeries, Job, Position, Progress, Stage, Summary,
-    Ticket, Timestamp,
+    Code, FailedRow, Fault as RowFault, FaultCounts, FileFault, IdSeries, Job, Position, Progress, Stage,
+    Summary, Ticket, Timestamp,
 };
 
 /// A job.
@@ -134,7 +134,11 @@ impl From<Job> for JobLine {
             first_user_id: job.ids.id(0).to_string(),
             attempts: job.attempts,
             status,
-            next: progress.map(|Progress { next: Position { row, byte, line }, .. }| PositionShape { row, byte, line }),
+            next: progress.map(|Progress { next: Position { row, byte, line }, .. }| PositionShape {
+                row,
+                byte,
+                line,
+            }),
             claims: progress.map(|progress| progress.claims),
             ended_at,
             reason,
