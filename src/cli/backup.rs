@@ -23,8 +23,11 @@ impl Backup {
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
         let still = Still::of(&settings)?;
-        let manifest =
-            if still.is_copy() { self.take(still)? } else { app::back_up(&settings, &self.directory)? };
+        let manifest = if still.is_copy() {
+            self.take(still)?
+        } else {
+            app::back_up(&settings, &self.directory)?
+        };
         let seconds = begun.elapsed().as_secs_f64();
         if self.json {
             let mut told = about(&manifest, &self.directory);

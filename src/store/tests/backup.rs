@@ -116,9 +116,7 @@ fn there_is_one_backup_at_a_time_and_a_failed_one_leaves_nothing() {
     let occupied = place(&store, "occupied");
     fs::create_dir(&occupied).unwrap();
     fs::write(occupied.join("mine"), b"").unwrap();
-    assert!(
-        matches!(store.back_up_to(&occupied, NOW), Err(StoreError::Occupied { name, .. }) if name == "mine")
-    );
+    assert!(matches!(store.back_up_to(&occupied, NOW), Err(StoreError::Occupied { name, .. }) if name == "mine"));
     assert!(occupied.join("mine").exists());
     // No manifest can name this one.
     let odd = store.path().join("mail").join(OsStr::from_bytes(b"\xff.eml"));
