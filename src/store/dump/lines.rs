@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         self.line.clear();
         self.number += 1;
         let line = self.number;
-        let read = self.from.take(LONGEST).read_until(b'\n', &mut self.line);
+        let read = Read::take(&mut *self.from, LONGEST).read_until(b'\n', &mut self.line);
         match read {
             Ok(0) => {
                 self.number -= 1;

@@ -12,6 +12,7 @@
 mod frame;
 mod lines;
 mod load;
+mod loader;
 mod pieces;
 mod shapes;
 mod write;
