@@ -5,6 +5,7 @@ mod backup;
 mod doors;
 mod furnish;
 mod handles;
+mod keeping;
 mod options;
 
 use std::fs;
@@ -30,7 +31,7 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Loss, Store, StoreError};
-pub use crate::store::{Manifest, OnLoss, is_locked};
+pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, is_locked};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
@@ -38,6 +39,7 @@ pub use backup::{back_up, copy_backup, manifest, restore};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
+pub use keeping::{Packing, dump, examine, load};
 pub use options::limits;
 
 /// While a server that was announced runs, this file in the data directory says where.

@@ -6,8 +6,11 @@
 mod backup;
 mod check;
 mod client;
+mod doctor;
+mod dump;
 mod host;
 mod import;
+mod load;
 mod outcome;
 mod panics;
 mod parts;
@@ -101,6 +104,9 @@ enum Command {
     Backup(Backup),
     Restore(Restore),
     RotateKey(RotateKey),
+    Dump(Dump),
+    Load(Load),
+    Doctor(Doctor),
 }
 
 /// Where the settings are.
@@ -315,6 +321,78 @@ struct RotateKey {
     config: ConfigFile,
 }
 
+/// Write all data as text that outlives this program
+///
+/// Lines of JSON in the format of docs/dump-format.md: users with their metadata byte for byte,
+/// passwords (hashed), connections, clients, jobs with their failed rows, the tenant log, log streams,
+/// letters, signing keys. It holds secrets: the file is readable for you alone. A server may be running:
+/// it makes a copy, which is dumped.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake dump users-2026-11.dump.gz
+  intake dump | gpg --encrypt --recipient ops > intake.dump.gpg
+
+A FILE that ends in .gz is packed. One that is there already is never overwritten.
+
+Exit status: 0 all of it was written, 1 could not run, 2 wrong usage.")]
+struct Dump {
+    /// File to write, `-` for standard output unless that is a terminal
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    /// Print how many lines there are of each kind as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Make a data directory of a dump
+///
+/// The data directory of the settings must be missing or empty; a server on it goes on as the dumped
+/// one would have. If anything is wrong with the dump nothing is made, and the line is named.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake load users-2026-11.dump.gz
+  INTAKE_STORAGE_PATH=/srv/intake intake load intake.dump
+  gpg --decrypt intake.dump.gpg | intake load -
+
+Exit status: 0 all of it was loaded, 1 could not run, or the dump is no good, 2 wrong usage.")]
+struct Load {
+    /// Dump to load, packed or not, `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print how many lines there were of each kind as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Examine a data directory and say what is wrong with it
+///
+/// Reads every value and holds it against the others: users, keys, jobs against their rows and files,
+/// passwords, the log. If a server is running on the data directory of the settings, it makes a copy, and
+/// that is examined. Nothing is changed but by opening the database, which recovers its log as every start
+/// does; a backup is left as it is to the last byte.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  intake doctor
+  intake doctor /backups/intake-2026-11-30
+
+Each finding is one line: its name, what is wrong, and after -> what to do.
+
+Exit status: 0 nothing found, 1 could not run, 2 wrong usage, 4 something is wrong.")]
+struct Doctor {
+    /// Data directory or backup (default: that of the settings, storage.path)
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Print the findings as JSON on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     // Whatever is written, by us or by libraries, holds people's data: nobody else may read it.
@@ -327,6 +405,9 @@ pub fn main() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::RotateKey(rotate_key) => rotate_key.run(),
+        Command::Dump(dump) => dump.run(),
+        Command::Load(load) => load.run(),
+        Command::Doctor(doctor) => doctor.run(),
     };
     let exit = outcome.unwrap_or_else(|problem| {
         eprintln!("intake: {problem}");

@@ -119,6 +119,13 @@ impl IdSeries {
         Self { seconds, base: u64::from_be_bytes(entropy) & RANDOM_BITS }
     }
 
+    /// The series whose first id this is; `None` if it is none that was made here.
+    pub fn beginning_with(first: UserIdRef) -> Option<Self> {
+        let UserIdRef::Made(bytes) = first else { return None };
+        let (seconds, base) = bytes.split_first_chunk::<4>()?;
+        Some(Self { seconds: u32::from_be_bytes(*seconds), base: u64::from_be_bytes(base.try_into().ok()?) })
+    }
+
     /// The id for the row with this number.
     pub fn id(&self, row: u64) -> UserId {
         let mut bytes = [0; 12];

@@ -146,6 +146,17 @@ impl FaultCounts {
         }
     }
 
+    /// The counts that were taken down elsewhere.
+    pub fn of(counts: impl IntoIterator<Item = (Code, u64)>) -> Self {
+        let mut all = Self::default();
+        for (code, rows) in counts {
+            for (one, count) in Code::ALL.iter().zip(&mut all.0) {
+                *count += if *one == code { rows } else { 0 };
+            }
+        }
+        all
+    }
+
     /// The kinds that were found, the commonest first.
     pub fn commonest(&self) -> Vec<(Code, u64)> {
         let counts = Code::ALL.iter().copied().zip(self.0);

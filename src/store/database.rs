@@ -123,6 +123,12 @@ impl Change {
         self.writes.is_empty()
     }
 
+    /// The writes, for tests that go behind the store's back.
+    #[cfg(test)]
+    pub(super) fn into_writes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        self.writes
+    }
+
     fn crc(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         for (key, value) in &self.writes {

@@ -74,6 +74,9 @@ pub enum StoreError {
         /// What the system says.
         why: io::Error,
     },
+    /// There is nothing to read.
+    #[error("there is no data in {}: name a data directory, or a copy of one (storage.path)", .0.display())]
+    Absent(PathBuf),
     /// Written by another version of the program.
     #[error(
         "the data directory has layout version {found}, this program knows version {known}: use the program it was made with"

@@ -29,9 +29,14 @@ pub struct ExportFile {
 
 impl Exports {
     pub(super) fn open(directory: &Path) -> Result<Self> {
-        let path = directory.join("exports");
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(Self(path))
+        let exports = Self::of(directory);
+        DirBuilder::new().recursive(true).mode(0o700).create(&exports.0)?;
+        Ok(exports)
+    }
+
+    /// The folder of a data directory as it is.
+    pub(super) fn of(directory: &Path) -> Self {
+        Self(directory.join("exports"))
     }
 
     /// The folder with the files.

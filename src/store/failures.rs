@@ -64,6 +64,7 @@ pub(super) fn rest(tree: &sled::Tree, ticket: Ticket, row: u64) -> Result<(Vec<F
     Ok((rows, next))
 }
 
+/// The rows of a page.
 pub(super) fn decode(mut page: &[u8]) -> Result<Vec<FailedRow>> {
     let mut rows = Vec::new();
     while !page.is_empty() {

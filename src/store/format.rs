@@ -16,7 +16,7 @@ use std::path::Path;
 use super::database::LAYOUT;
 use super::error::{Result, StoreError};
 
-const FILE: &str = "format";
+pub(super) const FILE: &str = "format";
 const BEGINNING: &str = "intake data directory, ";
 const RESTORING: &str = "being restored";
 /// Bytes of it that are read: it has less.

@@ -39,7 +39,7 @@ use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
 use crate::domain::{
     Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, StreamProgress, Task,
-    Ticket, TicketHash, TicketKind, UserIdRef, UserTicket,
+    Ticket, TicketHash, TicketKind, UserId, UserIdRef, UserTicket,
 };
 
 /// One family of keys; all its values are `V`.
@@ -201,6 +201,18 @@ pub(super) fn of_user(connection: u32, id: UserIdRef) -> Vec<u8> {
         UserIdRef::Given(text) => (1, text.as_bytes()),
     };
     [&connection.to_be_bytes()[..], &[kind], text].concat()
+}
+
+/// What [`of_user`] was made of: the connection and the user.
+pub(super) fn user_of(parts: &[u8]) -> Result<(u32, UserId)> {
+    let unreadable = || StoreError::Corrupt("a key names no user".to_owned());
+    let (connection, id) = parts.split_first_chunk().ok_or_else(unreadable)?;
+    let id = match id.split_first().ok_or_else(unreadable)? {
+        (0, bytes) => UserIdRef::Made(bytes.try_into().map_err(|_| unreadable())?),
+        (1, text) => UserIdRef::Given(std::str::from_utf8(text).map_err(|_| unreadable())?),
+        _ => return Err(unreadable()),
+    };
+    Ok((u32::from_be_bytes(*connection), id.to_owned()))
 }
 
 /// The parts of a key that name a user's tickets of a kind. The kind is one byte at the end, so no two ids meet.

@@ -35,9 +35,14 @@ pub struct Upload {
 
 impl Spool {
     pub(super) fn open(directory: &Path) -> Result<Self> {
-        let path = directory.join("spool");
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
+        let spool = Self::of(directory);
+        fs::create_dir_all(&spool.0)?;
+        Ok(spool)
+    }
+
+    /// The folder of a data directory as it is.
+    pub(super) fn of(directory: &Path) -> Self {
+        Self(directory.join("spool"))
     }
 
     pub(super) fn create(&self, id: &JobId, min_free_disk: u64) -> Result<Upload> {

@@ -65,6 +65,12 @@ impl Witness {
         witness.ok().and_then(|witness| witness.last()).map_or(0, |seal| seal.commit)
     }
 
+    /// How many of its two seals can be read; `None` if there is no witness.
+    pub(super) fn seals(directory: &Path) -> Option<usize> {
+        let witness = Self::of(File::open(directory.join(FILE)).ok()?);
+        Some(SLOTS.into_iter().filter(|slot| witness.slot(*slot).is_some()).count())
+    }
+
     fn of(file: File) -> Self {
         let witness = Self { file, older: AtomicU64::new(0) };
         let [first, second] = SLOTS.map(|slot| witness.slot(slot).map_or(0, |seal| seal.commit));

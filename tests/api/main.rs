@@ -25,6 +25,7 @@ mod gzip;
 mod helpers;
 mod imports;
 mod jobs;
+mod keeping;
 mod key_rotation;
 mod lifecycle;
 mod limits;

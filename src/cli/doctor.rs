@@ -1,0 +1,46 @@
+//! `intake doctor`: what is wrong with a data directory.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::still::Still;
+use super::{Doctor, Exit, Problem};
+use crate::app::{self, Diagnosis};
+
+impl Doctor {
+    pub(super) fn run(self) -> Result<Exit, Problem> {
+        let settings = self.config.load()?;
+        let still = if self.directory.is_none() { Some(Still::of(&settings)?) } else { None };
+        let examined = match (&self.directory, &still) {
+            (Some(named), _) => named,
+            (None, Some(still)) => still.path(),
+            (None, None) => &settings.storage.path,
+        };
+        let diagnosis = app::examine(&settings, examined)?;
+        let mut to = BufWriter::new(io::stdout().lock());
+        if self.json {
+            let Diagnosis { findings, examined: counts } = &diagnosis;
+            writeln!(to, "{}", json!({ "directory": examined, "findings": findings, "examined": counts }))?;
+        } else {
+            print(&diagnosis, examined, &mut to)?;
+        }
+        to.flush()?;
+        Ok(if diagnosis.findings.is_empty() { Exit::Done } else { Exit::Findings })
+    }
+}
+
+/// A line for each finding, and one for all.
+fn print(diagnosis: &Diagnosis, directory: &Path, to: &mut impl Write) -> io::Result<()> {
+    for finding in &diagnosis.findings {
+        writeln!(to, "{}: {} -> {}", finding.name, finding.what, finding.advice)?;
+    }
+    let of = |kind: &str| diagnosis.examined.get(kind).copied().unwrap_or_default();
+    let (users, jobs, events) = (of("users"), of("jobs"), of("events"));
+    let found = match diagnosis.findings.len() {
+        0 => "nothing is wrong".to_owned(),
+        count => format!("{count} findings"),
+    };
+    writeln!(to, "{}: {users} users, {jobs} jobs, {events} events examined: {found}", directory.display())
+}

@@ -1,0 +1,80 @@
+//! `intake dump`: all that is in the data directory, as text.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::still::Still;
+use super::{Dump, Exit, Problem};
+use crate::app::{self, Counts, Packing};
+use crate::config::Settings;
+
+impl Dump {
+    pub(super) fn run(self) -> Result<Exit, Problem> {
+        let settings = self.config.load()?;
+        if self.file == Path::new("-") {
+            return self.to_stdout(&settings);
+        }
+        let counts = to_file(&settings, &self.file)?;
+        if self.json {
+            writeln!(io::stdout(), "{}", json!({ "file": self.file, "counts": counts }))?;
+        } else {
+            writeln!(io::stdout(), "{}: {}", self.file.display(), in_words(&counts))?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn to_stdout(&self, settings: &Settings) -> Result<Exit, Problem> {
+        if self.json {
+            return Err(Problem::new("--json needs a FILE: standard output is taken by the dump"));
+        }
+        if io::stdout().is_terminal() {
+            return Err(Problem::new(
+                "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
+            ));
+        }
+        let still = Still::of(settings)?;
+        let counts = app::dump(settings, still.path(), Packing::Plain, &mut io::stdout().lock())?;
+        eprintln!("{}", in_words(&counts));
+        Ok(Exit::Done)
+    }
+}
+
+/// Writes a file that nobody else may read and that is there wholly or not at all.
+fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
+    if path.exists() {
+        return Err(Problem::new(format!(
+            "{} is there already: name another file, or remove it",
+            path.display()
+        )));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let packing = if is_packed { Packing::Gzip } else { Packing::Plain };
+    let unwritable =
+        |error: io::Error| Problem::new(format!("{} cannot be written: {error}", path.display()));
+    // Of mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
+    let still = Still::of(settings)?;
+    let counts = app::dump(settings, still.path(), packing, file.as_file_mut())?;
+    file.as_file().sync_all().map_err(unwritable)?;
+    file.persist_noclobber(path).map_err(|lost| unwritable(lost.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+    Ok(counts)
+}
+
+/// What there is most of, for people.
+pub(super) fn in_words(counts: &Counts) -> String {
+    let of = |kind: &str| counts.get(kind).copied().unwrap_or_default();
+    format!(
+        "{} users, {} connections, {} jobs, {} failed rows, {} events, {} letters",
+        of("user"),
+        of("connection"),
+        of("job"),
+        of("failed_row"),
+        of("event"),
+        of("letter")
+    )
+}
