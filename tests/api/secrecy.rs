@@ -289,7 +289,7 @@ fn import(ears: &mut Ears, receiver: &Receiver) {
     let done = ears.server.wait(export.json()["id"].as_str().unwrap());
     let link = done["location"].as_str().unwrap().strip_prefix("http://intake.test").unwrap().to_owned();
     ears.secrets.push(link.split_once("signature=").unwrap().1.to_owned());
-    assert_eq!(ears.send("GET", &link, &[], "").status, 200);
+    assert_eq!(ears.send("HEAD", &link, &[], "").status, 200);
 }
 
 fn sign_in(ears: &mut Ears, name: &str, password: &str) -> Answer {
