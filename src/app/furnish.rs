@@ -206,6 +206,7 @@ mod tests {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
         let text = r#"
             [mail]
+            smtp_user = "intake"
             smtp_password = "MARKsmtp"
             [metrics]
             token = "MARKmetrics0123456789"

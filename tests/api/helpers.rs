@@ -143,9 +143,10 @@ impl Server {
             Self { child, url: String::new(), token: String::new(), agent: agent(), about: Value::Null };
         let deadline = Instant::now() + PATIENCE;
         while server.url.is_empty() {
-            assert!(Instant::now() < deadline, "the server did not start");
+            let said = std::fs::read_to_string(log).unwrap();
+            assert!(Instant::now() < deadline, "the server did not start: {said}");
             thread::sleep(Duration::from_millis(10));
-            server.url = std::fs::read_to_string(log).unwrap().lines().find_map(url_in).unwrap_or_default();
+            server.url = said.lines().find_map(url_in).unwrap_or_default();
         }
         server.token = token(directory, &[], settings);
         server
