@@ -117,7 +117,7 @@ fn vanish(server: &Server, body: &[u8]) {
 }
 
 /// Imports and polls until it is told to stop; how long each answer took.
-fn be_good(server: &Server, connection: &str, is_over: &AtomicBool) -> Vec<Duration> {
+fn be_good(server: &Server, connection: &str, name: &str, is_over: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
     let mut timed = |ask: &dyn Fn() -> Value| {
         let begun = Instant::now();
@@ -126,7 +126,7 @@ fn be_good(server: &Server, connection: &str, is_over: &AtomicBool) -> Vec<Durat
         answer
     };
     for number in 0.. {
-        let file = json!([{ "email": format!("good{number}@x.test"), "email_verified": true }]).to_string();
+        let file = json!([{ "email": format!("{name}{number}@x.test"), "email_verified": true }]).to_string();
         let job = timed(&|| {
             let answer = server.upload(&Form::import(connection, &file, false));
             assert_eq!(answer.status, 202, "{}", answer.text);
@@ -165,18 +165,19 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
     let server = Server::on(directory.path(), &[]);
     let connection = server.connection_id();
     let form = Form::import(&connection, &format!("[{}]", " ".repeat(450_000)), false);
-    be_good(&server, &connection, &AtomicBool::new(true));
+    be_good(&server, &connection, "first", &AtomicBool::new(true));
     let (handles_before, memory_before) = (handles(&server), memory(&server));
 
     let is_over = AtomicBool::new(false);
     let (stayed, mut times) = thread::scope(|scope| {
-        let good = scope.spawn(|| be_good(&server, &connection, &is_over));
+        let good = scope.spawn(|| be_good(&server, &connection, "good", &is_over));
         let kinds = Bad::ALL.iter().flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count));
         let bad: Vec<_> = kinds.map(|kind| (kind, kind.begin(&server, form.bytes()))).collect();
         assert_eq!(bad.len(), 500);
         for _ in 0..50 {
             vanish(&server, form.bytes());
         }
+        until("some are on the disk", || (spooled(directory.path()) > 0).then_some(()));
         println!(
             "held: {} handles, {} MiB, {} files",
             handles(&server),
@@ -234,9 +235,7 @@ fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
     let requests = request.repeat(count - 1) + &request.replace("host: x", "host: x\r\nconnection: close");
     let ask = || {
         let mut stream = narrow(&server);
-        // Not all of it is taken while nothing is read.
-        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-        let _ = stream.write_all(requests.as_bytes());
+        stream.write_all(requests.as_bytes()).unwrap();
         stream
     };
     let silent: Vec<TcpStream> = (0..20).map(|_| ask()).collect();
@@ -264,6 +263,7 @@ fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
 #[test]
 fn half_open_handshakes_hold_up_nobody() {
     let server = Server::ephemeral_with_tls(&[("INTAKE_LIMITS_HEADER_TIMEOUT", "3s")]);
+    server.get("/healthz");
     let before = handles(&server);
     let place = server.about["url"].as_str().unwrap().strip_prefix("https://").unwrap().to_owned();
     let held: Vec<TcpStream> = (0..600).map(|_| TcpStream::connect(&place).unwrap()).collect();
@@ -285,6 +285,16 @@ const CLIENT_HELLO_TOO_OLD: &[u8] = &[
     7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 2, 0, 0x2f, 1, 0,
 ];
 
+/// A process that does not outlive its test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 #[test]
 fn with_few_handles_there_are_few_connections_and_the_log_says_so() {
     let directory = tempfile::tempdir().unwrap();
@@ -294,7 +304,8 @@ fn with_few_handles_there_are_few_connections_and_the_log_says_so() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -n 300; exec \"$0\" serve --bind 127.0.0.1:0"]).arg(serve.get_program());
     command.env("INTAKE_STORAGE_PATH", &data).stderr(fs::File::create(&log).unwrap());
-    let mut child = command.current_dir(directory.path()).spawn().unwrap();
+    command.stdout(std::process::Stdio::null());
+    let _child = Killed(command.current_dir(directory.path()).spawn().unwrap());
     let text = || fs::read_to_string(&log).unwrap();
     let url = until("the server listens", || {
         let text = text();
@@ -318,8 +329,6 @@ fn with_few_handles_there_are_few_connections_and_the_log_says_so() {
     drop(held);
     until("there is room again", || (ask() == Some(200)).then_some(()));
     assert!(!text().contains("ERROR"), "{}", text());
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 /// As large as one may be in the system's buffers, so that it is on its way when the client is gone.

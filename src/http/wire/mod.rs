@@ -11,9 +11,11 @@ mod refusal;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::{Extensions, HttpService, Response};
@@ -61,7 +63,9 @@ const SLACK: Duration = Duration::from_secs(1);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
 /// Connections above the limit that are told so at the same time; others are closed without a word.
-const TURNED_AWAY: usize = 256;
+const TURNED_AWAY: usize = 48;
+/// Connections above the limit that are taken at all, so that handles do not run out; others wait in the system.
+const ABOVE: usize = 64;
 /// How long that may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The only protocol spoken inside TLS.
@@ -72,8 +76,10 @@ pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'stati
     let places = Places::new(&state);
     let state = web::Data::new(state);
     actix_web::rt::System::new().block_on(async move {
+        let workers = available_parallelism().map_or(1, NonZeroUsize::get);
         let server = Server::build()
-            .max_concurrent_connections(usize::MAX)
+            .workers(workers)
+            .max_concurrent_connections(places.most.saturating_add(ABOVE).div_ceil(workers))
             .shutdown_timeout(GRACE.as_secs())
             .disable_signals();
         let signal = server.graceful_shutdown_signal();
@@ -180,6 +186,7 @@ fn secure(
 /// The places for connections.
 #[derive(Clone)]
 struct Places {
+    most: usize,
     free: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
     turns: Turns,
