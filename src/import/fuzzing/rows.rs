@@ -13,7 +13,14 @@ use crate::import::{
 const MASK: &str = "\"*****\"";
 /// What tells how a hash was made, and is no secret.
 const HARMLESS: [&[u8]; 9] = [
-    b"algorithm", b"encoding", b"digest", b"position", b"keylen", b"cost", b"blockSize", b"parallelization",
+    b"algorithm",
+    b"encoding",
+    b"digest",
+    b"position",
+    b"keylen",
+    b"cost",
+    b"blockSize",
+    b"parallelization",
     b"id",
 ];
 
