@@ -13,7 +13,11 @@ mod tests;
 use std::path::Path;
 use std::{fs, io};
 
-use crate::{domain, http, import, search, store};
+use crate::domain;
+use crate::http;
+use crate::import;
+use crate::search;
+use crate::store;
 
 /// Something that takes bytes of strangers.
 #[derive(Debug)]

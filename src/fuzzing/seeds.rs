@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::domain::testing::corpus;
 
-const EXPORT: &str = "{\"user_id\":\"auth0|a\",\"email\":\"a@b.c\",\"email_verified\":true}\n{\"user_id\":\"auth0|b\"} {}\r\n";
+const EXPORT: &str =
+    "{\"user_id\":\"auth0|a\",\"email\":\"a@b.c\",\"email_verified\":true}\n{\"user_id\":\"auth0|b\"} {}\r\n";
 const ARRAY: &str = "\u{feff}[\n{\"email\":\"a@b.c\",\"email_verified\":true},\n \"\\ud83d\\ude00\", -1.5e+10, [{}], null\n]\n";
 /// Rows with everything in them, secrets above all.
 const ROWS: [&str; 6] = [
@@ -70,7 +71,8 @@ const PARTS: [&str; 5] = ["users", "connection_id", "upsert", "external_id", "se
 
 /// Files of users, some of them packed.
 pub(super) fn files() -> Vec<Vec<u8>> {
-    let mut files: Vec<Vec<u8>> = [EXPORT, ARRAY, "", "[", "{\"a\":1}"].map(|text| text.as_bytes().to_vec()).into();
+    let mut files: Vec<Vec<u8>> =
+        [EXPORT, ARRAY, "", "[", "{\"a\":1}"].map(|text| text.as_bytes().to_vec()).into();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     files.extend(contents(&folder));
     files.extend(contents(&folder.join("broken")));
@@ -98,7 +100,8 @@ pub(super) fn rows() -> Vec<Vec<u8>> {
     }
     for value in corpus("JSONTestSuite/test_parsing").iter().flat_map(|folder| contents(folder)) {
         if value.len() < 1000 {
-            let members = [&br#"{"email":"a@b.c","email_verified":true,"app_metadata":{"a":"#[..], &value, b"}}"];
+            let members =
+                [&br#"{"email":"a@b.c","email_verified":true,"app_metadata":{"a":"#[..], &value, b"}}"];
             rows.push(members.concat());
         }
     }
@@ -183,7 +186,8 @@ fn addresses() -> Vec<String> {
     let listed = corpus("email-validator/addresses.json").and_then(|path| fs::read(path).ok());
     let listed: Vec<Value> = listed.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let listed = listed.iter().filter_map(|case| Some(case["address"].as_str()?.to_owned()));
-    let suite = corpus("isemail/tests.xml").and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let suite =
+        corpus("isemail/tests.xml").and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
     let tagged = suite.split("<address>").skip(1).filter_map(|rest| Some(rest.split_once("</address>")?.0));
     let tagged = tagged.map(|text| text.replace("&quot;", "\"").replace("&lt;", "<").replace("&amp;", "&"));
     listed.chain(tagged).collect()

@@ -10,7 +10,8 @@ use crate::domain::testing::Chance;
 /// Changed inputs for each target, if `INTAKE_INPUTS` says nothing else.
 const CHANGED: usize = 3000;
 /// Bytes that mean something to one of the readers.
-const BYTES: &[u8] = b"[]{},:\"\\ \r\n0123456789-+.eEtrufalsn/'()*!&|^~<>@_=;\x00\x1f\x7f\x80\xbf\xc3\xe2\xed\xf4\xff";
+const BYTES: &[u8] =
+    b"[]{},:\"\\ \r\n0123456789-+.eEtrufalsn/'()*!&|^~<>@_=;\x00\x1f\x7f\x80\xbf\xc3\xe2\xed\xf4\xff";
 
 /// Runs one input, and says which one it was if something is wrong.
 fn run(target: &Target, input: &[u8]) {
@@ -114,6 +115,7 @@ fn every_target_can_be_fuzzed() {
     let mut names = TARGETS.map(|target| target.name);
     names.sort_unstable();
     assert_eq!(programs, names);
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/Cargo.toml")).unwrap();
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/Cargo.toml")).unwrap();
     assert!(names.iter().all(|name| manifest.contains(&format!("path = \"targets/{name}.rs\""))));
 }

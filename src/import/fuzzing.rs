@@ -144,13 +144,17 @@ fn rows_are_read(file: &[u8], rows: &[RowSpan], texts: &[&str]) {
         for chunk in Rows::open(Cursor::new(file), position, most).unwrap() {
             let chunk = chunk.unwrap();
             assert!((1..=most.get()).contains(&chunk.rows.len()));
-            found.extend(chunk.rows.iter().map(|row| {
-                (row.index, row.line, row.end, chunk.text_of(row).unwrap().to_owned())
-            }));
+            found.extend(
+                chunk
+                    .rows
+                    .iter()
+                    .map(|row| (row.index, row.line, row.end, chunk.text_of(row).unwrap().to_owned())),
+            );
         }
         let wanted = rows.iter().zip(texts).skip(skipped);
-        let wanted: Vec<_> =
-            wanted.map(|(row, text)| (row.index, row.line, row.position_after(), (*text).to_owned())).collect();
+        let wanted: Vec<_> = wanted
+            .map(|(row, text)| (row.index, row.line, row.position_after(), (*text).to_owned()))
+            .collect();
         assert_eq!(found, wanted);
     }
     let limits = Limits { max_metadata_bytes: 1000, schema: RowSchema::Basic };

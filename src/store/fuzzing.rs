@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::block::{Block, compress, decompress};
+use super::database::Head;
 use super::failures;
 use super::keys::{
-    CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GARBAGE, GRANTS, HEAD, JOBS, Keyspace, LETTERS, NEWEST_TICKETS,
-    STREAM_PROGRESS, STREAMS, TASKS, TICKETS,
+    CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GARBAGE, GRANTS, HEAD, JOBS, Keyspace, LETTERS,
+    NEWEST_TICKETS, STREAM_PROGRESS, STREAMS, TASKS, TICKETS,
 };
-use super::database::Head;
 use super::record::{Keys, Record, Touch};
 use crate::domain::{
     Activity, Code, Connection, Event, EventType, FailedRow, Fault, FileFault, IdSeries, Job, LogId, Logged,
@@ -135,7 +135,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         stage,
     };
     let fault = FileFault { what: "w".to_owned(), line: 1, column: 2, byte: 3, hint: Some("h".to_owned()) };
-    let connection = Connection::database("con_0000000000000001".parse().unwrap(), "a".to_owned(), Vec::new());
+    let connection =
+        Connection::database("con_0000000000000001".parse().unwrap(), "a".to_owned(), Vec::new());
     let event = Event::new(now, EventType::ApiSuccess, "x").about(&connection).with("a", "b");
     let values = [
         (0, decompress(&block.encode().unwrap()).unwrap()),

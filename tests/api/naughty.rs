@@ -9,7 +9,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 
 use crate::exports::{exported, import, pack};
-use crate::helpers::{Answer, Form, Server, escape, shared};
+use crate::helpers::{Answer, BOUNDARY, Form, Server, escape, shared};
 
 /// Some more, by what is hard on them.
 const MORE: [&str; 14] = [
@@ -156,7 +156,9 @@ fn naughty_strings_are_found_by_a_search_for_them() {
     }
     // Without quotes they are queries, good ones or bad ones.
     for text in &strings {
-        for path in ["/api/v2/users?q=", "/api/v2/users?sort=", "/api/v2/logs?q=", "/api/v2/connections?name="] {
+        for path in
+            ["/api/v2/users?q=", "/api/v2/users?sort=", "/api/v2/logs?q=", "/api/v2/connections?name="]
+        {
             let answer = server.get(&format!("{path}{}", escape(text)));
             assert!([200, 400, 414].contains(&answer.status), "{path}{text:?}: {answer:?}");
         }
@@ -189,7 +191,11 @@ fn naughty_strings_come_back_in_the_rows_that_failed() {
     }
 }
 
-/// What stands in an external id comes back; what a file is called does not matter.
+/// What is no header of a part is no form.
+const NO_FORM: &str = "Payload validation error: 'Invalid multipart payload format'.";
+
+/// What stands in an external id comes back; what a file is called does not matter, unless it has control
+/// characters, which no header may have.
 #[test]
 fn naughty_strings_are_external_ids_and_names_of_files() {
     let Some(strings) = strings() else { return };
@@ -197,12 +203,18 @@ fn naughty_strings_are_external_ids_and_names_of_files() {
     let connection = server.connection_id();
     for text in strings.iter().filter(|text| !text.is_empty()) {
         let parts = [("connection_id", &*connection), ("external_id", text), ("upsert", "true")];
-        // As browsers write it.
-        let name = text.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-        let head = format!("content-disposition: form-data; name=\"users\"; filename=\"{name}\"");
-        let answer = server.upload(&Form::of(&parts).with_part(&head, b"[{}]"));
+        // As browsers write it, and curl.
+        let name = text.replace('\\', "\\\\").replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+        let head =
+            |name: &str| format!("content-disposition: form-data; name=\"users\"; filename=\"{name}\"");
+        let mut answer = server.upload(&Form::of(&parts).with_part(&head(&name), b"[{}]"));
+        if name.contains(|c: char| c.is_ascii_control() && c != '\t') {
+            answer.assert_refusal(400, "Bad Request", NO_FORM, "invalid_body");
+            answer = server.upload(&Form::of(&parts).with_part(&head("users.json"), b"[{}]"));
+        }
         if text.len() > 4096 {
-            let message = "Payload validation error: 'String is too long, maximum 4096 bytes' on property external_id.";
+            let message =
+                "Payload validation error: 'String is too long, maximum 4096 bytes' on property external_id.";
             answer.assert_refusal(400, "Bad Request", message, "invalid_body");
             continue;
         }
@@ -214,30 +226,36 @@ fn naughty_strings_are_external_ids_and_names_of_files() {
     }
 }
 
-/// The name of a file in bytes that are no text, and with the quotes of old clients.
+/// The names of files in odd spellings. What reads the headers of parts takes no name that is not UTF-8, or
+/// whose last quote is escaped: that is a pity, as the name means nothing here, but it is said.
 #[test]
-fn names_of_files_may_be_any_bytes() {
+fn names_of_files_may_be_spelt_in_many_ways() {
     let server = Server::ephemeral();
     let connection = server.connection_id();
-    let names: [&[u8]; 8] = [
-        b"\"a\xff\xfe\x80.json\"",
-        b"\"\xe4\xf6\xfc.json\"",
-        b"\"a \\\"quoted\\\" one.json\"",
-        b"\"..\\\\..\\\\etc\\\\passwd\"",
-        b"unquoted.json",
-        b"\"\"",
-        b"\"a;b=c; name=x\"",
-        b"\"a.json\"; filename*=UTF-8''%e2%82%ac.json",
+    let names: [(&[u8], u16); 9] = [
+        (b"\"a\xff\xfe\x80.json\"", 400),
+        (b"\"\xe4\xf6\xfc.json\"", 400),
+        (b"\"\\\"", 400),
+        (b"\"a \\\"quoted\\\" one.json\"", 202),
+        (b"\"..\\\\..\\\\etc\\\\passwd\"", 202),
+        (b"unquoted.json", 202),
+        (b"\"\"", 202),
+        (b"\"a;b=c; name=x\"", 202),
+        (b"\"a.json\"; filename*=UTF-8''%e2%82%ac.json", 202),
     ];
-    for name in names {
-        let head = [&b"--x-----------------boundary\r\ncontent-disposition: form-data; name=\"users\"; filename="[..], name];
-        let other = format!(
-            "\r\n\r\n[]\r\n--x-----------------boundary\r\ncontent-disposition: form-data; name=\"connection_id\"\r\n\r\n{connection}\r\n--x-----------------boundary--\r\n"
+    for (name, status) in names {
+        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"users\"; filename=");
+        let rest = format!(
+            "\r\n\r\n[]\r\n--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"connection_id\"\r\n\r\n\
+             {connection}\r\n--{BOUNDARY}--\r\n"
         );
-        let body = [&head.concat()[..], other.as_bytes()].concat();
+        let body = [head.as_bytes(), name, rest.as_bytes()].concat();
         let request = Server::upload_head(&server.token, &format!("content-length: {}", body.len()));
         let answer = server.raw(&[request.as_bytes(), &body].concat());
-        assert_eq!(answer.status, 202, "{}: {}", name.escape_ascii(), answer.text);
+        assert_eq!(answer.status, status, "{}: {}", name.escape_ascii(), answer.text);
+        if status == 400 {
+            answer.assert_refusal(400, "Bad Request", NO_FORM, "invalid_body");
+        }
     }
 }
 
@@ -269,7 +287,8 @@ fn naughty_strings_come_back_from_exports_and_import_again() {
     assert_eq!(users.len(), rows.len());
     assert!(users.iter().all(|user| shown[user["email"].as_str().unwrap()] == *user));
 
-    let names = ["email", "user_id", "username", "name", "nickname", "given_name", "family_name", "app_metadata.key"];
+    let names =
+        ["email", "user_id", "username", "name", "nickname", "given_name", "family_name", "app_metadata.key"];
     let fields: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
     let sheet = exported(&server, &json!({ "format": "csv", "fields": fields }));
     let mut read = csv::Reader::from_reader(sheet.as_bytes());
@@ -312,14 +331,17 @@ fn naughty_strings_name_connections_clients_and_streams_or_are_refused_by_name()
     let connection = format!("/api/v2/connections/{}", server.connection_id());
     let client = server.send("POST", "/api/v2/clients", &json!({ "name": "one" })).json();
     let client = format!("/api/v2/clients/{}", client["client_id"].as_str().unwrap());
-    let stream = json!({ "name": "one", "type": "http", "sink": { "httpEndpoint": "https://hooks.example.com/" } });
+    let stream =
+        json!({ "name": "one", "type": "http", "sink": { "httpEndpoint": "https://hooks.example.com/" } });
     let stream = server.send("POST", "/api/v2/log-streams", &stream).json();
     let stream = format!("/api/v2/log-streams/{}", stream["id"].as_str().unwrap());
     let sink = |name: &str, text: &str| json!({ "sink": { "httpEndpoint": "https://hooks.example.com/", name: text } });
     let mut kept = BTreeMap::new();
-    for text in &strings {
+    // Each change is a commit of its own: a third of the strings for each property, and others for the next.
+    for (at, text) in strings.iter().enumerate() {
         let header = json!([{ "header": "x-one", "value": text }]);
-        let header = json!({ "sink": { "httpEndpoint": "https://hooks.example.com/", "httpCustomHeaders": header } });
+        let header =
+            json!({ "sink": { "httpEndpoint": "https://hooks.example.com/", "httpCustomHeaders": header } });
         let metadata = json!({ text.clone(): text });
         let asked: [(&str, &str, Value, &str); 9] = [
             (&connection, "/display_name", json!({ "display_name": text }), "display_name"),
@@ -332,7 +354,7 @@ fn naughty_strings_name_connections_clients_and_streams_or_are_refused_by_name()
             (&stream, "/sink/httpContentType", sink("httpContentType", text), "httpContentType"),
             (&stream, "/sink/httpCustomHeaders/0/value", header, "value"),
         ];
-        for (path, pointer, body, property) in &asked {
+        for (path, pointer, body, property) in asked.iter().skip(at % 3).step_by(3) {
             if take(&server, "PATCH", path, body, property).is_none() {
                 continue;
             }
@@ -343,7 +365,8 @@ fn naughty_strings_name_connections_clients_and_streams_or_are_refused_by_name()
             assert!(found == wanted || text.is_empty(), "{pointer} of {body}: {shown}");
             *kept.entry(*pointer).or_insert(0) += 1;
         }
-        for (path, property) in [("/api/v2/connections", "name"), ("/api/v2/users", "connection")] {
+        let names = [("/api/v2/connections", "name"), ("/api/v2/users", "connection")];
+        for (path, property) in names.into_iter().skip(at % 2).take(1) {
             let mut body = Map::from_iter([(property.to_owned(), Value::from(text.clone()))]);
             if property == "name" {
                 body.insert("strategy".to_owned(), "auth0".into());
@@ -356,7 +379,7 @@ fn naughty_strings_name_connections_clients_and_streams_or_are_refused_by_name()
     }
     // Most of them are texts like any other, but not in headers.
     for pointer in ["/display_name", "/options/note", "/name", "/description"] {
-        assert!(kept[pointer] > 400, "{kept:?}");
+        assert!(kept[pointer] > 130, "{kept:?}");
     }
 }
 
@@ -364,7 +387,8 @@ fn naughty_strings_name_connections_clients_and_streams_or_are_refused_by_name()
 fn naughty_strings_make_and_change_single_users() {
     let Some(strings) = strings() else { return };
     let server = server();
-    for (at, text) in strings.iter().enumerate().filter(|(_, text)| (1..=150).contains(&text.chars().count())) {
+    for (at, text) in strings.iter().enumerate().filter(|(_, text)| (1..=150).contains(&text.chars().count()))
+    {
         let mut row = json!({
             "email": email(at), "name": text, "given_name": text, "user_metadata": { text: text },
         });

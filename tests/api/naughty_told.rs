@@ -37,7 +37,8 @@ fn on_a_line(text: &str) -> String {
 
 /// HTML as its reader sees it.
 fn unescaped(html: &str) -> String {
-    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")];
+    let pairs =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")];
     pairs.iter().fold(html.to_owned(), |html, (escaped, plain)| html.replace(escaped, plain))
 }
 
@@ -123,7 +124,9 @@ fn naughty_strings_are_texts_on_the_page() {
     while seen.len() < shown.len() {
         let newest = &jobs[jobs.len() - 1 - seen.len()]["id"];
         browser.until(&format!("document.querySelector('#jobs tbody a')?.hash === '#/jobs/' + {newest}"));
-        let names = browser.script("return [...document.querySelectorAll('#jobs tbody a.name')].map((one) => one.textContent)");
+        let names = browser.script(
+            "return [...document.querySelectorAll('#jobs tbody a.name')].map((one) => one.textContent)",
+        );
         seen.extend(names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()));
         assert_nothing_ran(&browser);
         let older = "return [...document.querySelectorAll('#jobs .turn button')].find((one) => one.textContent === 'Older').click()";
@@ -134,14 +137,17 @@ fn naughty_strings_are_texts_on_the_page() {
 
     // All of them as failed rows of one job.
     let rows: Vec<Value> = shown.iter().map(row).collect();
-    let form = Form::import(&connection, &Value::from(rows).to_string(), false).with("external_id", &shown[0]);
+    let form =
+        Form::import(&connection, &Value::from(rows).to_string(), false).with("external_id", &shown[0]);
     let answer = server.upload(&form);
     let job = server.wait(answer.json()["id"].as_str().unwrap());
     assert_eq!(job["summary"]["failed"], shown.len(), "{job}");
     browser.open(&format!("{}/#/jobs/{}", server.url, escape(job["id"].as_str().unwrap())));
     browser.until("document.querySelector('#failed .group')");
     browser.script("document.querySelectorAll('#failed .group summary').forEach((one) => one.click())");
-    browser.until("[...document.querySelectorAll('#failed .group')].every((one) => one.querySelector('tbody tr'))");
+    browser.until(
+        "[...document.querySelectorAll('#failed .group')].every((one) => one.querySelector('tbody tr'))",
+    );
     let more = "[...document.querySelectorAll('#failed .group button')].filter((one) => one.checkVisibility() && !one.disabled)";
     browser.until(&format!("({more}.forEach((one) => one.click()), {more}.length === 0)"));
     let text = browser.script("return document.querySelector('#failed').textContent");

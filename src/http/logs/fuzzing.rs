@@ -15,7 +15,8 @@ pub fn log_query(bytes: &[u8]) {
     for logged in events() {
         let holds = query.matches(&logged);
         assert!(holds || !query.is_empty());
-        for (term, is_one) in [("type:sapi", logged.event.r#type == EventType::ApiSuccess), ("date:*", true)] {
+        for (term, is_one) in [("type:sapi", logged.event.r#type == EventType::ApiSuccess), ("date:*", true)]
+        {
             if let Ok(both) = Query::parse(&format!("{term} AND {text}")) {
                 assert_eq!(both.matches(&logged), holds && is_one, "{term} AND {text:?}");
             }

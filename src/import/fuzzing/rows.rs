@@ -13,13 +13,21 @@ use crate::import::{
 const MASK: &str = "\"*****\"";
 /// What tells how a hash was made, and is no secret.
 const HARMLESS: [&[u8]; 9] = [
-    b"algorithm", b"encoding", b"digest", b"position", b"keylen", b"cost", b"blockSize", b"parallelization",
+    b"algorithm",
+    b"encoding",
+    b"digest",
+    b"position",
+    b"keylen",
+    b"cost",
+    b"blockSize",
+    b"parallelization",
     b"id",
 ];
 
 /// The text of a row, or any other.
 pub fn row_rules(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    let is_good = is_row(&text);
     for schema in [RowSchema::Basic, RowSchema::Profile] {
         let limits = Limits { max_metadata_bytes: 4096, schema };
         let verdicts = [judge(&text, &limits), judge_new(&text, &limits, &["connection", "password"])];
@@ -29,12 +37,15 @@ pub fn row_rules(bytes: &[u8]) {
         if let Err(faults) = judge_change(&text, &limits) {
             are_said(&faults);
         }
-        if let [Ok(candidate), _] = &verdicts {
+        // Of what no scanner has seen, nothing is promised but a verdict.
+        if let [Ok(candidate), _] = &verdicts
+            && is_good
+        {
             is_the_same_again(candidate);
         }
     }
     let report = reported(Some(&text));
-    if is_row(&text) && text.len() <= MAX_REPORTED_BYTES {
+    if is_good && text.len() <= MAX_REPORTED_BYTES {
         tells_no_secret(&text, &report);
     }
 }

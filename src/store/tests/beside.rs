@@ -53,7 +53,9 @@ fn password(word: u8) -> Credential {
 /// Three jobs over the same users, each in its own order.
 fn imports() -> [Import; 3] {
     let rows = |step: u64, bytes: usize| {
-        (0..USERS).map(move |at| Row::from(&*email_of(at * step % USERS)).app(&Dice(at).noise(bytes))).collect()
+        (0..USERS)
+            .map(move |at| Row::from(&*email_of(at * step % USERS)).app(&Dice(at).noise(bytes)))
+            .collect()
     };
     [Import::insert(1, rows(7, 300)), Import::upsert(2, rows(11, 5000)), Import::upsert(3, rows(13, 20_000))]
 }
@@ -85,7 +87,8 @@ impl Model {
         let id = UserId::from_bytes([self.made; 12]);
         let credential = has_password.then(|| password(self.made));
         let (row, connection) = (Row::from(&*email_of(at)), &store.connection.id);
-        let made = store.create_user(connection, &row.candidate(), &id, credential.as_ref(), NOW, |_| Owed::nothing());
+        let made = store
+            .create_user(connection, &row.candidate(), &id, credential.as_ref(), NOW, |_| Owed::nothing());
         if made.unwrap().is_ok() {
             self.passwords.extend(credential.map(|credential| (id, credential)));
         }
@@ -109,7 +112,8 @@ impl Model {
         for at in 0..users {
             let id = UserId::from_bytes([self.made, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, at as u8]);
             let row = Row::from(&*email_of(at));
-            let made = store.create_user(&other.id, &row.candidate(), &id, Some(&password(1)), NOW, |_| Owed::nothing());
+            let made = store
+                .create_user(&other.id, &row.candidate(), &id, Some(&password(1)), NOW, |_| Owed::nothing());
             made.unwrap().unwrap();
         }
         self.other = Some((other, users));
@@ -128,9 +132,11 @@ impl Model {
         assert_eq!(connections.len(), 1 + usize::from(self.other.is_some()));
         if let Some((other, users)) = &self.other {
             assert_eq!(scan(store, other).len() as u64, *users);
-            assert!(scan(store, other).iter().all(|user| {
-                store.credential(other, &user.id).unwrap() == Some(password(1))
-            }));
+            assert!(
+                scan(store, other)
+                    .iter()
+                    .all(|user| { store.credential(other, &user.id).unwrap() == Some(password(1)) })
+            );
         }
     }
 }
