@@ -23,11 +23,8 @@ impl Backup {
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
         let still = Still::of(&settings)?;
-        let manifest = if still.is_copy() {
-            self.take(still)?
-        } else {
-            app::back_up(&settings, &self.directory)?
-        };
+        let manifest =
+            if still.is_copy() { self.take(still)? } else { app::back_up(&settings, &self.directory)? };
         let seconds = begun.elapsed().as_secs_f64();
         if self.json {
             let mut told = about(&manifest, &self.directory);
@@ -44,11 +41,9 @@ impl Backup {
     /// Refuses a place that will not do, before anything is made.
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
         let place = self.directory.display();
-        match fs::read_dir(&self.directory) {
-            Ok(mut entries) if entries.next().is_some() => {
-                return Err(Problem::new(format!("{place} is not empty: name a directory to be made")));
-            }
-            Ok(_) => {}
+        match fs::read_dir(&self.directory).map(Iterator::count) {
+            Ok(0) => {}
+            Ok(_) => return Err(Problem::new(format!("{place} is not empty: name a directory to be made"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Problem::new(format!("{place} will not do: {error}"))),
         }

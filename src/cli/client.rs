@@ -154,7 +154,8 @@ impl Client {
                 .header("authorization", format!("Bearer {}", self.token))
                 .send_empty()
                 .map_err(|error| self.unreachable(&error))?;
-            let is_later = [StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+            let is_later =
+                [StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
             if is_later.contains(&response.status()) && Instant::now() < deadline {
                 thread::sleep(RETRY_PAUSE);
                 continue;

@@ -39,7 +39,10 @@ impl Still {
                 return Ok(Self { path: directory.join("backups").join(id), is_copy: true });
             }
             if !waits {
-                eprintln!("another process is using the data directory {}: waiting for it", directory.display());
+                eprintln!(
+                    "another process is using the data directory {}: waiting for it",
+                    directory.display()
+                );
                 waits = true;
             }
             thread::sleep(PAUSE);

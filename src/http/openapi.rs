@@ -31,8 +31,8 @@ use utoipa::openapi::{RefOr, Schema, Server};
 
 use super::error::{ApiError, ErrorObject};
 use super::{
-    State, absent, backups, clients, connections, exports, grants, health, imports, jobs, json, log_streams, logs,
-    metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
+    State, absent, backups, clients, connections, exports, grants, health, imports, jobs, json, log_streams,
+    logs, metrics, oauth, openapi, outbox, passwords, tickets, user_search, users, verification,
 };
 use crate::domain::Code;
 use common::Common;

@@ -14,9 +14,9 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
 
 use super::error::{ApiError, Place};
 use super::{
-    State, absent, backups, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted, imports,
-    jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in, passwords,
-    rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
+    State, absent, backups, caller, clients, connections, cors, exports, grants, gzip, head, health, hosted,
+    imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in,
+    passwords, rate_limits, reset_page, tickets, user_search, users, verification, verification_page,
 };
 
 /// All endpoints, and the answers to requests that meet none.

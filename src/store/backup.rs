@@ -220,7 +220,8 @@ fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
     let mut folders = HashSet::from([directory.to_owned()]);
     for file in files_below(directory)? {
         sync(&file)?;
-        folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
+        folders
+            .extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
         let inside = file.strip_prefix(directory).map_err(io::Error::other)?;
         let odd = || io::Error::other(format!("the name of {} is not UTF-8", inside.display()));
         seals.push(FileSeal::of(directory, inside.to_str().ok_or_else(odd)?)?);

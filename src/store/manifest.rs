@@ -60,7 +60,9 @@ impl Manifest {
         let text = match fs::read(directory.join(FILE)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(no_backup(format!("there is no {FILE} in it, so it is no backup, or not a whole one")));
+                return Err(no_backup(format!(
+                    "there is no {FILE} in it, so it is no backup, or not a whole one"
+                )));
             }
             Err(error) => return Err(no_backup(error.to_string())),
         };

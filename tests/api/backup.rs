@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -242,7 +242,9 @@ fn a_server_killed_while_it_makes_a_backup_misses_nothing() {
     let data = tempfile::tempdir().unwrap();
     let part = || {
         let entries = fs::read_dir(data.path().join("backups")).into_iter().flatten();
-        entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "part"))
+        entries
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|end| end == "part"))
     };
     let mut server = Server::on(data.path(), SETTINGS);
     server.import(&file("one", "insert"), false);
@@ -253,11 +255,12 @@ fn a_server_killed_while_it_makes_a_backup_misses_nothing() {
             scope.spawn(move || {
                 let bearer = format!("Bearer {}", address.token);
                 let mut stream = address.dial();
-                let head = format!("POST /api/v2/backups HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n");
+                let head =
+                    format!("POST /api/v2/backups HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n");
                 std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
                 thread::sleep(Duration::from_millis(3 + 5 * delay));
-                let killed = std::process::Command::new("kill").args(["-9", &address.child.id().to_string()]);
-                assert!({ killed }.status().unwrap().success());
+                let id = address.child.id().to_string();
+                assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
             });
         });
         server.child.wait().unwrap();

@@ -87,7 +87,8 @@ fn a_loss_is_refused_by_name_and_accepted_aloud() {
     };
     import("ann@acme.test");
     let copy = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(data.join("database")).arg(copy.path()).status();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(data.join("database")).arg(copy.path()).status();
     assert!(copied.unwrap().success());
     import("bob@acme.test");
     fs::remove_dir_all(data.join("database")).unwrap();

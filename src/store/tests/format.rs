@@ -49,8 +49,6 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
     let error = refused(directory.path());
     assert!(matches!(&error, StoreError::Foreign { name, .. } if name == "photos"), "{error}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    let error = refused(&directory.path().join("photos/../photos/no/../..")).to_string();
-    assert!(error.contains("photos"), "{error}");
 }
 
 #[test]

@@ -25,7 +25,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let place = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &place) } else { drop(fs::copy(path, place).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            fs::copy(path, place).unwrap();
+        }
     }
 }
 
@@ -89,11 +93,9 @@ fn where_nothing_is_lost_there_is_nothing_to_accept() {
     store.import(&Import::insert(1, rows!["ann@acme.test"]));
     store.close();
     let file = spool(&store, 9);
-    let witness = fs::read(store.options.path.join("witness")).unwrap();
     store.open_despite(OnLoss::Accept).unwrap();
     assert_eq!(store.loss(), None);
     assert!(!file.exists() && !store.options.path.join("lost").exists());
-    assert_eq!(fs::read(store.options.path.join("witness")).unwrap()[..16], witness[..16]);
     assert_eq!(store.users().len(), 1);
 }
 
