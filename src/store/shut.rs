@@ -3,7 +3,8 @@
 //! Nothing is written to it but what opening a database takes: its log is recovered, and the witness learns how far
 //! it goes. The database of a backup is copied for that, as a backup is what its manifest says to the last byte.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -62,7 +63,7 @@ pub(super) fn is_backup(directory: &Path) -> bool {
 fn copy_database(from: &Path) -> Result<TempDir> {
     let mut named = tempfile::Builder::new();
     // What is left of it by a kill goes with backups that are not whole.
-    named.prefix(".opened-").suffix(".part");
+    named.prefix(".opened-").suffix(".part").permissions(Permissions::from_mode(0o700));
     let beside = from.parent().and_then(|parent| named.tempdir_in(parent).ok());
     let copy = beside.map_or_else(|| named.tempdir(), Ok)?;
     fs::create_dir(folder(copy.path()))?;

@@ -16,6 +16,7 @@ mod logins;
 mod users;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +57,10 @@ impl Store {
         files::examine_directory(options, &shared);
         match Shut::open(options) {
             Ok(store) => watch(store, options, &shared),
-            Err(error) => shared.tell(ailment_of(&error).ok_or(error)?),
+            Err(error) => match ailment_of(&error) {
+                Some((ailment, what)) => shared.add(ailment, what),
+                None => return Err(error),
+            },
         }
         let findings = shared.findings.lock().list();
         let examined = shared.examined.lock().clone();
@@ -78,10 +82,6 @@ impl Shared {
         self.findings.lock().add(ailment, what.into());
     }
 
-    fn tell(&self, (ailment, what): (Ailment, String)) {
-        self.add(ailment, what);
-    }
-
     fn tick(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
     }
@@ -99,9 +99,11 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
         StoreError::HalfRestored(_) => Ailment::HalfRestored,
         StoreError::Lost { .. } => Ailment::CommitsLost,
         StoreError::Corrupt(why) if why.contains("witness") => Ailment::WitnessDisagrees,
-        StoreError::Corrupt(_) | StoreError::Unopenable { .. } | StoreError::Database(_) => {
-            Ailment::DatabaseUnopenable
-        }
+        StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => return None,
+        StoreError::Io(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Unopenable { .. }
+        | StoreError::Database(_) => Ailment::DatabaseUnopenable,
         _ => return None,
     };
     Some((ailment, error.to_string()))

@@ -1,9 +1,9 @@
 //! Loading a dump: a store is made beside the place where it is to be, looked at as a start does, and put there as a
 //! whole.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::BufRead;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::backup::{make_empty, sync};
@@ -23,7 +23,9 @@ impl Store {
         make_empty_or_missing(place, &parent)?;
         let (reader, header) = Reader::begin(from)?;
         // Where it is a mount point, there is no place beside it.
-        let building = tempfile::Builder::new().prefix(".intake-load-").tempdir_in(&parent)?;
+        let ours = Permissions::from_mode(0o700);
+        let building =
+            tempfile::Builder::new().prefix(".intake-load-").permissions(ours).tempdir_in(&parent)?;
         let within = Options { path: building.path().to_owned(), ..options.clone() };
         let mut loader = Loader::new(&within)?;
         let counts = reader.each(|kind, body| loader.take(kind, body))?;

@@ -361,7 +361,7 @@ impl Loader {
             // The first change says which layout this is.
             self.database.apply(&mut self.head, std::mem::take(&mut self.change))?;
         }
-        let mut head = Head { commit: commit.max(2) - 1, ..self.counters };
+        let mut head = Head { commit: commit.max(1) - 1, ..self.counters };
         self.database.apply(&mut head, std::mem::take(&mut self.change))?;
         self.database.sync(&head)
     }

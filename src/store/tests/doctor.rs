@@ -324,7 +324,7 @@ const REST: &[Case] = &[
     ("commits-lost", |patient| seal(patient, 1, 1)),
     ("witness-disagrees", |patient| seal(patient, 0, 1)),
     ("database-missing", |patient| fs::remove_dir_all(patient.path("database")).unwrap()),
-    ("database-unopenable", |patient| fs::write(patient.path("database/conf"), b"junk").unwrap()),
+    ("database-unopenable", |patient| fs::write(patient.path("database/conf"), [b'x'; 99]).unwrap()),
     ("file-mode", |patient| mode(&patient.path(""), 0o755)),
     ("file-mode", |patient| mode(&patient.path("signing-key.pem"), 0o644)),
     ("file-mode", |patient| mode(&patient.spool_file(), 0o640)),

@@ -80,14 +80,18 @@ struct Life {
     dice: Dice,
     imports: Vec<Import>,
     connections: Vec<Connection>,
+    last_connection: u8,
     made: u8,
 }
+
+/// Numbers beyond it make the ids of earlier ones.
+const IDS: u8 = 60;
 
 /// A store that has lived through so many steps.
 pub(super) fn live(seed: u64, steps: u64) -> TestStore {
     let store = TestStore::new();
     let connections = vec![store.connection.clone()];
-    let mut life = Life { store, dice: Dice(seed), imports: Vec::new(), connections, made: 0 };
+    let mut life = Life { store, dice: Dice(seed), imports: Vec::new(), connections, last_connection: 1, made: 0 };
     for _ in 0..steps {
         life.step();
     }
@@ -121,7 +125,11 @@ impl Life {
     }
 
     fn enqueue(&mut self) {
-        let (number, upsert) = (self.next(), self.dice.below(2) == 0);
+        let number = 1 + self.imports.len() as u8;
+        if number > IDS {
+            return;
+        }
+        let upsert = self.dice.below(2) == 0;
         let rows = (0..self.dice.below(60)).map(|_| self.row()).collect();
         let import = Import { number, upsert, rows };
         let at = self.dice.below(self.connections.len() as u64) as usize;
@@ -289,10 +297,11 @@ impl Life {
     }
 
     fn connection(&mut self) {
-        if self.connections.len() < 3 {
-            let made = connection(50 + self.next());
+        if self.connections.len() < 3 && self.last_connection < IDS {
+            self.last_connection += 1;
+            let made = connection(self.last_connection);
             self.connections.push(self.store.create_connection(made, Owed::nothing()).unwrap());
-        } else {
+        } else if self.connections.len() > 1 {
             let gone = self.connections.pop().unwrap();
             self.store.delete_connection(&gone.id, Owed::nothing()).unwrap();
         }
