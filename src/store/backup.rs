@@ -80,7 +80,7 @@ impl Store {
     }
 
     fn fill(&self, to: &Path, now: Timestamp) -> Result<Manifest> {
-        self.check_room(to)?;
+        self.check_place(to)?;
         let Moment { commit, users, unfinished_jobs } = self.copy_moment(to)?;
         self.copy_rest(to)?;
         let files = seal(to)?;
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Refuses a backup that would leave the disk with less than uploads have to leave it.
-    fn check_room(&self, to: &Path) -> Result<()> {
+    fn check_place(&self, to: &Path) -> Result<()> {
         let mut files = files_below(&database::folder(self.path()))?;
         files.extend(self.rest()?);
         if fs::metadata(to)?.dev() != fs::metadata(self.path())?.dev() {

@@ -39,8 +39,8 @@ impl Shut {
         let copy = if is_backup(&path) { Some(copy_database(&path)?) } else { None };
         let opened = copy.as_ref().map_or(&*path, TempDir::path);
         let lock = DirectoryLock::take(opened)?;
-        let (cache, patience) = (options.cache_bytes, options.open_timeout);
-        let (database, head) = Database::open(opened, cache, patience, OnLoss::Refuse)?;
+        let options = Options { path: opened.to_owned(), ..options.clone() };
+        let (database, head) = Database::open(&options, OnLoss::Refuse)?;
         Ok(Self { path, head, database, _lock: lock, _copy: copy })
     }
 

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -14,14 +15,21 @@ use actix_web::web::Bytes;
 use futures_util::stream;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Form, Order, receive};
+use super::{Form, Most, Order, receive};
 use crate::domain::testing::pieces;
+use crate::http::Pace;
 use crate::http::body::Body;
 
 thread_local! {
     /// Timers have to belong to one; time does not pass in it.
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap();
 }
+
+/// As by default.
+const MOST: Most = Most { parts: 100, text: 4 << 10 };
+/// Nobody is too slow.
+const PATIENT: Pace = Pace { pause: DAY, grace: DAY, rate: 0 };
+const DAY: Duration = Duration::from_hours(24);
 
 /// The body of an upload. Its first line says what its boundary is; so does its content type.
 ///
@@ -55,12 +63,12 @@ type Read = (Result<(Order, u64), String>, Vec<u8>);
 fn read(content_type: &HeaderValue, pieces: &[&[u8]], limit: u64) -> Read {
     RUNTIME.with(|runtime| {
         let _time = runtime.enter();
-        let body = Body::new(payload(pieces), limit);
+        let body = Body::new(payload(pieces), limit, PATIENT);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type.clone());
         let mut file = Vec::new();
         let form = finish(async {
-            let form = receive(&headers, &body, async |batch| {
+            let form = receive(&headers, &body, MOST, async |batch| {
                 file.extend_from_slice(&batch);
                 Ok(())
             });

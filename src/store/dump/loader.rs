@@ -72,8 +72,7 @@ struct Place {
 
 impl Loader {
     pub(super) fn new(options: &Options) -> Result<Self> {
-        let (database, head) =
-            Database::open(&options.path, options.cache_bytes, options.open_timeout, OnLoss::Refuse)?;
+        let (database, head) = Database::open(options, OnLoss::Refuse)?;
         Exports::open(&options.path)?;
         Ok(Self {
             directory: options.path.clone(),

@@ -45,9 +45,7 @@ impl Patient {
 
     /// Changes the database behind the store's back, without a commit.
     fn operate(&self, how: impl FnOnce(&sled::Tree, &mut Change)) {
-        let options = &self.store.options;
-        let (database, _) =
-            Database::open(&options.path, options.cache_bytes, options.open_timeout, OnLoss::Refuse).unwrap();
+        let (database, _) = Database::open(&self.store.options, OnLoss::Refuse).unwrap();
         let mut change = Change::default();
         how(database.tree(), &mut change);
         for (key, value) in change.into_writes() {
