@@ -13,8 +13,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::database::LAYOUT;
+use super::database::{self, LAYOUT};
 use super::error::{Result, StoreError};
+use super::witness::Witness;
 
 const FILE: &str = "format";
 const BEGINNING: &str = "intake data directory, ";
@@ -52,6 +53,11 @@ pub(super) enum Format {
 /// is not there is none of these.
 pub fn check_format(directory: &Path) -> Result<()> {
     look(directory).map(drop)
+}
+
+/// Whether a store was ever made in the directory.
+pub fn is_made(directory: &Path) -> bool {
+    database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
 }
 
 /// The same; tells what is known of it otherwise.
@@ -117,7 +123,7 @@ fn read(directory: &Path) -> Result<Option<String>> {
 /// The name of something that is neither ours nor anybody's who prepares a directory for us. A directory with a
 /// database is ours, whatever else is in it.
 fn stranger(directory: &Path) -> Result<Option<String>> {
-    if directory.join("database").is_dir() {
+    if database::folder(directory).is_dir() {
         return Ok(None);
     }
     let unusable = |why| StoreError::Unusable { path: directory.to_owned(), why };
