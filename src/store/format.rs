@@ -55,11 +55,6 @@ pub fn check_format(directory: &Path) -> Result<()> {
     look(directory).map(drop)
 }
 
-/// Whether a store was ever made in the directory.
-pub fn is_made(directory: &Path) -> bool {
-    database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
-}
-
 /// The same; tells what is known of it otherwise.
 pub(super) fn look(directory: &Path) -> Result<Format> {
     let Some(text) = read(directory)? else {
@@ -77,6 +72,11 @@ pub(super) fn look(directory: &Path) -> Result<Format> {
         },
         None => Err(StoreError::UnknownFormat(directory.join(FILE))),
     }
+}
+
+/// Whether a store was ever made in the directory.
+pub fn is_made(directory: &Path) -> bool {
+    database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
 }
 
 /// Whether a restore of the directory was cut short.
@@ -121,9 +121,9 @@ fn read(directory: &Path) -> Result<Option<String>> {
 }
 
 /// The name of something that is neither ours nor anybody's who prepares a directory for us. A directory with a
-/// database is ours, whatever else is in it.
+/// store is ours, whatever else is in it.
 fn stranger(directory: &Path) -> Result<Option<String>> {
-    if database::folder(directory).is_dir() {
+    if is_made(directory) {
         return Ok(None);
     }
     let unusable = |why| StoreError::Unusable { path: directory.to_owned(), why };
