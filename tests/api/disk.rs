@@ -42,7 +42,7 @@ fn email(file: &str, row: usize) -> String {
 fn rows(name: &str, rows: usize) -> String {
     let mut dice = Dice(name.bytes().map(u64::from).sum());
     let row = |row| {
-        let noise: String = (0..12).map(|_| format!("{:08x}", dice.below(1 << 31))).collect();
+        let noise = (0..12).map(|_| format!("{:08x}", dice.below(1 << 31))).collect::<Vec<_>>().concat();
         json!({ "email": email(name, row), "email_verified": true, "user_metadata": { "noise": noise } })
             .to_string()
     };
