@@ -259,14 +259,15 @@ impl ApiError {
 /// not.
 pub(super) fn log_store_fault(fault: &StoreError) {
     match fault {
+        // The last is said once, by the store.
         StoreError::TooManyActiveJobs(_)
         | StoreError::TooManyExports(_)
         | StoreError::TooManyStreams(_)
         | StoreError::JobGone(_)
         | StoreError::BackingUp
-        | StoreError::Unavailable => {}
+        | StoreError::Unavailable
         // Said once, by the store.
-        StoreError::NoRoom(_) => {}
+        | StoreError::NoRoom(_) => {}
         fault if fault.is_full() => error!("refused an upload: {fault}"),
         fault => error!("answered 500: {fault}"),
     }

@@ -203,6 +203,7 @@ impl Places {
         };
         let most = bounds.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
+            most,
             free: Arc::new(Semaphore::new(most)),
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             turns,
