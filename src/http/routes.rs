@@ -16,8 +16,9 @@ use url::Url;
 use super::error::{ApiError, Place};
 use super::{
     State, absent, backups, bounds, caller, clients, connections, cors, exports, grants, gzip, head, health,
-    hosted, imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page, page_sign_in,
-    passwords, rate_limits, reset_page, tickets, user_search, users, verification, verification_page, wire,
+    hosted, imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page,
+    page_sign_in, passwords, rate_limits, reset_page, tickets, user_search, users, verification,
+    verification_page, wire,
 };
 
 /// All endpoints, and the answers to requests that meet none.
