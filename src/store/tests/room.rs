@@ -19,7 +19,7 @@ fn set_reserve(store: &mut TestStore, reserve: u64) {
 }
 
 fn no_room<T>(outcome: &Result<T>) -> bool {
-    matches!(outcome, Err(StoreError::NoRoom(NoRoom::Disk { needed, .. })) if needed > TOO_MUCH / 2)
+    matches!(outcome, Err(StoreError::NoRoom(NoRoom::Disk { needed, .. })) if *needed > TOO_MUCH / 2)
 }
 
 const BIG: u64 = 50_000;
