@@ -306,8 +306,8 @@ impl<K: Eq + Hash> Remembered<K, Timestamp> {
     fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Pace {
         let Rate { burst, refill } = rate;
         let full_at = self.get(&key).copied().unwrap_or_default();
-        // Further ahead than the whole burst takes it was before the clock was set back: that is forgotten.
-        let is_sane = full_at <= now.after(refill * burst);
+        // Further ahead than twice the whole burst takes it was before the clock was set back: that is forgotten.
+        let is_sane = full_at <= now.after(2 * refill * burst);
         let full_at = if is_sane { full_at.max(now) } else { now };
         let after = full_at.after(refill);
         let over = after.since(now).checked_sub(refill * burst).filter(|over| !over.is_zero());

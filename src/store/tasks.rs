@@ -29,6 +29,10 @@ impl PendingExports {
         Ok(pending)
     }
 
+    fn has(&self, id: &JobId) -> bool {
+        self.waiting.iter().any(|(_, waiting)| waiting == id)
+    }
+
     fn note(&mut self, task: &Task) {
         let key = (task.created_at, task.id.clone());
         if task.export().is_some() && task.stage == TaskStage::Pending {
@@ -67,9 +71,12 @@ impl Store {
         written
     }
 
-    /// The task with this id.
+    /// The task with this id. The end of an export shows once it is on disk for good, which memory knows.
     pub fn task(&self, id: &JobId) -> Result<Option<Task>> {
-        TASKS.get(self.core()?.database.tree(), &[id.as_str().as_bytes()])
+        let core = self.core()?;
+        let is_pending = core.pending_exports.lock().has(id);
+        let task = TASKS.get(core.database.tree(), &[id.as_str().as_bytes()])?;
+        Ok(task.map(|task| if is_pending { Task { stage: TaskStage::Pending, ..task } } else { task }))
     }
 
     /// The exports that are to be made, in the order they were asked for.

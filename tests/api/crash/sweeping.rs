@@ -19,7 +19,9 @@ const YOUNG: u16 = 50;
 
 fn id(number: u16) -> JobId {
     let mut entropy = [7; 16];
-    entropy[..2].copy_from_slice(&number.to_be_bytes());
+    // A letter of the id has fewer values than a byte.
+    entropy[0] = u8::try_from(number / 50).unwrap();
+    entropy[1] = u8::try_from(number % 50).unwrap();
     JobId::from_entropy(entropy)
 }
 
