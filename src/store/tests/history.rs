@@ -91,7 +91,8 @@ const IDS: u8 = 60;
 pub(super) fn live(seed: u64, steps: u64) -> TestStore {
     let store = TestStore::new();
     let connections = vec![store.connection.clone()];
-    let mut life = Life { store, dice: Dice(seed), imports: Vec::new(), connections, last_connection: 1, made: 0 };
+    let mut life =
+        Life { store, dice: Dice(seed), imports: Vec::new(), connections, last_connection: 1, made: 0 };
     for _ in 0..steps {
         life.step();
     }
