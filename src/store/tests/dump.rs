@@ -119,7 +119,9 @@ fn load(text: &str) -> TestStore {
 
 #[test]
 fn the_format_is_what_it_was() {
-    insta::assert_snapshot!(dump(&mut furnished()));
+    insta::with_settings!({ snapshot_path => "../../../tests/data", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("dump", dump(&mut furnished()));
+    });
 }
 
 #[test]
