@@ -205,7 +205,7 @@ const USERS: &[Case] = &[
     ("ticket-pointer", |patient| patient.operate(|_, change| TICKETS.remove(change, &[&[1; 32]]))),
     ("ticket-pointer", |patient| {
         patient.operate(|tree, change| {
-            change.remove(tree.scan_prefix(b"n").next().unwrap().unwrap().0.to_vec())
+            change.remove(tree.scan_prefix(b"n").next().unwrap().unwrap().0.to_vec());
         });
     }),
 ];
@@ -220,7 +220,7 @@ const JOBS_AND_ROWS: &[Case] = &[
         patient.operate(|_, change| JOB_TICKETS.put(change, &[id.as_str().as_bytes()], &UNFINISHED).unwrap());
     }),
     ("queue-wrong", |patient| {
-        patient.operate(|_, change| QUEUE.remove(change, &[&UNFINISHED.to_be_bytes()]))
+        patient.operate(|_, change| QUEUE.remove(change, &[&UNFINISHED.to_be_bytes()]));
     }),
     ("queue-wrong", |patient| {
         patient.operate(|_, change| QUEUE.put(change, &[&DONE.to_be_bytes()], &()).unwrap());
@@ -241,7 +241,7 @@ const JOBS_AND_ROWS: &[Case] = &[
     ("summary-wrong", |patient| patient.change_job(DONE, |job| job.rows = Ok(3))),
     ("failed-rows-wrong", |patient| {
         patient.operate(|tree, change| {
-            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec())
+            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec());
         });
     }),
     ("failed-rows-wrong", |patient| patient.put_failed(DONE, 0)),
@@ -249,7 +249,7 @@ const JOBS_AND_ROWS: &[Case] = &[
     ("failed-rows-wrong", |patient| {
         // As many rows as are counted, but with other faults.
         patient.operate(|tree, change| {
-            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec())
+            change.remove(tree.scan_prefix(b"x").next().unwrap().unwrap().0.to_vec());
         });
         patient.put_failed(DONE, 1);
     }),

@@ -192,7 +192,7 @@ fn a_loaded_store_gives_no_number_twice() {
 
 /// A dump with another last line, as somebody makes who changes it and knows the format.
 fn sealed(lines: &[&str]) -> String {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + "\n";
     let mut counts = Counts::new();
     for line in &lines[1..] {
         let kind = line.split('"').nth(3).unwrap_or_default().to_owned();
