@@ -14,6 +14,12 @@ pub fn back_up(settings: &Settings, to: &Path) -> Result<Manifest, StoreError> {
     Store::open(options::store(settings))?.back_up_to(to, SystemTime::now().into())
 }
 
+/// Whether there is a store in a directory, which is then one that this program may open.
+pub fn has_data(directory: &Path) -> Result<bool, StoreError> {
+    store::check_format(directory)?;
+    Ok(store::is_made(directory))
+}
+
 /// What the backup in a directory says of itself.
 pub fn manifest(of: &Path) -> Result<Manifest, StoreError> {
     Manifest::read(of)

@@ -60,20 +60,16 @@ impl Backup {
     fn take(&self, still: Still) -> Result<Manifest, Problem> {
         let manifest = app::manifest(still.path())?;
         let place = &self.directory;
-        if let Some(parent) = place.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent)?;
-        }
-        match fs::rename(still.path(), place) {
-            Ok(()) => {
-                still.leave();
-                let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-            }
+        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        if fs::rename(still.path(), place).is_ok() {
+            still.leave();
+            File::open(parent)?.sync_all()?;
+        } else {
             // Elsewhere, or a mount point. What was made there stays without a manifest if this fails.
-            Err(_) => {
-                DirBuilder::new().recursive(true).mode(0o700).create(place)?;
-                app::copy_backup(still.path(), place)?;
-            }
+            DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+            app::copy_backup(still.path(), place)?;
         }
         Ok(manifest)
     }

@@ -28,9 +28,9 @@ impl Still {
     /// That of the settings or a copy of it, as soon as it is free or its server answers.
     pub(super) fn of(settings: &Settings) -> Result<Self, Problem> {
         let directory = &settings.storage.path;
-        if !directory.is_dir() {
+        if !app::has_data(directory)? {
             let directory = directory.display();
-            return Err(Problem::new(format!("there is no data directory {directory} (storage.path)")));
+            return Err(Problem::new(format!("there is no data of intake in {directory} (storage.path)")));
         }
         let mut waits = false;
         while app::is_locked(directory) {

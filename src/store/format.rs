@@ -13,8 +13,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::database::LAYOUT;
+use super::database::{self, LAYOUT};
 use super::error::{Result, StoreError};
+use super::witness::Witness;
 
 pub(super) const FILE: &str = "format";
 const BEGINNING: &str = "intake data directory, ";
@@ -73,6 +74,11 @@ pub(super) fn look(directory: &Path) -> Result<Format> {
     }
 }
 
+/// Whether a store was ever made in the directory.
+pub fn is_made(directory: &Path) -> bool {
+    database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
+}
+
 /// Whether a restore of the directory was cut short.
 pub(super) fn is_half_restored(directory: &Path) -> bool {
     matches!(look(directory), Err(StoreError::HalfRestored(_)))
@@ -115,9 +121,9 @@ fn read(directory: &Path) -> Result<Option<String>> {
 }
 
 /// The name of something that is neither ours nor anybody's who prepares a directory for us. A directory with a
-/// database is ours, whatever else is in it.
+/// store is ours, whatever else is in it.
 fn stranger(directory: &Path) -> Result<Option<String>> {
-    if directory.join("database").is_dir() {
+    if is_made(directory) {
         return Ok(None);
     }
     let unusable = |why| StoreError::Unusable { path: directory.to_owned(), why };

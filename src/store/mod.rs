@@ -69,7 +69,7 @@ pub use dump::{Counts, FORMAT, FORMAT_VERSION, LoadError, Written};
 pub use error::{Result, StoreError};
 pub use exports::ExportFile;
 pub use figures::{Condition, Disk, Figures};
-pub use format::check_format;
+pub use format::{check_format, is_made};
 pub use jobs::{NewJob, Page};
 pub use listing::Browsed;
 pub use log::{EventPage, Order};

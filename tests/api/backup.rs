@@ -341,7 +341,10 @@ fn backup_and_restore_say_what_is_in_their_way() {
     let (backup, restored) = (places.path().join("backup"), places.path().join("restored"));
     let missing = places.path().join("missing");
     let told = refuse(&["backup", text(&backup)], &missing);
-    assert!(told.contains("there is no data directory") && !missing.exists(), "{told}");
+    assert!(told.contains("there is no data of intake") && !missing.exists(), "{told}");
+    fs::create_dir(&missing).unwrap();
+    refuse(&["backup", text(&backup)], &missing);
+    assert_eq!(fs::read_dir(&missing).unwrap().count(), 0, "a backup of nothing makes nothing");
     let server = Server::on(data.path(), &[]);
     let told = refuse(&["backup", text(&data.path().join("mine"))], data.path());
     assert!(told.contains("is in the data directory"), "{told}");
