@@ -199,10 +199,13 @@ impl Dump<'_> {
     }
 }
 
+/// How the names of files begin that have private keys: of the one that signs, and of those that did.
+const KEYS: [&str; 2] = ["signing-key", "retired-key-"];
+
 /// Whether a file of a data directory has a private key.
 pub(super) fn is_signing_key(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-    name.starts_with("signing-key")
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    KEYS.iter().any(|key| name.starts_with(key))
         && name.strip_suffix(".pem").is_some_and(|stem| stem.bytes().all(is_plain))
 }
 

@@ -265,6 +265,10 @@ fn a_dump_that_is_no_good_loads_nothing_and_names_the_line() {
         let error = refusal(text.as_bytes());
         assert!(error.contains(&expected), "{error}\n{expected}");
     }
+    for name in ["../signing-key.pem", "signing-key/../../x.pem", "server.json", "signing-key.pem.exe"] {
+        let key = format!("{{\"kind\":\"signing_key\",\"file\":\"{name}\",\"pem\":\"\"}}");
+        assert!(refusal(with(3, &key).as_bytes()).contains("is no name of a signing key"), "{name}");
+    }
     let dropped: Vec<&str> = all.iter().filter(|line| !line.contains("\"upload\"")).copied().collect();
     assert!(refusal(sealed(&dropped).as_bytes()).contains("lacks the file of job number"));
 }
