@@ -13,18 +13,15 @@ impl Doctor {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
         let still = if self.directory.is_none() { Some(Still::of(&settings)?) } else { None };
-        let examined = match (&self.directory, &still) {
-            (Some(named), _) => named,
-            (None, Some(still)) => still.path(),
-            (None, None) => &settings.storage.path,
-        };
-        let diagnosis = app::examine(&settings, examined)?;
+        // What is named is what was meant, even if a copy of it is examined.
+        let named = self.directory.as_deref().unwrap_or(&settings.storage.path);
+        let diagnosis = app::examine(&settings, still.as_ref().map_or(named, Still::path))?;
         let mut to = BufWriter::new(io::stdout().lock());
         if self.json {
             let Diagnosis { findings, examined: counts } = &diagnosis;
-            writeln!(to, "{}", json!({ "directory": examined, "findings": findings, "examined": counts }))?;
+            writeln!(to, "{}", json!({ "directory": named, "findings": findings, "examined": counts }))?;
         } else {
-            print(&diagnosis, examined, &mut to)?;
+            print(&diagnosis, named, &mut to)?;
         }
         to.flush()?;
         Ok(if diagnosis.findings.is_empty() { Exit::Done } else { Exit::Findings })
@@ -40,6 +37,7 @@ fn print(diagnosis: &Diagnosis, directory: &Path, to: &mut impl Write) -> io::Re
     let (users, jobs, events) = (of("users"), of("jobs"), of("events"));
     let found = match diagnosis.findings.len() {
         0 => "nothing is wrong".to_owned(),
+        1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
     writeln!(to, "{}: {users} users, {jobs} jobs, {events} events examined: {found}", directory.display())

@@ -43,7 +43,7 @@ fn examine_witness(directory: &Path, shared: &Shared) {
     match Witness::seals(directory) {
         None => shared.add(Ailment::WitnessMissing, "there is no file \"witness\" beside the database"),
         Some(0) => {
-            shared.add(Ailment::WitnessMissing, "the file \"witness\" remembers no commit: it is damaged")
+            shared.add(Ailment::WitnessMissing, "the file \"witness\" remembers no commit: it is damaged");
         }
         Some(_) => {}
     }

@@ -199,10 +199,14 @@ impl Dump<'_> {
     }
 }
 
+/// How the names of files begin that have private keys: of the one that signs, and of those that did.
+const KEYS: [&str; 2] = ["signing-key", "retired-key-"];
+
 /// Whether a file of a data directory has a private key.
 pub(super) fn is_signing_key(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-    name.starts_with("signing-key") && name.ends_with(".pem") && name.bytes().all(is_plain)
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    KEYS.iter().any(|key| name.starts_with(key))
+        && name.strip_suffix(".pem").is_some_and(|stem| stem.bytes().all(is_plain))
 }
 
 /// The signing keys by the names of their files.

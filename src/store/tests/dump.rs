@@ -119,7 +119,9 @@ fn load(text: &str) -> TestStore {
 
 #[test]
 fn the_format_is_what_it_was() {
-    insta::assert_snapshot!(dump(&mut furnished()));
+    insta::with_settings!({ snapshot_path => "../../../tests/data", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("dump", dump(&mut furnished()));
+    });
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn a_loaded_store_gives_no_number_twice() {
 
 /// A dump with another last line, as somebody makes who changes it and knows the format.
 fn sealed(lines: &[&str]) -> String {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + "\n";
     let mut counts = Counts::new();
     for line in &lines[1..] {
         let kind = line.split('"').nth(3).unwrap_or_default().to_owned();
@@ -262,6 +264,10 @@ fn a_dump_that_is_no_good_loads_nothing_and_names_the_line() {
     for (text, expected) in cases {
         let error = refusal(text.as_bytes());
         assert!(error.contains(&expected), "{error}\n{expected}");
+    }
+    for name in ["../signing-key.pem", "signing-key/../../x.pem", "server.json", "signing-key.pem.exe"] {
+        let key = format!("{{\"kind\":\"signing_key\",\"file\":\"{name}\",\"pem\":\"\"}}");
+        assert!(refusal(with(3, &key).as_bytes()).contains("is no name of a signing key"), "{name}");
     }
     let dropped: Vec<&str> = all.iter().filter(|line| !line.contains("\"upload\"")).copied().collect();
     assert!(refusal(sealed(&dropped).as_bytes()).contains("lacks the file of job number"));

@@ -346,7 +346,7 @@ pub(super) fn everything(store: &Store) -> Vec<String> {
     let database::Head { next_ticket, next_connection, next_event, last_event, next_number, .. } =
         core.writer.lock().head;
     let mut all = vec![format!("{next_ticket} {next_connection} {next_event} {last_event} {next_number}")];
-    all.extend(store.clients().unwrap().iter().map(|client| format!("{client:?}")));
+    all.extend(store.clients().unwrap().iter().map(|client| serde_json::to_string(client).unwrap()));
     all.extend(store.grants().unwrap().iter().map(|grant| format!("{grant:?}")));
     for connection in store.connections().unwrap() {
         all.push(format!("{connection:?}"));

@@ -59,6 +59,7 @@ impl From<&Head> for CountersLine {
 /// Why a line cannot be what it says it is.
 pub(super) type Fault = String;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -78,7 +79,12 @@ pub(super) struct Hex(pub(super) [u8; 32]);
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut digits = String::with_capacity(64);
+        for byte in self.0 {
+            for digit in [byte >> 4, byte & 15] {
+                digits.extend(char::from_digit(digit.into(), 16));
+            }
+        }
         serializer.serialize_str(&digits)
     }
 }
