@@ -200,11 +200,8 @@ impl Places {
             pace: bounds.pace,
         };
         let most = bounds.max_connections.min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(most)),
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
-            turns,
-        }
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        Self { most, free: Arc::new(Semaphore::new(most)), turned_away, turns }
     }
 
     /// A place for a connection, if there is one.
