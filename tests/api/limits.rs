@@ -246,6 +246,24 @@ fn a_body_that_is_no_upload_has_so_much_time_as_a_whole() {
     assert_eq!(read_answer(&mut stream).status, 400);
 }
 
+#[test]
+fn a_body_that_nobody_reads_holds_no_connection() {
+    let server = Server::ephemeral_with(&[
+        ("INTAKE_LIMITS_HEADER_TIMEOUT", "1s"),
+        ("INTAKE_LIMITS_MAX_PAUSE", "1s"),
+        ("INTAKE_SERVER_IDLE_TIMEOUT", "1h"),
+    ]);
+    for (request, status) in [("GET /healthz", "200"), ("GET /nothing", "404"), ("POST /oauth/token", "400")]
+    {
+        let mut stream = server.dial();
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+    }
+}
+
 fn health(stream: &mut TcpStream) -> Answer {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     read_answer(stream)

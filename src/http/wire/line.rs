@@ -48,6 +48,17 @@ enum Turn {
     Last(Instant),
 }
 
+/// What may still come once a request is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rest {
+    /// Other requests.
+    Requests,
+    /// First what nobody has read of this one's body.
+    Body,
+    /// Nothing that anybody waits for.
+    Nothing,
+}
+
 /// What is due on a connection. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Course(Rc<State>);
@@ -74,11 +85,14 @@ impl Course {
         self.0.is_fresh.set(true);
     }
 
-    /// It is answered. After the last answer the client is not waited for.
-    pub(super) fn end(&self, is_last: bool) {
+    /// It is answered.
+    pub(super) fn end(&self, rest: Rest) {
         let (now, turns) = (Instant::now(), &self.0.turns);
-        let next = if is_last { Turn::Last(now + turns.close) } else { Turn::Idle(now + turns.idle) };
-        self.0.turn.set(next);
+        self.0.turn.set(match rest {
+            Rest::Requests => Turn::Idle(now + turns.idle),
+            Rest::Body => Turn::Last(now + turns.head),
+            Rest::Nothing => Turn::Last(now + turns.close),
+        });
         if let Some(reader) = self.0.reader.borrow_mut().take() {
             reader.wake();
         }

@@ -6,25 +6,22 @@
 //! **Invariants:** no more than `max_connections` are open, but for some that are told so and closed. Every one of
 //! them ends in bounded time if its client does nothing, or disappears.
 
+mod follow;
 mod line;
 mod refusal;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::{Extensions, HttpService, Response};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
-use actix_web::middleware::Next;
+use actix_web::body::BoxBody;
+use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::timeout;
 use actix_web::{App, web};
@@ -36,7 +33,8 @@ use tokio_rustls::TlsAcceptor;
 use super::error::ApiError;
 use super::{State, reload, routes};
 use crate::tls::Certificates;
-use line::{Course, Line, Turns};
+pub(super) use follow::follow;
+use line::{Line, Turns};
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -202,12 +200,8 @@ impl Places {
             pace: bounds.pace,
         };
         let most = bounds.max_connections.min(Semaphore::MAX_PERMITS);
-        Self {
-            most,
-            free: Arc::new(Semaphore::new(most)),
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
-            turns,
-        }
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        Self { most, free: Arc::new(Semaphore::new(most)), turned_away, turns }
     }
 
     /// A place for a connection, if there is one.
@@ -242,55 +236,5 @@ fn notice_the_dead(stream: &TcpStream, pause: Duration) {
     let set = socket.set_tcp_keepalive(&probes).and_then(|()| socket.set_tcp_user_timeout(Some(pause * 2)));
     if let Err(error) = set {
         tracing::debug!("a dead client will be noticed late: {error}");
-    }
-}
-
-/// Tells the connection when a request is in hand and when it is answered.
-pub(super) async fn follow(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + Unpin + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let course = request.conn_data::<Course>().cloned();
-    if let Some(course) = &course {
-        course.begin();
-    }
-    let mut end = End { course, is_last: true };
-    let answer = next.call(request).await?;
-    end.is_last = answer.response().head().connection_type() == ConnectionType::Close;
-    Ok(answer.map_body(|_, body| Followed { body, _end: end }))
-}
-
-/// The end of an answer, when it is dropped.
-struct End {
-    course: Option<Course>,
-    is_last: bool,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if let Some(course) = &self.course {
-            course.end(self.is_last);
-        }
-    }
-}
-
-/// The body of an answer, and its end.
-struct Followed<B> {
-    body: B,
-    _end: End,
-}
-
-impl<B: MessageBody + Unpin> MessageBody for Followed<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
     }
 }
