@@ -299,7 +299,7 @@ impl Run {
                     later.filter_map(|it| if let Promise::Client(_, it) = it { Some(it) } else { None });
                 match store.client(id).unwrap() {
                     Some(client) => {
-                        assert!(later.any(|it| client.secret_hash == secret_hash(it)), "its secret")
+                        assert!(later.any(|it| client.secret_hash == secret_hash(it)), "its secret");
                     }
                     None => assert!(self.is_ever(|it| matches!(it, Promise::NoClient(gone) if gone == id))),
                 }

@@ -312,13 +312,13 @@ impl Record {
             use What::{Create, Directory, Rename, Unlink};
             matches!(deed.what, Create(..) | Directory(_) | Rename(..) | Unlink(_))
         };
-        let named: Vec<&Deed> = past.iter().copied().filter(|deed| is_name(deed)).collect();
-        let safe = named.iter().rposition(|deed| deed.safe_from <= line);
+        let renamings: Vec<&Deed> = past.iter().copied().filter(|deed| is_name(deed)).collect();
+        let safe = renamings.iter().rposition(|deed| deed.safe_from <= line);
         let safe = safe.map_or(0, |last| last + 1);
-        let more = if let Kept::Some(0) = luck.kept { 0 } else { below((named.len() - safe) as u64 + 1) };
+        let more = if let Kept::Some(0) = luck.kept { 0 } else { below((renamings.len() - safe) as u64 + 1) };
         let kept = safe + usize::try_from(more).unwrap();
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-        for deed in &named[..kept] {
+        for deed in &renamings[..kept] {
             match &deed.what {
                 What::Directory(path) => fs::create_dir(to.join(path)).unwrap(),
                 What::Create(path, file) => drop(names.insert(path, *file)),

@@ -16,10 +16,10 @@ use crate::receiver::{ids, once};
 pub struct Holdings(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
 impl Holdings {
-    fn put(&mut self, kind: &'static str, name: String, what: &impl Debug) {
+    fn put(&mut self, kind: &'static str, name: &str, what: &impl Debug) {
         let mut hasher = DefaultHasher::new();
         format!("{what:?}").hash(&mut hasher);
-        let before = self.0.entry(kind).or_default().insert(name.clone(), hasher.finish());
+        let before = self.0.entry(kind).or_default().insert(name.to_owned(), hasher.finish());
         assert!(before.is_none(), "{kind} {name} is there twice");
     }
 
@@ -41,17 +41,17 @@ pub fn read(store: &Store) -> Holdings {
     for connection in store.connections().unwrap() {
         read_users(store, &connection, &mut all);
         let plain = Connection { number: 0, id: "con_0000000000000000".parse().unwrap(), ..connection };
-        all.put("connections", plain.name.clone(), &plain);
+        all.put("connections", &plain.name, &plain);
     }
     let names: BTreeMap<String, String> =
         store.clients().unwrap().into_iter().map(|client| (client.id, client.name)).collect();
     for client in store.clients().unwrap() {
         let plain = Client { id: String::new(), secret_hash: [0; 32], ..client };
-        all.put("clients", plain.name.clone(), &plain.settings);
+        all.put("clients", &plain.name, &plain.settings);
     }
     for grant in store.grants().unwrap() {
         let client = &names[&grant.client_id];
-        all.put("grants", format!("{client} for {:?}", grant.audience), &grant.scope);
+        all.put("grants", &format!("{client} for {:?}", grant.audience), &grant.scope);
     }
     read_jobs(store, &mut all);
     all
@@ -71,12 +71,12 @@ fn read_users(store: &Store, connection: &Connection, all: &mut Holdings) {
             activity: Activity::default(),
             ..user
         };
-        all.put("users", name, &plain);
+        all.put("users", &name, &plain);
     };
     store.scan(connection, see).unwrap();
     for (email, id) in with_password {
         let is_set = store.credential(connection, &id).unwrap().is_some();
-        all.put("passwords", format!("{} {email}", connection.name), &is_set);
+        all.put("passwords", &format!("{} {email}", connection.name), &is_set);
     }
 }
 
@@ -97,8 +97,8 @@ fn read_jobs(store: &Store, all: &mut Holdings) {
         let events = told.remove(job.id.as_str());
         let known = (&job.connection_name, job.upsert, job.bytes, &job.rows, outcome, events);
         let name = job.external_id.clone().unwrap();
-        all.put("jobs", name.clone(), &known);
-        all.put("failed rows", name, &failed_rows(store, &job));
+        all.put("jobs", &name, &known);
+        all.put("failed rows", &name, &failed_rows(store, &job));
     }
     assert_eq!(store.pending_exports().unwrap(), []);
     assert!(store.letters().unwrap().is_empty(), "letters are left");

@@ -57,7 +57,7 @@ impl Answered {
             let is_as_told = match job.stage {
                 Stage::Completed { .. } => status == "completed",
                 Stage::Failed { .. } => status == "failed",
-                _ => false,
+                Stage::Pending(_) => false,
             };
             assert!(is_as_told, "job {id} was {status}, and is {:?}", job.stage);
         }
