@@ -18,7 +18,7 @@ use crate::domain::{CONNECTION_NOT_FOUND, Connection, Export, JobId, Owed, Task,
 use crate::store::{Bell, Store, StoreError};
 
 /// An export that was cut short this often by the end of the process is given up.
-const MAX_ATTEMPTS: u32 = 10;
+const MAX_ATTEMPTS: u32 = 30;
 
 /// How long to sleep without work: the bell makes it prompt, a nap makes it certain.
 const NAP: Duration = Duration::from_secs(10);

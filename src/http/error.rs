@@ -268,7 +268,7 @@ pub(super) fn log_store_fault(fault: &StoreError) {
         | StoreError::Unavailable
         // Said once, by the store.
         | StoreError::NoRoom(_) => {}
-        fault if fault.is_full() => error!("refused an upload: {fault}"),
+        fault if fault.is_full() => error!("refused what there is no room for: {fault}"),
         fault => error!("answered 500: {fault}"),
     }
 }

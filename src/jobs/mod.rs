@@ -27,8 +27,9 @@ use crate::import::{self, Limits, RunError};
 use crate::store::{Store, StoreError};
 use queue::Queue;
 
-/// A job that was cut short this often without getting anywhere is given up.
-pub const MAX_ATTEMPTS: u32 = 10;
+/// A job that was cut short this often without getting anywhere is given up: so often that it is the job, and not bad
+/// luck.
+pub const MAX_ATTEMPTS: u32 = 30;
 
 /// How long a job is worked on while others wait.
 const TURN: Duration = Duration::from_millis(250);

@@ -91,7 +91,7 @@ fn a_job_that_keeps_ending_the_process_is_given_up_and_the_next_one_runs() {
     let store = open(directory.path());
     let engine = Engine::start(store.clone(), LIMITS, WORKERS, quiet()).unwrap();
     let Stage::Failed { reason, summary, .. } = &ended(&store, &deadly).stage else { panic!() };
-    assert!(reason.contains("stopped 10 times"), "{reason}");
+    assert!(reason.contains(&format!("stopped {MAX_ATTEMPTS} times")), "{reason}");
     assert_eq!(summary.total, 0);
     assert!(
         matches!(ended(&store, &unlucky).stage, Stage::Completed { summary, .. } if summary.inserted == 1)
