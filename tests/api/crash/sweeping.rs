@@ -26,8 +26,7 @@ fn id(number: u16) -> JobId {
 }
 
 fn is_old(number: u16) -> bool {
-    // The old ones are not all the first ones.
-    number % 10 != 3
+    number < OLD
 }
 
 /// A job that ended at this time with a failed row, an event of that time, and now and then a letter given up.
@@ -69,17 +68,20 @@ fn told(job: &Job, at: Timestamp) -> Owed {
     owed
 }
 
+/// The old ones come before the young ones, as jobs do.
 fn furnish(store: &Store) {
-    let at = |number: u16| ago(if is_old(number) { 120 } else { 30 });
-    thread::scope(|scope| {
-        for part in 0..10 {
-            scope.spawn(move || {
-                for number in (0..OLD + YOUNG).filter(|number| number % 10 == part) {
-                    leave(store, number, at(number));
-                }
-            });
-        }
-    });
+    for (numbers, minutes) in [(0..OLD, 120), (OLD..OLD + YOUNG, 30)] {
+        thread::scope(|scope| {
+            for part in 0..10 {
+                let mine = numbers.clone().filter(move |number| number % 10 == part);
+                scope.spawn(move || {
+                    for number in mine {
+                        leave(store, number, ago(minutes));
+                    }
+                });
+            }
+        });
+    }
     for letter in store.letters().unwrap() {
         let fate = Fate::GivenUp(letter.letter.written_at);
         store.letter_not_sent(letter.number, "550 no", fate, Owed::nothing()).unwrap();
