@@ -301,8 +301,9 @@ pub fn token_for(
 /// Makes a new signing key for the settings' data directory, whether a server runs there or not. Tokens of the
 /// one before stay good for as long as `overlap`, by default until the last of them that has the usual
 /// lifetime expires.
-pub fn rotate_key(settings: &Settings, overlap: Option<Duration>) -> Result<Rotation, KeyError> {
-    let tokens = &settings.tokens;
+pub fn rotate_key(settings: &Settings, overlap: Option<Duration>) -> Result<Rotation, StartError> {
+    let (directory, tokens) = (&settings.storage.path, &settings.tokens);
+    store::check_format(directory)?;
     let overlap = overlap.unwrap_or(tokens.lifetime);
-    Keys::rotate(&settings.storage.path, tokens.algorithm, overlap, SystemTime::now().into())
+    Ok(Keys::rotate(directory, tokens.algorithm, overlap, SystemTime::now().into())?)
 }

@@ -52,7 +52,7 @@ fn defaults_are_what_the_manual_says() {
     assert_eq!((limits.max_connections, limits.max_uploads), (4096, 1000));
     assert_eq!((limits.max_headers, limits.max_parts), (64, 100));
     let sizes = [limits.max_uri_size, limits.max_header_size, limits.max_body_size, limits.max_field_size];
-    assert_eq!(sizes.map(|size| size.bytes() >> 10), [16, 32, 256, 4]);
+    assert_eq!(sizes.map(|size| size.bytes() >> 10), [60, 64, 256, 4]);
     assert_eq!((limits.min_rate.bytes(), limits.rate_grace), (1024, Duration::from_secs(10)));
     let times = [limits.header_timeout, limits.max_pause, limits.body_timeout];
     assert_eq!(times.map(|time| time.as_secs()), [10, 15, 30]);

@@ -156,7 +156,7 @@ fn dumps_overwrite_nothing_and_loads_fill_only_what_is_empty() {
     assert!(place.refuse("data", &["dump", "a.dump"]).contains("a.dump is there already"));
     assert_eq!(fs::read(place.path("a.dump")).unwrap(), before);
     assert!(place.refuse("data", &["dump", "--json"]).contains("--json needs a FILE"));
-    assert!(place.refuse("nowhere", &["dump"]).contains("there is no data directory"));
+    assert!(place.refuse("nowhere", &["dump"]).contains("there is no data of intake in"));
     assert!(place.refuse("data", &["load", "a.dump"]).contains("is not empty"));
     assert!(place.refuse("copy", &["load", "b.dump"]).contains("b.dump cannot be read"));
     fs::write(place.path("cut.dump"), &before[..before.len() - 10]).unwrap();

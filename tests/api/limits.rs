@@ -31,9 +31,9 @@ fn a_head_has_a_longest_uri_most_headers_and_a_largest_size() {
     let server = Server::ephemeral();
     let raw = |text: String| server.raw(text.as_bytes());
     let uri = |length: usize| format!("?x={}", "a".repeat(length - "/api/v2/jobs?x=".len()));
-    assert_eq!(raw(head(&server, &uri(16_384), "")).status, 200);
-    let message = "Path and query are longer than 16384 bytes, the most that is taken.";
-    raw(head(&server, &uri(16_385), "")).assert_refusal(414, "URI Too Long", message, "");
+    assert_eq!(raw(head(&server, &uri(61_440), "")).status, 200);
+    let message = "Path and query are longer than 61440 bytes, the most that is taken.";
+    raw(head(&server, &uri(61_441), "")).assert_refusal(414, "URI Too Long", message, "");
 
     // Three are there already.
     let headers = |count: usize| "x-a: b\r\n".repeat(count - 3);
@@ -47,9 +47,9 @@ fn a_head_has_a_longest_uri_most_headers_and_a_largest_size() {
         let bare = head(&server, "", "x-a: \r\n").len() - 2;
         head(&server, "", &format!("x-a: {}\r\n", "a".repeat(size - bare)))
     };
-    assert_eq!(raw(padded(32_768)).status, 200);
-    let message = "The headers are larger than 32768 bytes, the most that is taken.";
-    raw(padded(32_769)).assert_refusal(431, TOO_LARGE, message, "");
+    assert_eq!(raw(padded(65_536)).status, 200);
+    let message = "The headers are larger than 65536 bytes, the most that is taken.";
+    raw(padded(65_537)).assert_refusal(431, TOO_LARGE, message, "");
     raw(padded(120_000)).assert_refusal(431, TOO_LARGE, message, "");
 
     // What the parser itself does not take.
