@@ -204,8 +204,8 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
         "before: {handles_before} handles, {memory_before} MiB; after: {} handles, {memory_after} MiB",
         handles(&server)
     );
-    // An allocator keeps some for the next ones.
-    assert!(memory_after < memory_before + 100, "{memory_before} MiB grew to {memory_after} MiB");
+    // An allocator keeps some for the next ones; 500 uploads in hand may take as much.
+    assert!(memory_after < memory_before + 250, "{memory_before} MiB grew to {memory_after} MiB");
 }
 
 /// A connection that takes next to nothing unless it is read from.
@@ -229,33 +229,29 @@ fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
     assert!(size > 500_000);
     let before = handles(&server);
 
-    // As many requests as make more than the system holds for one connection.
-    let count = (32 << 20) / size;
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", server.token);
-    let requests = request.repeat(count - 1) + &request.replace("host: x", "host: x\r\nconnection: close");
-    let ask = || {
+    let last = request.replace("host: x", "host: x\r\nconnection: close");
+    let ask = |count: usize| {
         let mut stream = narrow(&server);
-        stream.write_all(requests.as_bytes()).unwrap();
+        stream.write_all((request.repeat(count - 1) + &last).as_bytes()).unwrap();
         stream
     };
-    let silent: Vec<TcpStream> = (0..20).map(|_| ask()).collect();
-    let mut slow = ask();
-    assert!(handles(&server) > before + 15);
+    // As many as make more than the system holds for one connection.
+    let silent: Vec<TcpStream> = (0..20).map(|_| ask((32 << 20) / size)).collect();
+    until("they are held", || (handles(&server) > before + 15).then_some(()));
     // Every pause is short enough, and so is their sum for what is taken.
+    let mut slow = ask(4);
+    let mut buffer = vec![0; 64 << 10];
     let mut taken = 0;
-    let mut buffer = vec![0; 1 << 20];
-    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    loop {
+    for pause in [0, 1000, 1000, 100, 100].into_iter().chain(std::iter::repeat(0)) {
+        thread::sleep(Duration::from_millis(pause));
         let length = slow.read(&mut buffer).unwrap();
         if length == 0 {
             break;
         }
         taken += length;
-        if taken < 4 << 20 {
-            thread::sleep(Duration::from_millis(100));
-        }
     }
-    assert!(taken > count * size, "{taken} of {} bytes", count * size);
+    assert!(taken > 4 * size, "{taken} of {} bytes", 4 * size);
     until("the silent ones are gone", || (handles(&server) <= before + 1).then_some(()));
     drop(silent);
 }

@@ -296,16 +296,14 @@ fn an_upload_above_the_limit_is_told_to_come_back() {
     let form = Form::import(&server.connection_id(), "[]", false);
     let begin = || {
         let mut stream = server.dial();
-        let length = format!("content-length: {}", form.bytes().len());
-        stream.write_all(Server::upload_head(&server.token, &length).as_bytes()).unwrap();
-        stream
+        let framing = format!("expect: 100-continue\r\ncontent-length: {}", form.bytes().len());
+        stream.write_all(Server::upload_head(&server.token, &framing).as_bytes()).unwrap();
+        // It is in hand by then.
+        stream.continued()
     };
     let mut held = [begin(), begin()];
     let message = "There are too many uploads, please try again in a few seconds.";
-    let refused = until("all places are taken", || {
-        let answer = server.upload(&form);
-        (answer.status == 503).then_some(answer)
-    });
+    let refused = server.upload(&form);
     refused.assert_refusal(503, "Service Unavailable", message, "");
     assert_eq!(refused.header("retry-after"), "5");
     for stream in &mut held {

@@ -37,7 +37,8 @@ impl ApiError {
             | Self::HeadTooLarge(_)
             | Self::UnreadableHead
             | Self::TooManyConnections
-            | Self::TooManyUploads => self.wire_row(),
+            | Self::TooManyUploads
+            | Self::UnpacksTooLarge(_) => self.wire_row(),
             Self::Invalid { place, rule, property } => {
                 let (name, code) = place.row();
                 let which = property.as_ref().map(|property| format!(" on property {property}"));
@@ -83,13 +84,6 @@ impl ApiError {
                 S::FORBIDDEN,
                 "invalid_link",
                 "The link is not good any more: ask for the job again, its location is a fresh one.".into(),
-            ),
-            Self::UnpacksTooLarge(most) => (
-                S::PAYLOAD_TOO_LARGE,
-                "",
-                format!(
-                    "The unpacked file is larger than {most} bytes, the most that is taken (import.max_unpacked_size)"
-                ),
             ),
             Self::NoSuchRoute => (S::NOT_FOUND, "", "Not Found".into()),
             Self::NotReady(condition) => (S::SERVICE_UNAVAILABLE, "", not_ready(*condition).into()),
@@ -155,6 +149,12 @@ impl ApiError {
             Self::TooManyUploads => (
                 S::SERVICE_UNAVAILABLE,
                 "There are too many uploads, please try again in a few seconds.".to_owned(),
+            ),
+            Self::UnpacksTooLarge(most) => (
+                S::PAYLOAD_TOO_LARGE,
+                format!(
+                    "The unpacked file is larger than {most} bytes, the most that is taken (import.max_unpacked_size)"
+                ),
             ),
             _ => (S::BAD_REQUEST, "The request is not well-formed HTTP.".to_owned()),
         };
