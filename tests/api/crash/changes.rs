@@ -358,7 +358,7 @@ pub struct Doomed {
     steps: Steps,
 }
 
-const DOOMED: usize = 6000;
+const DOOMED: usize = 12_000;
 
 impl Doomed {
     pub fn new(round: usize) -> Self {
@@ -424,6 +424,7 @@ impl Act for Doomed {
     }
 
     fn span(&self) -> Duration {
-        Duration::from_millis(150)
+        // Less than it takes to remove what was in it: some hundred blocks, in steps with pauses.
+        Duration::from_millis(40)
     }
 }
