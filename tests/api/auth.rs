@@ -221,12 +221,12 @@ fn token_size_and_scope_come_before_the_path_and_the_body() {
     for request in
         ["PATCH /api/v2/connections/nonsense", "PATCH /api/v2/client-grants/nonsense", "POST /api/v2/clients"]
     {
-        table.push((head(request, "garbage", 65_537), 401));
-        table.push((head(request, &reader, 65_537), 413));
-        table.push((head(request, &reader, 65_536), 403));
-        table.push((head(request, &server.token, 65_537), 413));
+        table.push((head(request, "garbage", 262_145), 401));
+        table.push((head(request, &reader, 262_145), 413));
+        table.push((head(request, &reader, 262_144), 403));
+        table.push((head(request, &server.token, 262_145), 413));
     }
-    table.push((head("PATCH /api/v2/connections/nonsense", &server.token, 65_536), 400));
+    table.push((head("PATCH /api/v2/connections/nonsense", &server.token, 262_144), 400));
     let server = &server;
     thread::scope(|scope| {
         for (head, status) in &table {
