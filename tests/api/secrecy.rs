@@ -330,7 +330,7 @@ fn set_passwords(ears: &mut Ears, mail: &MailServer) {
     sign_in(ears, "MARKbob@example.test", "MARKwrongpassword");
     let bob = json!({ "connection": "staff", "email": "MARKbob@example.test", "client_id": "app" });
     ears.send("POST", "/dbconnections/change_password", &[JSON], &bob.to_string());
-    let user = ears.server.user("MARKbob@example.test")["user_id"].clone();
+    let user = ears.server.user("markbob@example.test")["user_id"].clone();
     ears.call("POST", "/api/v2/jobs/verification-email", &json!({ "user_id": user }));
     until("links have come", || {
         let letters = mail.letters();
