@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use crate::helpers::{Form, Server, intake, read_answer, token, until};
+use crate::helpers::{Form, PATIENCE, Server, intake, read_answer, token, until};
 
 /// Handles that the server has open.
 fn handles(server: &Server) -> usize {
@@ -214,6 +214,7 @@ fn narrow(server: &Server) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&address.into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.into()
 }
 
