@@ -53,6 +53,23 @@ enum Phase {
     Deleting,
 }
 
+impl Phase {
+    const ALL: [Self; 12] = [
+        Self::Starting,
+        Self::Uploading,
+        Self::Examining,
+        Self::Importing,
+        Self::Ending,
+        Self::Mailing,
+        Self::Telling,
+        Self::Exporting,
+        Self::ChangingUsers,
+        Self::SettingPasswords,
+        Self::ChangingClients,
+        Self::Deleting,
+    ];
+}
+
 /// How a request ended of a server that may be gone.
 type Asked<T> = Result<T, ureq::Error>;
 
@@ -87,6 +104,9 @@ fn acts(round: usize) -> Vec<Box<dyn Act>> {
 /// Kills of a server in the midst of each act, until the act is done.
 const KILLS_EACH: usize = 3;
 
+/// Where no kill met some phase by chance, there are so many times as many at most.
+const MOST_FOR_LUCK: usize = 4;
+
 /// Small steps that look random, and are the same in every run.
 pub struct Dice(pub u64);
 
@@ -119,6 +139,12 @@ impl Gauntlet {
         act.go_on(&server, &channel().0).unwrap();
         drop(server); // a kill as well, though at leisure
         act.look(&self.house.open());
+    }
+
+    /// What no kill has met.
+    fn missed(&self) -> Vec<Phase> {
+        let met = |phase: &Phase| self.met.get(phase).is_some_and(|kills| *kills > 0);
+        Phase::ALL.into_iter().filter(|phase| !met(phase)).collect()
     }
 
     fn kill_during(&mut self, act: &mut dyn Act) {
@@ -169,7 +195,9 @@ fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
     let calm = House::quiet();
     let mut wild = Gauntlet { house, dice: Dice(7), kills: 0, met: BTreeMap::new() };
     let mut rounds = 0;
-    while wild.kills < wanted_kills() {
+    while wild.kills < wanted_kills()
+        || !wild.missed().is_empty() && wild.kills < MOST_FOR_LUCK * wanted_kills()
+    {
         let server = calm.start();
         for mut act in acts(rounds) {
             act.go_on(&server, &channel().0).unwrap();
@@ -186,23 +214,8 @@ fn killed_at_any_moment_the_store_ends_as_if_nothing_had_happened() {
     drop(server);
     let (left, expected) = (holdings::read(&wild.house.open()), holdings::read(&calm.open()));
     left.assert_same(&expected);
+    let missed = wild.missed();
     let Gauntlet { kills, met, .. } = wild;
     eprintln!("{kills} kills in {rounds} rounds; in the midst of: {met:?}");
-    let all = [
-        Phase::Starting,
-        Phase::Uploading,
-        Phase::Examining,
-        Phase::Importing,
-        Phase::Ending,
-        Phase::Mailing,
-        Phase::Telling,
-        Phase::Exporting,
-        Phase::ChangingUsers,
-        Phase::SettingPasswords,
-        Phase::ChangingClients,
-        Phase::Deleting,
-    ];
-    for phase in all {
-        assert!(met.get(&phase).is_some_and(|kills| *kills > 0), "no kill met {phase:?}");
-    }
+    assert_eq!(missed, Vec::<Phase>::new(), "no kill met these");
 }
