@@ -100,7 +100,7 @@ pub fn recorded(command: &Command, trace: &Path) -> Option<Command> {
     let mut strace = Command::new("strace");
     strace
         .args(["-D", "-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e"])
-        .arg("trace=openat,write,writev,sendto,pwrite64,fsync,fdatasync,ftruncate,rename,renameat2,unlink,mkdir")
+        .arg("trace=openat,write,writev,sendto,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,mkdir")
         .arg("-o")
         .arg(trace)
         .arg(command.get_program())
@@ -212,7 +212,7 @@ impl Recorder {
                 Some(What::Rename(from, to))
             }
             // The working directory comes first, and before each of two names.
-            "renameat2" => {
+            "renameat" | "renameat2" => {
                 let file = self.names.remove(&path(1)?)?;
                 self.names.insert(path(3)?, file);
                 Some(What::Rename(path(1)?, path(3)?))
