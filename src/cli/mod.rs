@@ -139,6 +139,7 @@ impl ConfigFile {
                                     have to trust the file named as ca_file
 
 Exit status: 0 stopped when asked, 1 could not run, 2 wrong usage.")]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 struct Serve {
     #[command(flatten)]
     config: ConfigFile,

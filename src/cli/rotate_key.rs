@@ -26,7 +26,7 @@ impl RotateKey {
         eprintln!("new tokens are signed with that key ({})", made.algorithm);
         match made.overlap_ends {
             Some(end) => {
-                eprintln!("  tokens of the old key stay good until they expire, {end} at the latest")
+                eprintln!("  tokens of the old key stay good until they expire, {end} at the latest");
             }
             None => eprintln!("  all that was signed before is refused"),
         }

@@ -56,7 +56,9 @@ fn hold(name: &str) {
     let mut inputs = target.seeds();
     inputs.extend(regressions(target));
     assert!(inputs.len() > 4, "there is hardly anything to begin with");
-    inputs.iter().for_each(|input| run(target, input));
+    for input in &inputs {
+        run(target, input);
+    }
     let changed = std::env::var("INTAKE_INPUTS").map_or(CHANGED, |value| value.parse().unwrap());
     let mut chance = Chance::of(name.as_bytes());
     for _ in 0..changed {

@@ -53,10 +53,8 @@ fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
     let whole = passed(&[bytes]);
     match (&whole, passed(&pieces(bytes))) {
         (Ok((file, false)), Ok((cut, false))) => assert_eq!(*file, cut, "in pieces"),
-        (Ok((_, true)), Ok((_, true))) => {}
         // Damage may come with the bytes that are too many, or only after them.
-        (Err(UnpackError::TooLarge), Err(UnpackError::TooLarge) | Ok((_, true)))
-        | (Ok((_, true)), Err(UnpackError::TooLarge)) => {}
+        (Err(UnpackError::TooLarge) | Ok((_, true)), Err(UnpackError::TooLarge) | Ok((_, true))) => {}
         (whole, cut) => panic!("whole: {whole:?}, in pieces: {cut:?}"),
     }
     let (file, is_damaged) = whole.ok()?;
@@ -126,7 +124,7 @@ fn depth(file: &[u8]) -> u32 {
 
 fn stands_where_it_says(fault: &FileFault, file: &[u8]) {
     let before = &file[..usize::try_from(fault.byte).unwrap()];
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let lines = before.split(|byte| *byte == b'\n').count() - 1;
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let place = (1 + lines as u64, (before.len() - line_start) as u64 + 1);
     assert_eq!((fault.line, fault.column), place, "{fault:?}");

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::{RawValue, Value};
 
-use crate::domain::{Candidate, Fault, RowSchema};
+use crate::domain::{Candidate, Fault, RowSchema, Username};
 use crate::import::{
     Limits, MAX_FAULTS, MAX_REPORTED_BYTES, Scanner, judge, judge_change, judge_new, reported,
 };
@@ -73,7 +73,7 @@ fn written(candidate: &Candidate<'_>) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
     let profile = &candidate.profile;
     let texts = [
-        ("username", candidate.username.as_ref().map(|name| name.as_str())),
+        ("username", candidate.username.as_ref().map(Username::as_str)),
         ("name", profile.name.as_deref()),
         ("nickname", profile.nickname.as_deref()),
         ("given_name", profile.given_name.as_deref()),
@@ -175,7 +175,9 @@ fn is_masked(value: &str) {
             }
         }
     } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) {
-        items.iter().for_each(|item| is_masked(item.get()));
+        for item in items {
+            is_masked(item.get());
+        }
     } else {
         assert_eq!(value, MASK);
     }

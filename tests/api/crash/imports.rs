@@ -206,7 +206,8 @@ impl Act for Imports {
     fn span(&self) -> Duration {
         Duration::from_millis(match self.phase {
             Phase::Uploading => 40,
-            Phase::Examining => 20,
+            // What follows the last byte is short.
+            Phase::Examining => 4,
             _ => 150,
         })
     }
