@@ -119,7 +119,7 @@ fn vanish(server: &Server, body: &[u8]) {
 /// Imports and polls until it is told to stop; how long each answer took.
 fn be_good(server: &Server, connection: &str, name: &str, is_over: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
-    let mut timed = |ask: &dyn Fn() -> Value| {
+    let mut ask_in_time = |ask: &dyn Fn() -> Value| {
         let begun = Instant::now();
         let answer = ask();
         times.push(begun.elapsed());
@@ -127,7 +127,7 @@ fn be_good(server: &Server, connection: &str, name: &str, is_over: &AtomicBool) 
     };
     for number in 0.. {
         let file = json!([{ "email": format!("{name}{number}@x.test"), "email_verified": true }]).to_string();
-        let job = timed(&|| {
+        let job = ask_in_time(&|| {
             let answer = server.upload(&Form::import(connection, &file, false));
             assert_eq!(answer.status, 202, "{}", answer.text);
             answer.json()
@@ -135,7 +135,7 @@ fn be_good(server: &Server, connection: &str, name: &str, is_over: &AtomicBool) 
         let path = format!("/api/v2/jobs/{}", job["id"].as_str().unwrap());
         let ended = until("the job has ended", || {
             thread::sleep(Duration::from_millis(20));
-            Some(timed(&|| server.get(&path).json())).filter(|job| job["status"] != "pending")
+            Some(ask_in_time(&|| server.get(&path).json())).filter(|job| job["status"] != "pending")
         });
         assert_eq!(ended["summary"]["inserted"], 1, "{ended}");
         if is_over.load(Ordering::Relaxed) {
@@ -178,7 +178,7 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
             vanish(&server, form.bytes());
         }
         until("some are on the disk", || (spooled(directory.path()) > 0).then_some(()));
-        println!(
+        eprintln!(
             "held: {} handles, {} MiB, {} files",
             handles(&server),
             memory(&server),
@@ -190,7 +190,7 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
     });
     times.sort_unstable();
     let (count, longest) = (times.len(), times[times.len() - 1]);
-    println!(
+    eprintln!(
         "good client: {count} answers, p50 {:?}, p99 {:?}, longest {longest:?}; the last bad one left after {stayed:?}",
         times[count / 2],
         times[count * 99 / 100],
@@ -200,7 +200,7 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
     until("nothing is left of the files", || (spooled(directory.path()) == 0).then_some(()));
     until("no more handles are open than before", || (handles(&server) <= handles_before + 1).then_some(()));
     let memory_after = memory(&server);
-    println!(
+    eprintln!(
         "before: {handles_before} handles, {memory_before} MiB; after: {} handles, {memory_after} MiB",
         handles(&server)
     );
@@ -355,7 +355,7 @@ fn a_bad_client_is_no_error_in_the_log() {
     let server = Server::logging_to(&log, directory.path(), &[("INTAKE_LIMITS_HEADER_TIMEOUT", "200ms")]);
     server.raw(b"nonsense\r\n\r\n");
     read_answer(&mut server.dial());
-    vanish(&server, &[b'x'; 500_000]);
+    vanish(&server, &vec![b'x'; 500_000]);
     assert_eq!(server.get("/api/v2/jobs").status, 200);
     let text = fs::read_to_string(&log).unwrap();
     assert!(!text.contains("ERROR") && !text.contains("WARN"), "{text}");

@@ -141,7 +141,7 @@ fn on_a_full_disk_jobs_wait_reads_go_on_and_uploads_are_refused_until_there_is_r
         thread::sleep(Duration::from_millis(700));
     }
     assert_eq!(disk.spooled(), 1, "nothing is left of what was refused");
-    assert_eq!(figure(&server, "intake_store_commits_total{outcome=\"failed\"}"), 0.0);
+    assert!(figure(&server, "intake_store_commits_total{outcome=\"failed\"}") < 1.0);
     assert_eq!(
         (disk.told_times(FULL), disk.told_times(ROOM), disk.told_times("ERROR")),
         (1, 0, 1),
@@ -433,7 +433,7 @@ fn ended_start(command: &mut Command) -> String {
 fn filled_at_any_moment_the_disk_costs_time_and_nothing_else() {
     let fillings: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
     let Some(disk) = Disk::of_megabytes(96) else { return };
-    let (mut dice, mut wanted, mut waited) = (Dice(11), BTreeSet::new(), 0);
+    let (mut dice, mut wanted, mut delayed) = (Dice(11), BTreeSet::new(), 0);
     let mut server = serve(&disk, &[]);
     let file = rows("x", 20_000);
     for number in 0..fillings {
@@ -454,7 +454,7 @@ fn filled_at_any_moment_the_disk_costs_time_and_nothing_else() {
             }
             server = serve(&disk, &[]);
         }
-        waited += usize::from(server.get(&format!("/api/v2/jobs/{job}")).json()["status"] == "pending");
+        delayed += usize::from(server.get(&format!("/api/v2/jobs/{job}")).json()["status"] == "pending");
         disk.clear();
         assert_eq!(server.wait(&job)["summary"]["inserted"], rows);
         wanted.extend(emails(&name, rows));
@@ -464,7 +464,7 @@ fn filled_at_any_moment_the_disk_costs_time_and_nothing_else() {
     }
     assert!(server.stop().success());
     disk.assert_users(&wanted);
-    eprintln!("{fillings} times full, {waited} of them while a job was at work");
+    eprintln!("{fillings} times full, {delayed} of them while a job was at work");
 }
 
 /// The disk is small: what was found right goes.

@@ -273,14 +273,14 @@ fn health(stream: &mut TcpStream) -> Answer {
 fn a_connection_above_the_limit_is_told_to_come_back() {
     let server = Server::ephemeral_with(&[("INTAKE_LIMITS_MAX_CONNECTIONS", "4")]);
     // Each has its place once it was answered.
-    let hold = || {
+    let take_place = || {
         let mut stream = server.dial();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         let mut answer = [0; 1024];
         assert!(stream.read(&mut answer).unwrap() > 0);
         stream
     };
-    let mut held: Vec<TcpStream> = (0..4).map(|_| hold()).collect();
+    let mut held: Vec<TcpStream> = (0..4).map(|_| take_place()).collect();
     let message = "There are too many connections, please try again in a few seconds.";
     let refused = read_answer(&mut server.dial());
     refused.assert_refusal(503, "Service Unavailable", message, "");

@@ -196,8 +196,9 @@ fn where_output_is_kept_no_secret_is_said() {
         child.wait().unwrap();
         assert!(!said.contains("client_secret") && !said.contains("code="), "{said}");
         assert_eq!(said.contains("client_id"), start == 0, "{said}");
-        let long = |word: &str| 40 <= word.len() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        assert!(!said.split_whitespace().any(long), "{said}");
+        let is_secret =
+            |word: &str| 40 <= word.len() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        assert!(!said.split_whitespace().any(is_secret), "{said}");
     }
     let output = intake(&["serve", "--ephemeral", "--no-secrets"], &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "a throwaway server is there to say its secrets");

@@ -140,12 +140,12 @@ fn tell_and_search(format: &str) {
     let number = events.as_array().unwrap().len();
     assert!(20 < number, "{number} events");
     until("all events are delivered", || {
-        let taken = receiver.taken();
+        let came = receiver.taken();
         events
             .as_array()
             .unwrap()
             .iter()
-            .all(|one| taken.iter().any(|it| it["log_id"] == one["log_id"]))
+            .all(|one| came.iter().any(|it| it["log_id"] == one["log_id"]))
             .then_some(())
     });
     let figures = figures(&ears.server, METRICS_TOKEN).text;

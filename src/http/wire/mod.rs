@@ -1,7 +1,7 @@
 //! Connections: how they are taken, limited and ended.
 //!
 //! The server of actix stops taking connections where there are too many, and half-open TLS handshakes hold up all
-//! others: so its parts are put together here, with a [`Line`](line::Line) around each connection.
+//! others: so its parts are put together here, with a [`Line`] around each connection.
 //!
 //! **Invariants:** no more than `max_connections` are open, but for some that are told so and closed. Every one of
 //! them ends in bounded time if its client does nothing, or disappears.
