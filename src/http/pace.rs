@@ -51,6 +51,11 @@ impl Meter {
         }
     }
 
+    /// Whether something is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Notes that nothing moves now; ready when that has been so for too long.
     pub(super) fn wait(&mut self, context: &mut Context<'_>) -> Poll<TooSlow> {
         let (deadline, verdict) = self.deadline();

@@ -67,6 +67,8 @@ pub(in crate::http) struct Course(Rc<State>);
 struct State {
     turns: Turns,
     turn: Cell<Turn>,
+    /// What may come after the answer that was given last; `None` while a request is in hand or on its way.
+    rest: Cell<Option<Rest>>,
     /// An answer has begun of which nothing was written yet.
     is_fresh: Cell<bool>,
     /// Who reads from the connection; a turn that ends later than the one before has to be told.
@@ -76,17 +78,31 @@ struct State {
 impl Course {
     fn new(turns: Turns) -> Self {
         let turn = Cell::new(Turn::Head(Instant::now() + turns.head));
-        Self(Rc::new(State { turns, turn, is_fresh: Cell::new(true), reader: RefCell::default() }))
+        let (rest, is_fresh, reader) = (Cell::new(None), Cell::new(true), RefCell::default());
+        Self(Rc::new(State { turns, turn, rest, is_fresh, reader }))
     }
 
     /// A request is in hand.
     pub(super) fn begin(&self) {
         self.0.turn.set(Turn::Ours);
+        self.0.rest.set(None);
         self.0.is_fresh.set(true);
     }
 
-    /// It is answered.
+    /// It is answered; bytes of the answer may still wait to be written.
     pub(super) fn end(&self, rest: Rest) {
+        self.0.rest.set(Some(rest));
+        self.wait_for(rest);
+    }
+
+    /// Bytes of an answer went out: what is due after it is so from the last of them on.
+    fn went(&self) {
+        if let Some(rest) = self.0.rest.get() {
+            self.wait_for(rest);
+        }
+    }
+
+    fn wait_for(&self, rest: Rest) {
         let (now, turns) = (Instant::now(), &self.0.turns);
         self.0.turn.set(match rest {
             Rest::Requests => Turn::Idle(now + turns.idle),
@@ -101,6 +117,7 @@ impl Course {
     /// Bytes came.
     fn came(&self) {
         if let Turn::Idle(_) = self.0.turn.get() {
+            self.0.rest.set(None);
             self.0.turn.set(Turn::Head(Instant::now() + self.0.turns.head));
         }
     }
@@ -145,9 +162,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
         self.course.clone()
     }
 
+    /// When the turn ends. Who still has to take an answer is held to the pace of that.
+    fn deadline(&self) -> Option<Instant> {
+        if self.taken.is_waiting() { None } else { self.course.deadline() }
+    }
+
     /// Ready when the turn has ended.
     fn turn_ends(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.course.deadline() else {
+        let Some(deadline) = self.deadline() else {
             return Poll::Pending;
         };
         if self.alarm.deadline() != deadline {
@@ -178,7 +200,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not taken")))
             }
             Poll::Ready(Ok(done)) => {
-                self.taken.moved(bytes(&done));
+                let bytes = bytes(&done);
+                self.taken.moved(bytes);
+                if bytes > 0 {
+                    self.course.went();
+                }
                 Poll::Ready(Ok(done))
             }
             Poll::Ready(failed) => Poll::Ready(failed),
@@ -217,7 +243,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
                 this.turn_ends(context).is_ready()
             }
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                let is_late = this.course.deadline().is_some_and(|deadline| deadline <= Instant::now());
+                let is_late = this.deadline().is_some_and(|deadline| deadline <= Instant::now());
                 this.course.came();
                 is_late
             }
