@@ -34,7 +34,12 @@ impl Ears {
     fn note(&mut self, what: &str, answer: &Answer) {
         assert!(answer.status < 500, "{what}: {answer:?}");
         if 400 <= answer.status {
-            writeln!(self.refusals, "{what}: {answer:?}").unwrap();
+            // The form for a password goes back to whoever sent its ticket, to be filled in again.
+            let own =
+                answer.text.split_once("name=\"ticket\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
+            let shown = format!("{what}: {answer:?}");
+            let shown = own.map_or(shown.clone(), |(ticket, _)| shown.replace(ticket, ""));
+            writeln!(self.refusals, "{shown}").unwrap();
         }
     }
 
