@@ -240,12 +240,14 @@ fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
     // As many as make more than the system holds for one connection.
     let silent: Vec<TcpStream> = (0..20).map(|_| ask((32 << 20) / size)).collect();
     until("they are held", || (handles(&server) > before + 15).then_some(()));
-    // Every pause is short enough, and so is their sum for what is taken.
+    // A little at a time: so slowly that what the system holds for a connection would last for several pauses.
     let mut slow = ask(4);
-    let mut buffer = vec![0; 64 << 10];
-    let mut taken = 0;
-    for pause in [0, 1000, 1000, 100, 100].into_iter().chain(std::iter::repeat(0)) {
-        thread::sleep(Duration::from_millis(pause));
+    let mut buffer = vec![0; 16 << 10];
+    let (begun, mut taken) = (Instant::now(), 0);
+    loop {
+        if begun.elapsed() < Duration::from_secs(6) {
+            thread::sleep(Duration::from_millis(100));
+        }
         let length = slow.read(&mut buffer).unwrap();
         if length == 0 {
             break;

@@ -66,6 +66,9 @@ const TURNED_AWAY: usize = 48;
 const ABOVE: usize = 64;
 /// How long that may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of answers that the system holds for a client that takes none. It tells of room only when a good part of
+/// what it holds is gone: with megabytes of them, as it would have, who takes little would seem to take nothing.
+const UNSENT: u32 = 16 << 10;
 /// The only protocol spoken inside TLS.
 const PROTOCOL: &[u8] = b"http/1.1";
 
@@ -207,7 +210,9 @@ impl Places {
     /// A place for a connection, if there is one.
     fn take(&self, stream: &TcpStream) -> Option<OwnedSemaphorePermit> {
         let place = self.free.clone().try_acquire_owned().ok()?;
-        notice_the_dead(stream, self.turns.pace.pause);
+        if let Err(error) = see_what_clients_take(stream, self.turns.pace.pause) {
+            tracing::debug!("a slow client may seem to be gone, and a dead one to be slow: {error}");
+        }
         Some(place)
     }
 
@@ -228,13 +233,13 @@ impl Places {
     }
 }
 
-/// Has the system end the connection when its other side does not answer any more: else one that has lost its power
-/// would hold what is still to be sent for a quarter of an hour.
-fn notice_the_dead(stream: &TcpStream, pause: Duration) {
+/// Has the system tell what a client takes, and end the connection when its other side does not answer any more: else
+/// one that has lost its power would hold what is still to be sent for a quarter of an hour.
+fn see_what_clients_take(stream: &TcpStream, pause: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
-    let probes = TcpKeepalive::new().with_time(pause).with_interval(pause / 3).with_retries(3);
-    let set = socket.set_tcp_keepalive(&probes).and_then(|()| socket.set_tcp_user_timeout(Some(pause * 2)));
-    if let Err(error) = set {
-        tracing::debug!("a dead client will be noticed late: {error}");
-    }
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(pause).with_interval(pause / 3).with_retries(3),
+    )?;
+    socket.set_tcp_user_timeout(Some(pause * 2))
 }
