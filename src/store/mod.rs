@@ -18,6 +18,7 @@ mod apply;
 mod backup;
 mod bell;
 mod block;
+mod cached;
 mod clients;
 mod commit;
 mod connections;

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::ahead::is_full;
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
+use super::cached::Cached;
 use super::commit::{Core, Kept, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
@@ -64,7 +65,7 @@ impl Store {
         let bell = Arc::new(Bell::default());
         let meters = Meters::default();
         let core = open_core(&options, &hasher, bell.clone(), meters.clone(), on_loss)
-            .map_err(|error| name_full_disk(error, &options.path))?;
+            .map_err(|error| name_disk(error, &options.path))?;
         let loss = settle(&core, &spool, &options.path)?;
         if format == Format::Untold {
             format::write(&options.path)?;
@@ -108,6 +109,9 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
+        let cached = Cached::of(&self.options.path);
+        cached.doubt()?;
+        cached.drop()?;
         let (bell, meters) = (self.bell.clone(), self.meters.clone());
         *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
         Ok(())
@@ -215,10 +219,11 @@ pub fn check_writable(folder: &Path) -> Result<()> {
     }
 }
 
-/// Says of a full disk what there is to do.
-fn name_full_disk(error: StoreError, directory: &Path) -> StoreError {
+/// Says of a disk that is full or fails what there is to do.
+fn name_disk(error: StoreError, directory: &Path) -> StoreError {
     match error {
         StoreError::Io(why) if is_full(&why) => StoreError::FullAtStart { path: directory.to_owned(), why },
+        StoreError::Io(why) => StoreError::FailingAtStart { path: directory.to_owned(), why },
         error => error,
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Form, INTAKE, PATIENCE, Server, intake, open_store, read_answer, tool, until};
-use crate::small_disk::Disk;
+use crate::small_disk::{Disk, FailingDisk};
 use crate::smtp::MailServer;
 
 /// The least that a server takes ahead, and no other thought for the disk.
@@ -473,4 +473,41 @@ fn afresh(server: Server, disk: &Disk, wanted: &mut BTreeSet<String>) -> Server 
     disk.assert_users(&std::mem::take(wanted));
     fs::remove_dir_all(disk.data()).unwrap();
     serve(disk, &[])
+}
+
+/// The system takes writes, and only later does the disk refuse them: what is cached is no proof of anything.
+#[test]
+fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
+    let failures: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
+    let Some(disk) = FailingDisk::of_megabytes(160) else { return };
+    let (mut dice, mut wanted, mut faults) = (Dice(5), BTreeSet::new(), 0);
+    let mut server = serve(&disk, &[]);
+    for number in 0..failures {
+        let name = format!("f{number}");
+        let rows = 8000 + usize::try_from(dice.below(8000)).unwrap();
+        let job = submit(&server, &self::rows(&name, rows));
+        thread::sleep(Duration::from_millis(dice.below(150)));
+        disk.fail();
+        thread::sleep(Duration::from_millis(dice.below(2500)));
+        faults += usize::from(ready(&server).0 == 503);
+        if dice.below(2) == 0 {
+            drop(server); // kill -9
+            if dice.below(2) == 0 {
+                let told = refused_start(&disk.data());
+                assert!(told.contains(&format!("{} failed (", disk.data().display())), "{told}");
+            }
+            disk.mend();
+            server = serve(&disk, &[]);
+        } else {
+            disk.mend();
+        }
+        until("it is mended", || (ready(&server).0 == 200).then_some(()));
+        assert_eq!(server.wait(&job)["summary"]["inserted"], rows);
+        wanted.extend(emails(&name, rows));
+        drop(server); // kill -9
+        disk.forget_cached();
+        disk.assert_users(&wanted);
+        server = serve(&disk, &[]);
+    }
+    eprintln!("{failures} failures, {faults} of them met by the database");
 }

@@ -1,9 +1,10 @@
-//! A small disk in memory, to be filled; only root can mount one.
+//! Small disks in memory, to be filled, or to fail; only root can mount them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -103,5 +104,76 @@ impl Drop for Disk {
         }
         // Lazily: after a panic somebody may still be there.
         drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
+    }
+}
+
+/// A disk that can fail: the system takes what is written, and only later learns that the disk does not.
+pub struct FailingDisk {
+    disk: Disk,
+    image: tempfile::NamedTempFile,
+}
+
+impl FailingDisk {
+    /// `None` where nothing can be mounted, or made to fail.
+    pub fn of_megabytes(size: u32) -> Option<Self> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        if rustix::fs::fstatfs(&image).unwrap().f_type != EXT4 {
+            eprintln!("skipped: only where temporary files are on ext4 a disk can be made to fail");
+            return None;
+        }
+        image.as_file().set_len(u64::from(size) << 20).unwrap();
+        let disk =
+            Disk { folder: tempfile::tempdir().unwrap(), log: tempfile::NamedTempFile::new().unwrap() };
+        let failing = Self { disk, image };
+        // The file system's own journal would not survive a failure.
+        let is_made =
+            run("mkfs.ext4", &["-q", "-O", "^has_journal"], failing.image.path()) && failing.mount();
+        if !is_made {
+            eprintln!("skipped: nobody but root can mount a disk");
+            return None;
+        }
+        Some(failing)
+    }
+
+    fn mount(&self) -> bool {
+        let folder = self.disk.folder.path().to_str().unwrap();
+        run("mount", &["-o", "loop,errors=continue", self.image.path().to_str().unwrap()], folder.as_ref())
+    }
+
+    /// From now on no write gets to the disk.
+    pub fn fail(&self) {
+        assert!(run("chattr", &["+i"], self.image.path()));
+    }
+
+    pub fn mend(&self) {
+        assert!(run("chattr", &["-i"], self.image.path()));
+    }
+
+    /// What is not on the disk is gone. Nobody may use it meanwhile.
+    pub fn forget_cached(&self) {
+        assert!(run("umount", &[], self.disk.folder.path()) && self.mount());
+    }
+}
+
+/// The kind of file system whose files can be made immutable while they are written to.
+const EXT4: rustix::fs::FsWord = 0xef53;
+
+fn run(program: &str, options: &[&str], path: &Path) -> bool {
+    let mut command = Command::new(program);
+    command.args(options).arg(path).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Deref for FailingDisk {
+    type Target = Disk;
+
+    fn deref(&self) -> &Disk {
+        &self.disk
+    }
+}
+
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        run("chattr", &["-i"], self.image.path());
     }
 }
