@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Form, INTAKE, PATIENCE, Server, intake, open_store, read_answer, tool, until};
-use crate::small_disk::{Disk, FailingDisk};
+use crate::small_disk::{Disk, FileDisk};
 use crate::smtp::MailServer;
 
 /// The least that a server takes ahead, and no other thought for the disk.
@@ -201,6 +201,24 @@ fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some
     }
     disk.clear();
     let server = serve(&disk, &[]);
+    assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
+    assert!(server.stop().success());
+    disk.assert_users(&all_rows());
+}
+
+#[test]
+fn where_no_room_can_be_taken_ahead_it_is_looked_for() {
+    let Some(disk) = FileDisk::without_fallocate(64) else { return };
+    let server = serve(&disk, &[]);
+    assert_eq!(server.import(&rows("early", 2), false)["status"], "completed");
+    let file = rows("late", ROWS);
+    disk.fill(file.len() as u64 + (17 << 20));
+    let job = submit(&server, &file);
+    wait_until_full(&server);
+    assert_no_room(&create_user(&server, "nobody"), "storage.reserve");
+    assert_eq!(server.user(&email("early", 0))["email"], email("early", 0));
+    assert_eq!(disk.told_times("takes no room beforehand"), 1, "{}", disk.told());
+    disk.clear();
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
     assert!(server.stop().success());
     disk.assert_users(&all_rows());
@@ -479,7 +497,7 @@ fn afresh(server: Server, disk: &Disk, wanted: &mut BTreeSet<String>) -> Server 
 #[test]
 fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
     let failures: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
-    let Some(disk) = FailingDisk::of_megabytes(160) else { return };
+    let Some(disk) = FileDisk::that_can_fail(160) else { return };
     let (mut dice, mut wanted, mut faults) = (Dice(5), BTreeSet::new(), 0);
     let mut server = serve(&disk, &[]);
     for number in 0..failures {

@@ -107,15 +107,26 @@ impl Drop for Disk {
     }
 }
 
-/// A disk that can fail: the system takes what is written, and only later learns that the disk does not.
-pub struct FailingDisk {
+/// A disk in a file.
+pub struct FileDisk {
     disk: Disk,
     image: tempfile::NamedTempFile,
 }
 
-impl FailingDisk {
-    /// `None` where nothing can be mounted, or made to fail.
-    pub fn of_megabytes(size: u32) -> Option<Self> {
+impl FileDisk {
+    /// One that can fail: the system takes what is written, and only later learns that the disk does not. `None` where
+    /// nothing can be mounted, or made to fail.
+    pub fn that_can_fail(size: u32) -> Option<Self> {
+        // The file system's own journal would not survive a failure.
+        Self::formatted("mkfs.ext4", &["-O", "^has_journal"], size)
+    }
+
+    /// One whose file system gives no room beforehand.
+    pub fn without_fallocate(size: u32) -> Option<Self> {
+        Self::formatted("mkfs.ext2", &["-m", "0"], size)
+    }
+
+    fn formatted(program: &str, options: &[&str], size: u32) -> Option<Self> {
         let image = tempfile::NamedTempFile::new().unwrap();
         if rustix::fs::fstatfs(&image).unwrap().f_type != EXT4 {
             eprintln!("skipped: only where temporary files are on ext4 a disk can be made to fail");
@@ -124,15 +135,12 @@ impl FailingDisk {
         image.as_file().set_len(u64::from(size) << 20).unwrap();
         let disk =
             Disk { folder: tempfile::tempdir().unwrap(), log: tempfile::NamedTempFile::new().unwrap() };
-        let failing = Self { disk, image };
-        // The file system's own journal would not survive a failure.
-        let is_made =
-            run("mkfs.ext4", &["-q", "-O", "^has_journal"], failing.image.path()) && failing.mount();
-        if !is_made {
+        let made = Self { disk, image };
+        if !(run(program, options, made.image.path()) && made.mount()) {
             eprintln!("skipped: nobody but root can mount a disk");
             return None;
         }
-        Some(failing)
+        Some(made)
     }
 
     fn mount(&self) -> bool {
@@ -164,7 +172,7 @@ fn run(program: &str, options: &[&str], path: &Path) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-impl Deref for FailingDisk {
+impl Deref for FileDisk {
     type Target = Disk;
 
     fn deref(&self) -> &Disk {
@@ -172,7 +180,7 @@ impl Deref for FailingDisk {
     }
 }
 
-impl Drop for FailingDisk {
+impl Drop for FileDisk {
     fn drop(&mut self) {
         run("chattr", &["-i"], self.image.path());
     }
