@@ -116,23 +116,23 @@ pub struct FileDisk {
 impl FileDisk {
     /// One that can fail: the system takes what is written, and only later learns that the disk does not. `None` where
     /// nothing can be mounted, or made to fail.
-    pub fn that_can_fail(size: u32) -> Option<Self> {
+    pub fn that_can_fail(megabytes: u32) -> Option<Self> {
         // The file system's own journal would not survive a failure.
-        Self::formatted("mkfs.ext4", &["-O", "^has_journal"], size)
+        Self::formatted("mkfs.ext4", &["-O", "^has_journal"], megabytes)
     }
 
     /// One whose file system gives no room beforehand.
-    pub fn without_fallocate(size: u32) -> Option<Self> {
-        Self::formatted("mkfs.ext2", &["-m", "0"], size)
+    pub fn without_fallocate(megabytes: u32) -> Option<Self> {
+        Self::formatted("mkfs.ext2", &["-m", "0"], megabytes)
     }
 
-    fn formatted(program: &str, options: &[&str], size: u32) -> Option<Self> {
+    fn formatted(program: &str, options: &[&str], megabytes: u32) -> Option<Self> {
         let image = tempfile::NamedTempFile::new().unwrap();
         if rustix::fs::fstatfs(&image).unwrap().f_type != EXT4 {
             eprintln!("skipped: only where temporary files are on ext4 a disk can be made to fail");
             return None;
         }
-        image.as_file().set_len(u64::from(size) << 20).unwrap();
+        image.as_file().set_len(u64::from(megabytes) << 20).unwrap();
         let disk =
             Disk { folder: tempfile::tempdir().unwrap(), log: tempfile::NamedTempFile::new().unwrap() };
         let made = Self { disk, image };
