@@ -148,13 +148,13 @@ impl App {
         let new_client = furnish(&store, settings)?;
         let address = doors::address(&settings.server, &doors)?;
         let store = Arc::new(store);
+        let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
         let desk = options::desk(settings, &address);
         let logins = Logins::new(store.clone(), options::logins(settings), desk.clone());
         let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         let mailer = Mailer::start(&store, post, options::patience(settings))?;
         let streams = Streams::start(store.clone(), options::streams(settings))?;
-        let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
         let exports = Exports::start(store.clone())?;
         let tokens = Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
             .known_as(doors::aliases(&doors)?);

@@ -52,6 +52,7 @@ mod spool;
 mod streams;
 mod sweep;
 mod tasks;
+mod time;
 mod unsent;
 mod users;
 mod watch;
