@@ -88,6 +88,7 @@ pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use restore::{copy_backup, restore};
 pub use roll_call::{Met, RollCall};
+pub use room::is_disk_full;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};
