@@ -27,7 +27,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("tls", &[]),
     ("tokens", &["domain"]),
-    ("upkeep", &["store", "domain"]),
+    ("upkeep", &["store", "tokens", "domain"]),
 ];
 
 /// Crates that one room alone may name.

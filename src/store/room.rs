@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that may be written between two looks at the disk.
 const STEP: u64 = 1 << 20;
+/// What a small file takes.
+const BLOCK: u64 = 4 << 10;
 
 /// What a file that grows may take of the disk.
 #[derive(Debug)]
@@ -37,6 +39,11 @@ impl Room {
         self.credit -= bytes;
         Ok(())
     }
+}
+
+/// Whether there is no room left for even a small file.
+pub fn is_disk_full(directory: &Path) -> bool {
+    free_bytes(directory).is_ok_and(|free| free < BLOCK)
 }
 
 /// Bytes that are free for us.

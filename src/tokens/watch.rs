@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::ring::{remove_expired, stamp};
+use super::ring::stamp;
 use super::{Keys, Tokens};
 
 /// How often it is looked whether keys were changed.
@@ -24,7 +24,7 @@ pub struct KeyWatch {
 }
 
 impl Tokens {
-    /// Uses the keys in `directory` as they are changed, and removes those that are believed no more.
+    /// Uses the keys in `directory` as they are changed.
     pub fn watch(&self, directory: &Path) -> io::Result<KeyWatch> {
         let (stop, stopped) = mpsc::channel();
         let mut watch = Watch { tokens: self.clone(), directory: directory.to_owned(), seen: None };
@@ -46,9 +46,6 @@ struct Watch {
 
 impl Watch {
     fn look(&mut self) {
-        if let Err(error) = remove_expired(&self.directory, SystemTime::now().into()) {
-            warn!("a retired signing key was not removed: {error}");
-        }
         // Before they are read, so that a change meanwhile is seen the next time.
         let Ok(found) = stamp(&self.directory) else { return };
         if self.seen.as_ref() == Some(&found) {

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Form, INTAKE, PATIENCE, Server, intake, open_store, read_answer, tool, until};
+use crate::helpers::{
+    Answer, Form, INTAKE, PATIENCE, Server, intake, on, open_store, read_answer, tool, until,
+};
 use crate::small_disk::{Disk, FileDisk};
 use crate::smtp::MailServer;
 
@@ -180,6 +182,52 @@ fn a_server_that_dies_on_a_full_disk_starts_on_it_and_goes_on_when_there_is_room
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
     assert!(server.stop().success());
     disk.assert_users(&all_rows());
+}
+
+#[test]
+fn a_server_that_started_on_a_full_disk_is_found_by_commands_when_there_is_room_and_until_then_they_say_why()
+{
+    let Some(disk) = Disk::of_megabytes(64) else { return };
+    let (server, _) = a_job_that_waits(&disk, &[]);
+    drop(server);
+    disk.fill(0);
+    // The start waits for its key: what it gave back of the disk until then is taken by somebody else.
+    let (key, kept) = (disk.data().join("signing-key.pem"), disk.data().join("kept.pem"));
+    fs::rename(&key, &kept).unwrap();
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    let server = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut pipe = File::options().write(true).open(&key).unwrap();
+            disk.fill(0);
+            pipe.write_all(&fs::read(&kept).unwrap()).unwrap();
+            fs::rename(&kept, &key).unwrap();
+        });
+        serve(&disk, &[])
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), rows("more", 2)).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = intake(arguments, &on(&disk.data(), SETTINGS)).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&["doctor"][..], &["import", file.path().to_str().unwrap()]] {
+        let begun = Instant::now();
+        let (status, told) = run(arguments);
+        assert!(begun.elapsed() < PATIENCE, "{arguments:?} waited for {:?}", begun.elapsed());
+        assert_eq!(status, Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("another process is using the data directory"), "{told}");
+        assert!(
+            told.contains("so full that it cannot say where it is: make room there, or stop it"),
+            "{told}"
+        );
+    }
+    disk.clear();
+    until("it says where it is", || intake::app::running(&disk.data()));
+    let (status, told) = run(&["doctor"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains(&format!("using the server at {}", server.url)), "{told}");
+    assert!(server.stop().success());
+    assert!(!disk.data().join("server.json").exists());
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn what_a_leaked_key_has_signed_is_refused_when_the_command_has_ended() {
 #[test]
 fn a_retired_key_is_removed_when_its_last_token_has_expired() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = [("INTAKE_TOKENS_LIFETIME", "2s")];
+    let settings = [("INTAKE_TOKENS_LIFETIME", "2s"), ("INTAKE_RETENTION_CHECK_EVERY", "100ms")];
     let server = Server::on(directory.path(), &settings);
     let begun = Instant::now();
     let new = rotate(directory.path(), &[], &settings);
