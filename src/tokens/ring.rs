@@ -107,12 +107,13 @@ impl Keys {
             retire(directory, &path, until.seconds())?;
             overlap_ends = Some(now.after(overlap));
         }
-        place(directory, KEY_FILE, pem.as_bytes())?;
         if overlap.is_zero() {
+            // First: who sees the new key knows that they are gone.
             for (path, _) in retired_files(directory)? {
                 remove(&path)?;
             }
         }
+        place(directory, KEY_FILE, pem.as_bytes())?;
         Ok(Rotation { id: made.id, algorithm, overlap_ends })
     }
 

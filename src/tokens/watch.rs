@@ -27,7 +27,8 @@ impl Tokens {
     /// Uses the keys in `directory` as they are changed.
     pub fn watch(&self, directory: &Path) -> io::Result<KeyWatch> {
         let (stop, stopped) = mpsc::channel();
-        let mut watch = Watch { tokens: self.clone(), directory: directory.to_owned(), seen: None };
+        let mut watch =
+            Watch { tokens: self.clone(), directory: directory.to_owned(), seen: None, trouble: None };
         let thread = thread::Builder::new().name("keys".to_owned()).spawn(move || {
             while stopped.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
                 watch.look();
@@ -42,6 +43,8 @@ struct Watch {
     directory: PathBuf,
     /// The files as they were when they were read.
     seen: Option<Vec<(PathBuf, [i64; 3])>>,
+    /// Why they cannot be read, as was logged.
+    trouble: Option<String>,
 }
 
 impl Watch {
@@ -57,10 +60,17 @@ impl Watch {
                 if self.tokens.renew(keys) {
                     info!("tokens are signed with the key {id} from now on");
                 }
+                (self.seen, self.trouble) = (Some(found), None);
             }
-            Err(fault) => error!("the signing keys before stay in use: {fault}"),
+            // A fault may pass, and a key that was revoked must not stay in use for it.
+            Err(fault) => {
+                let trouble = Some(fault.to_string());
+                if self.trouble != trouble {
+                    error!("the signing keys before stay in use: {fault}");
+                }
+                self.trouble = trouble;
+            }
         }
-        self.seen = Some(found);
     }
 }
 

@@ -180,6 +180,23 @@ fn keys_that_cannot_be_read_leave_those_before_in_use() {
 }
 
 #[test]
+fn keys_that_could_not_be_read_for_a_moment_are_read_again() {
+    let (files, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, log) = (files.path().join("data"), files.path().join("log"));
+    let server = Server::logging_to(&log, &data, &[]);
+    let key = data.join("signing-key.pem");
+    fs::copy(&key, elsewhere.path().join("signing-key.pem")).unwrap();
+    let new = rotate(elsewhere.path(), &[], &[]);
+    fs::write(&key, "no key").unwrap();
+    until("it is said", || fs::read_to_string(&log).unwrap().contains("stay in use").then_some(()));
+    // Nothing is to be seen from outside when it can be read.
+    let modified = fs::metadata(&key).unwrap().modified().unwrap();
+    fs::write(&key, fs::read(elsewhere.path().join("signing-key.pem")).unwrap()).unwrap();
+    fs::File::options().write(true).open(&key).unwrap().set_modified(modified).unwrap();
+    until("it signs", || (shown(&server)[0] == new).then_some(()));
+}
+
+#[test]
 fn there_is_nothing_to_rotate_where_there_is_no_data_directory() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
