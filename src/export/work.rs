@@ -115,8 +115,11 @@ impl fmt::Debug for Exports {
 impl Shared {
     fn work(&self) {
         let mut left_over = None;
-        while !self.is_stopping() {
+        loop {
             let heard = self.bell.rings();
+            if self.is_stopping() {
+                return;
+            }
             let patience = match self.take_turn(&mut left_over) {
                 Ok(true) => continue,
                 Ok(false) => NAP,

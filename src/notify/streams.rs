@@ -147,8 +147,11 @@ impl Shared {
 fn supervise(shared: &Arc<Shared>) {
     let bell = shared.store.bell();
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    while !shared.is_stopping() {
+    loop {
         let heard = bell.rings();
+        if shared.is_stopping() {
+            break;
+        }
         threads.retain(|thread| !thread.is_finished());
         let patience = match serve_all(shared, &mut threads) {
             Ok(()) => SILENCE,

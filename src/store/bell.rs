@@ -18,7 +18,8 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Rings so far; what happens after this call is not missed by a wait that is given the number.
+    /// Rings so far; what happens after this call is not missed by a wait that is given the number. So ask before
+    /// looking at anything that is told by a ring, a request to stop among it.
     pub fn rings(&self) -> u64 {
         *self.rings.lock()
     }

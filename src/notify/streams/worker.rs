@@ -64,8 +64,11 @@ impl<'a> Worker<'a> {
     /// Sends until the stream is not active any more, or all is to stop.
     pub(super) fn run(&mut self) {
         let bell = self.shared.store.bell();
-        while !self.shared.is_stopping() {
+        loop {
             let heard = bell.rings();
+            if self.shared.is_stopping() {
+                break;
+            }
             let next = self.step();
             self.at.store(self.seen, Ordering::Relaxed);
             match next {
