@@ -24,7 +24,7 @@ pub struct Limits {
     /// How long these may take.
     #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
-    /// How long nothing may move in the middle of a body or an answer.
+    /// How long nothing may come in the middle of a body.
     #[serde(deserialize_with = "duration")]
     pub max_pause: Duration,
     /// Bytes each second that have to move on average; 0 is any.
