@@ -28,13 +28,14 @@ pub(super) fn text(error: &ApiError) -> Vec<u8> {
 }
 
 /// What is written in place of a refusal of actix at the end of these bytes, if there is one, and the answers before it.
-/// Actix writes nothing after one. None of ours is without a body.
+/// Actix writes nothing after one. None of ours is without a body, and no body of ours ends like a head.
 pub(super) fn instead_of(bytes: &[u8]) -> Option<(&[u8], Vec<u8>)> {
-    let tail = bytes.len().saturating_sub(LONGEST_OF_ACTIX);
-    let at = |start: &[u8]| bytes.get(tail..)?.windows(start.len()).rposition(|part| part == start);
+    let heads = bytes.strip_suffix(b"\r\n\r\n")?;
+    let tail = heads.len().saturating_sub(LONGEST_OF_ACTIX);
+    let at = |start: &[u8]| heads.get(tail..)?.windows(start.len()).rposition(|part| part == start);
     let (at, error) = OF_ACTIX.iter().find_map(|(start, error)| Some((tail + at(start)?, error)))?;
-    let (before, refusal) = bytes.split_at_checked(at)?;
-    let mut lines = str::from_utf8(refusal).ok()?.strip_suffix("\r\n\r\n")?.split("\r\n").skip(1);
+    let (before, refusal) = heads.split_at_checked(at)?;
+    let mut lines = str::from_utf8(refusal).ok()?.split("\r\n").skip(1);
     let is_of_actix =
         |line| ["content-length: 0", "connection: close"].contains(&line) || line.starts_with("date: ");
     lines.all(is_of_actix).then(|| (before, text(error)))
