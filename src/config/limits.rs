@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use humantime::format_duration;
 use serde::Deserialize;
 
-use super::values::{ByteSize, Fault, duration, first_broken};
+use super::values::{ByteSize, Fault, duration};
 
 /// `[limits]`
 #[derive(Debug, Clone, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Limits {
     /// How long these may take.
     #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
-    /// How long nothing may move in the middle of a body or an answer.
+    /// How long nothing may come in the middle of a body.
     #[serde(deserialize_with = "duration")]
     pub max_pause: Duration,
     /// Bytes each second that have to move on average; 0 is any.
@@ -66,41 +67,35 @@ impl Limits {
 
     /// The first of the settings that makes no sense, and why.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let numbers = first_broken([
-            ("limits.max_connections", Self::PLACES.contains(&self.max_connections), "must be 1 to 1000000"),
-            ("limits.max_uploads", Self::PLACES.contains(&self.max_uploads), "must be 1 to 1000000"),
-            ("limits.max_headers", Self::HEADERS.contains(&self.max_headers), "must be 8 to 96"),
-            ("limits.max_parts", Self::PARTS.contains(&self.max_parts), "must be 5 to 10000"),
-        ]);
-        let sizes = || {
-            first_broken([
-                ("limits.max_uri_size", Self::URI_SIZES.contains(&self.max_uri_size), "must be 1KB to 60KB"),
-                (
-                    "limits.max_header_size",
-                    Self::HEADER_SIZES.contains(&self.max_header_size),
-                    "must be 1KB to 64KB",
-                ),
-                (
-                    "limits.max_body_size",
-                    Self::BODY_SIZES.contains(&self.max_body_size),
-                    "must be 4KB to 1MB",
-                ),
-                (
-                    "limits.max_field_size",
-                    Self::FIELD_SIZES.contains(&self.max_field_size),
-                    "must be 64 bytes to 64KB",
-                ),
-                ("limits.min_rate", Self::RATES.contains(&self.min_rate), "must be 0 to 1MB"),
-            ])
-        };
-        let times = || {
-            first_broken([
-                ("limits.header_timeout", TIMES.contains(&self.header_timeout), "must be 100ms to 1h"),
-                ("limits.max_pause", TIMES.contains(&self.max_pause), "must be 100ms to 1h"),
-                ("limits.rate_grace", TIMES.contains(&self.rate_grace), "must be 100ms to 1h"),
-                ("limits.body_timeout", TIMES.contains(&self.body_timeout), "must be 100ms to 1h"),
-            ])
-        };
-        numbers.or_else(sizes).or_else(times)
+        let number = |key, value, range| outside(key, value, range, usize::to_string);
+        let size = |key, value, range| outside(key, value, range, ByteSize::to_string);
+        let time = |key, value| outside(key, value, &TIMES, |time| format_duration(*time).to_string());
+        let faults = [
+            number("limits.max_connections", &self.max_connections, &Self::PLACES),
+            number("limits.max_uploads", &self.max_uploads, &Self::PLACES),
+            number("limits.max_headers", &self.max_headers, &Self::HEADERS),
+            number("limits.max_parts", &self.max_parts, &Self::PARTS),
+            size("limits.max_uri_size", &self.max_uri_size, &Self::URI_SIZES),
+            size("limits.max_header_size", &self.max_header_size, &Self::HEADER_SIZES),
+            size("limits.max_body_size", &self.max_body_size, &Self::BODY_SIZES),
+            size("limits.max_field_size", &self.max_field_size, &Self::FIELD_SIZES),
+            size("limits.min_rate", &self.min_rate, &Self::RATES),
+            time("limits.header_timeout", &self.header_timeout),
+            time("limits.max_pause", &self.max_pause),
+            time("limits.rate_grace", &self.rate_grace),
+            time("limits.body_timeout", &self.body_timeout),
+        ];
+        faults.into_iter().flatten().next()
     }
+}
+
+/// What is wrong with a setting that is not in its range.
+fn outside<T: PartialOrd>(
+    key: &'static str,
+    value: &T,
+    range: &RangeInclusive<T>,
+    show: impl Fn(&T) -> String,
+) -> Option<Fault> {
+    let rule = || format!("must be {} to {}", show(range.start()), show(range.end()));
+    (!range.contains(value)).then(|| (key, rule()))
 }

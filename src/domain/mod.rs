@@ -14,6 +14,7 @@ mod ids;
 mod job;
 mod letter;
 mod login;
+mod network;
 mod schema;
 mod shown_user;
 mod stream;
@@ -37,6 +38,7 @@ pub use ids::{BackupId, ConnectionId, GrantId, IdSeries, InvalidId, JobId, Strea
 pub use job::{CONNECTION_NOT_FOUND, FaultCounts, Job, Position, Progress, Stage, Summary, Ticket};
 pub use letter::{Fate, Letter, Owed, Posted};
 pub use login::{Credential, Leave, TicketHash, TicketKind, UserTicket};
+pub use network::network;
 pub use schema::{RowSchema, UnknownSchema};
 pub use stream::{ContentFormat, EventFilter, HttpSink, LogStream, StreamProgress, StreamStatus};
 pub use task::{Errand, Export, ExportField, ExportFormat, Task, TaskStage};

@@ -10,7 +10,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
-use super::body::{Body, content_length};
+use super::body::{content_length, drain};
 use super::caller::{self, Caller};
 use super::error::ApiError;
 use super::rate_limits::{self, Who};
@@ -112,9 +112,9 @@ impl<N: Needs> FromRequest for Granted<N> {
             }
             Err(refusal) => refusal,
         };
-        let body = Body::unwanted(payload.take());
+        let payload = payload.take();
         Box::pin(async move {
-            body.drain().await;
+            drain(payload).await;
             Err(refusal)
         })
     }

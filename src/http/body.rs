@@ -1,7 +1,7 @@
 //! A request's body: counted and timed while it is read, and drained when it is not wanted.
 
 use std::cell::RefCell;
-use std::future::{Ready, poll_fn, ready};
+use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -65,7 +65,7 @@ struct Counted {
     payload: Payload,
     seen: u64,
     limit: u64,
-    meter: Option<Meter>,
+    meter: Meter,
     /// Why nothing more is read.
     too_slow: Option<TooSlow>,
 }
@@ -73,13 +73,8 @@ struct Counted {
 impl Body {
     /// A body of at most `limit` bytes, everything between the parts of a form included, that keeps this pace.
     pub(super) fn new(payload: Payload, limit: u64, pace: Pace) -> Self {
-        let meter = Some(Meter::new(pace));
+        let meter = Meter::new(pace);
         Self(Rc::new(RefCell::new(Counted { payload, seen: 0, limit, meter, too_slow: None })))
-    }
-
-    /// A body of which nothing is wanted.
-    pub(super) fn unwanted(payload: Payload) -> Self {
-        Self(Rc::new(RefCell::new(Counted { payload, seen: 0, limit: 0, meter: None, too_slow: None })))
     }
 
     /// What is wrong with how much came, and how, if anything is.
@@ -102,42 +97,40 @@ impl Body {
         Ok(all)
     }
 
-    /// Reads on for a while and forgets what it reads. Many clients look for an answer only after
-    /// they have sent everything; to those that go on longer the connection is closed.
+    /// Reads on for a while, unless the rest does not come anyway.
     pub(super) async fn drain(self) {
-        if self.0.borrow().too_slow.is_some() {
-            return;
+        let payload = Payload::take(&mut self.0.borrow_mut().payload);
+        if self.0.borrow().too_slow.is_none() {
+            drain(payload).await;
         }
-        let forget = async {
-            let mut left = DRAINED_BYTES;
-            while let Some(Ok(bytes)) = poll_fn(|context| self.poll(context)).await {
-                left = left.saturating_sub(bytes.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        // Too late is as good as done.
-        drop(timeout(DRAINED_TIME, forget).await);
     }
+}
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        Pin::new(&mut self.0.borrow_mut().payload).poll_next(context)
-    }
+/// Reads a body of which nothing is wanted for a while, and forgets what it reads. Many clients look for an answer
+/// only after they have sent everything; to those that go on longer the connection is closed.
+pub(super) async fn drain(mut payload: Payload) {
+    let forget = async {
+        let mut left = DRAINED_BYTES;
+        while let Some(Ok(bytes)) = payload.next().await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Too late is as good as done.
+    drop(timeout(DRAINED_TIME, forget).await);
 }
 
 impl Counted {
     /// The next bytes, unless they do not come.
     fn poll_in_time(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let next = Pin::new(&mut self.payload).poll_next(context);
-        let Some(meter) = &mut self.meter else {
-            return next;
-        };
         match &next {
-            Poll::Ready(Some(Ok(bytes))) => meter.moved(bytes.len()),
+            Poll::Ready(Some(Ok(bytes))) => self.meter.moved(bytes.len()),
             Poll::Ready(_) => {}
             Poll::Pending => {
-                self.too_slow = Some(when_ready!(meter.wait(context)));
+                self.too_slow = Some(when_ready!(self.meter.wait(context)));
                 return Poll::Ready(Some(Err(too_late())));
             }
         }

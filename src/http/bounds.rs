@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::State;
-use super::body::Body;
+use super::body::drain;
 use super::error::ApiError;
 use super::pace::Pace;
 
@@ -42,24 +42,27 @@ pub struct Bounds {
 
 impl Bounds {
     fn judge(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        let uri = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+        let path = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
         let headers = request.headers();
-        if uri > self.max_uri_size {
+        if path > self.max_uri_size {
             return Err(ApiError::UriTooLong(self.max_uri_size));
         }
         if headers.len() > self.max_headers {
             return Err(ApiError::TooManyHeaders(self.max_headers));
         }
-        if first_line(request, uri) + size(headers) > self.max_header_size {
+        if first_line(request, path) + size(headers) > self.max_header_size {
             return Err(ApiError::HeadTooLarge(self.max_header_size));
         }
         Ok(())
     }
 }
 
-/// Bytes of the method and version around a path.
-fn first_line(request: &ServiceRequest, uri: usize) -> usize {
-    request.method().as_str().len() + uri + " HTTP/1.1\r\n".len() + 1
+/// Bytes of the line that has a path, and the place before it if one is named.
+fn first_line(request: &ServiceRequest, path: usize) -> usize {
+    let uri = request.uri();
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let place = scheme + uri.authority().map_or(0, |authority| authority.as_str().len());
+    request.method().as_str().len() + " ".len() + place + path + " HTTP/1.1\r\n".len()
 }
 
 /// Bytes of headers, each on a line of its own.
@@ -70,13 +73,13 @@ fn size(headers: &HeaderMap) -> usize {
 /// Refuses requests with more of a head than may be.
 pub(super) async fn check_head(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, actix_web::Error> {
     let state = request.app_data::<Data<State>>();
-    let judged = state.map_or(Ok(()), |state| state.bounds.judge(&request));
-    if let Err(refusal) = judged {
-        Body::unwanted(request.parts_mut().1.take()).drain().await;
-        return Err(refusal.into());
+    let state = state.ok_or_else(|| ApiError::internal("the routes have no state"));
+    if let Err(refusal) = state.and_then(|state| state.bounds.judge(&request)) {
+        drain(request.parts_mut().1.take()).await;
+        return Ok(request.error_response(refusal));
     }
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_boxed_body())
 }

@@ -6,8 +6,8 @@
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -44,16 +44,23 @@ pub(super) fn render(
 ) -> Result<HttpResponse, ApiError> {
     let template = PAGES.get_template(template).map_err(ApiError::internal)?;
     let html = template.render(Serde(page)).map_err(ApiError::internal)?;
-    Ok(HttpResponse::build(status)
+    Ok(guarded(status, &security_policy(way_on))
         .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, security_policy(way_on)))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(html))
+}
+
+/// The beginning of a page, or of something on one, that other sites get nothing of.
+pub(super) fn guarded(status: StatusCode, policy: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         // For browsers that know no frame-ancestors.
         .insert_header((header::X_FRAME_OPTIONS, "DENY"))
         .insert_header(("cross-origin-opener-policy", "same-origin"))
-        .insert_header(("cross-origin-resource-policy", "same-origin"))
-        .body(html))
+        .insert_header(("cross-origin-resource-policy", "same-origin"));
+    response
 }
 
 /// Browsers hold the answer to a form to the form's own rule, so the place it leads to has to be in it.

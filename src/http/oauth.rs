@@ -43,6 +43,7 @@ const LARGEST_REQUEST: u64 = 64 << 10;
         (status = 400, description = "The request makes no sense", body = OauthRefusal),
         (status = 401, description = "No such client, or not its secret", body = OauthRefusal),
         (status = 403, description = "Not for this client, or not with this password", body = OauthRefusal),
+        (status = 408, description = "The body does not come, or too slowly", body = OauthRefusal),
         (status = 413, description = "The body is too large", body = OauthRefusal),
         (status = 429, description = "Too many failures", body = OauthRefusal, headers(("Retry-After"))),
         (status = 503, description = "Not now; try again", body = OauthRefusal, headers(("Retry-After"))),
@@ -55,6 +56,7 @@ pub(super) async fn token(
 ) -> Result<HttpResponse, OauthError> {
     let content = read_small(payload, LARGEST_REQUEST).await.map_err(|fault| match fault {
         ApiError::TooLarge(_) => OauthError::TooLarge,
+        ApiError::Slow | ApiError::Stalled => OauthError::TooSlow(fault),
         _ => OauthError::Malformed("The request could not be read."),
     })?;
     let asked = TokenRequest::read(&request, &content)?;
@@ -188,6 +190,8 @@ pub(super) enum OauthError {
     Malformed(&'static str),
     /// The request is too long.
     TooLarge,
+    /// It does not come, or too slowly.
+    TooSlow(ApiError),
     /// No such client, or a wrong secret.
     Unauthorized,
     /// Another way to ask for a token than ours.
@@ -235,6 +239,7 @@ impl OauthError {
             Self::TooLarge => {
                 (S::PAYLOAD_TOO_LARGE, "invalid_request", "The request is too large.".to_owned())
             }
+            Self::TooSlow(error) => (error.status_code(), "invalid_request", error.to_string()),
             Self::Unauthorized => (S::UNAUTHORIZED, "access_denied", "Unauthorized".to_owned()),
             Self::GrantType(name) => (
                 S::FORBIDDEN,

@@ -8,15 +8,32 @@ use std::time::Duration;
 
 use actix_web::rt::time::{Instant, Sleep, sleep_until};
 
+/// What systems hold of an answer for a client, in bytes, if nobody told them otherwise. Linux tells of room only when
+/// most of that was taken, so that nothing seems to move until then.
+const HELD: u64 = 128 << 10;
+
 /// How fast.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long nothing may move.
+    /// How long nothing may come.
     pub pause: Duration,
     /// Time to wait that is free.
     pub grace: Duration,
     /// Bytes each second that have to move on average after that; 0 is any.
     pub rate: u64,
+}
+
+impl Pace {
+    /// The same for answers. The rate alone decides, if there is one: the pause is as long as what is held lasts.
+    pub(super) fn of_answers(self) -> Self {
+        let held = self.time_for(HELD);
+        Self { pause: held.map_or(self.pause, |time| self.grace.saturating_add(time)), ..self }
+    }
+
+    /// How long so many bytes may take; `None` is any time.
+    fn time_for(&self, bytes: u64) -> Option<Duration> {
+        bytes.saturating_mul(1000).checked_div(self.rate).map(Duration::from_millis)
+    }
 }
 
 /// Who moves too little.
@@ -77,8 +94,7 @@ impl Meter {
 
     /// How long we may have waited for what came; `None` is any time.
     fn allowed(&self) -> Option<Duration> {
-        let millis = self.bytes.saturating_mul(1000).checked_div(self.pace.rate)?;
-        Some(self.pace.grace.saturating_add(Duration::from_millis(millis)))
+        Some(self.pace.grace.saturating_add(self.pace.time_for(self.bytes)?))
     }
 }
 
@@ -101,6 +117,12 @@ mod tests {
         assert_eq!(allowed(1024, 1024), Some(11));
         assert_eq!(allowed(1024, 512_000), Some(510));
         assert_eq!(allowed(0, 1), None);
+    }
+
+    #[test]
+    fn who_takes_an_answer_may_pause_for_what_is_held_for_him() {
+        let pause = |rate| meter(rate).pace.of_answers().pause.as_secs();
+        assert_eq!([0, 1 << 10, 64 << 10, 1 << 20].map(pause), [15, 138, 12, 10]);
     }
 
     #[test]

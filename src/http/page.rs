@@ -10,6 +10,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error::ApiError;
+use super::hosted::guarded;
 use super::routes::{Endpoint, at};
 
 /// What the page may do. `require-trusted-types-for` makes browsers refuse every use of `innerHTML` and
@@ -69,15 +70,7 @@ async fn serve(file: &'static File, request: HttpRequest) -> Result<HttpResponse
     let known = request.headers().get(header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-    let mut response = HttpResponse::build(status);
-    response
-        .content_type(file.content_type)
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        // For browsers that know no frame-ancestors.
-        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
-        .insert_header(("cross-origin-opener-policy", "same-origin"))
-        .insert_header(("cross-origin-resource-policy", "same-origin"));
+    let mut response = guarded(status, POLICY);
+    response.content_type(file.content_type).insert_header((header::ETAG, tag));
     Ok(if is_known { response.finish() } else { response.body(file.content) })
 }

@@ -19,7 +19,7 @@ use super::openapi::told::LegacyRefusal;
 use super::rate_limits::whole_seconds;
 use super::{State, now};
 use crate::domain::{Client, Connection, Origin};
-use crate::login::Pace;
+use crate::login::Allowance;
 
 /// Largest request, in bytes.
 const LARGEST_REQUEST: u64 = 16 << 10;
@@ -95,7 +95,7 @@ async fn find(state: &State, name: String, client: Option<&Client>) -> Result<Co
     }
 }
 
-fn rate_headers(answer: &mut HttpResponseBuilder, pace: &Pace) {
+fn rate_headers(answer: &mut HttpResponseBuilder, pace: &Allowance) {
     answer
         .insert_header(("x-ratelimit-limit", pace.limit.to_string()))
         .insert_header(("x-ratelimit-remaining", pace.remaining.to_string()))
@@ -108,7 +108,7 @@ pub(super) enum LegacyError {
     /// The request makes no sense.
     Invalid(&'static str),
     /// Too many requests from one place, for one user or for all.
-    TooMany(Pace),
+    TooMany(Allowance),
     /// Anything else.
     Other(ApiError),
 }

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use governor::{Quota, RateLimiter};
 
 use super::error::ApiError;
 use super::{State, now};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, network};
 
 /// Buckets there may be before those of addresses are shared.
 const MOST_BUCKETS: usize = 1 << 16;
@@ -150,14 +150,6 @@ pub(super) fn admit(request: &HttpRequest, state: &State, who: Who<'_>) -> Resul
     let standing = limits.take(who, now());
     request.extensions_mut().insert(standing);
     standing.refused_for.map_or(Ok(()), |time| Err(ApiError::GlobalLimit(time)))
-}
-
-/// What one customer has of the internet.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
 }
 
 /// A time to wait in whole seconds, at least one.

@@ -4,13 +4,14 @@
 
 use std::future::ready;
 
-use actix_web::dev::{AppService, HttpServiceFactory};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppService, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::error::PathError;
 use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, Scope};
+use actix_web::web;
+use actix_web::{App, FromRequest, Handler, HttpResponse, Responder, Route};
 use url::Url;
 
 use super::error::{ApiError, Place};
@@ -21,18 +22,31 @@ use super::{
     verification_page, wire,
 };
 
+/// Headers of all answers that have no other value for them.
+pub(super) const ALWAYS: [(&str, &str); 2] =
+    [("cache-control", "no-cache"), ("x-content-type-options", "nosniff")];
+
 /// All endpoints, and the answers to requests that meet none.
-pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
-    let mut headers =
-        DefaultHeaders::new().add(("cache-control", "no-cache")).add(("x-content-type-options", "nosniff"));
+pub(super) fn all(
+    state: web::Data<State>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + 'static>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    let mut headers = ALWAYS.into_iter().fold(DefaultHeaders::new(), DefaultHeaders::add);
     if is_for_https_alone(&state.public_url) {
         headers = headers.add(("strict-transport-security", "max-age=31536000"));
     }
     let path = web::PathConfig::default().error_handler(|error, _| path_fault(&error).into());
-    let all = web::scope("").app_data(state).app_data(path);
-    let all = endpoints()
+    let all = App::new().app_data(state).app_data(path);
+    endpoints()
         .into_iter()
-        .fold(all, Scope::service)
+        .fold(all, App::service)
         .service(page::files())
         .default_service(web::to(no_such_route))
         // The first of these is next to the endpoint, the last one has the last word.
@@ -46,10 +60,7 @@ pub(super) fn all(state: web::Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         .wrap(from_fn(cors::allow_origins))
         .wrap(from_fn(metrics::count))
         .wrap(from_fn(head::drop_body))
-        .wrap(from_fn(wire::follow));
-    move |config| {
-        config.service(all);
-    }
+        .wrap(from_fn(wire::follow))
 }
 
 /// Whether browsers may be told to come by https only. They keep that for all ports of a name, so that it has

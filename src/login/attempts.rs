@@ -11,13 +11,13 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::domain::{Connection, Timestamp, User};
+use crate::domain::{Connection, Timestamp, User, network};
 use crate::tokens::secret_hash;
 
 /// How many names and addresses are remembered; beyond that those go first that were quiet longest.
@@ -54,14 +54,6 @@ impl Who {
 
 fn name_hash(connection: &Connection, name: &str) -> Name {
     secret_hash(&format!("{} {}", connection.id, name.to_lowercase()))
-}
-
-/// The part of an address that stands for one caller.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-    }
 }
 
 /// When failures become too many.
@@ -272,7 +264,7 @@ pub(super) struct Paces {
 
 /// What one may still ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct Allowance {
     /// When to come back, if this was too much.
     pub retry_after: Option<Duration>,
     /// How much is allowed at once.
@@ -293,7 +285,7 @@ impl Default for Paces {
 impl Paces {
     /// One request more. An address that asks for too many users leaves no trace of further ones, or it could
     /// push others out of memory.
-    pub(super) fn step(&self, who: Who, now: Timestamp) -> Pace {
+    pub(super) fn step(&self, who: Who, now: Timestamp) -> Allowance {
         let for_all = self.by_address.lock().step(who.network, FOR_ALL_USERS, now);
         if for_all.retry_after.is_some() {
             return for_all;
@@ -303,7 +295,7 @@ impl Paces {
 }
 
 impl<K: Eq + Hash> Remembered<K, Timestamp> {
-    fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Pace {
+    fn step(&mut self, key: K, rate: Rate, now: Timestamp) -> Allowance {
         let Rate { burst, refill } = rate;
         let full_at = self.get(&key).copied().unwrap_or_default();
         // Further ahead than twice the whole burst takes it was before the clock was set back: that is forgotten.
@@ -315,6 +307,6 @@ impl<K: Eq + Hash> Remembered<K, Timestamp> {
         self.put(key, full_at, now);
         let used = full_at.since(now).as_millis().div_ceil(refill.as_millis());
         let remaining = burst.saturating_sub(u32::try_from(used).unwrap_or(burst));
-        Pace { retry_after: over, limit: burst, remaining, reset: full_at }
+        Allowance { retry_after: over, limit: burst, remaining, reset: full_at }
     }
 }

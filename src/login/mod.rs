@@ -34,7 +34,7 @@ use thiserror::Error;
 use crate::domain::{Connection, Credential, Timestamp, User, Username};
 pub use crate::notify::letters::Desk;
 use crate::store::{Store, StoreError};
-pub use attempts::{Attempt, Pace, TooMany};
+pub use attempts::{Allowance, Attempt, TooMany};
 use attempts::{Attempts, Limits, Paces, Who};
 use password::Passwords;
 pub use password::{Password, Turn};
@@ -122,7 +122,7 @@ impl Logins {
         connection: &Connection,
         email: &str,
         now: Timestamp,
-    ) -> Pace {
+    ) -> Allowance {
         self.paces.step(Who::new(address, connection, email), now)
     }
 

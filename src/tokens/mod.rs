@@ -3,11 +3,10 @@
 //!
 //! **Invariants:** a token is taken for what it says only if its algorithm is that of the key it names, its
 //! signature is ours, it asks for no understanding that we do not have (`crit`), issuer and audience are this
-//! server, and it is neither too old nor too new; there is no leeway, as the same clock writes and reads. Tokens of users are not taken at all,
-//! whoever they are for: the API is there for clients. A server has one audience in tokens, however many
-//! URLs it has: other names for it count where tokens are asked for ([`Tokens::meant_by`]), never where they
-//! are checked. The private key leaves the process only into
-//! its file, which nobody else may read.
+//! server, and it is neither too old nor too new; there is no leeway, as the same clock writes and reads. Tokens of
+//! users are not taken at all, whoever they are for: the API is there for clients. A server has one audience in
+//! tokens, however many URLs it has: other names for it count where tokens are asked for ([`Tokens::meant_by`]),
+//! never where they are checked. The private key leaves the process only into its file, which nobody else may read.
 //!
 //! Deliberately absent: revocation. Tokens end by expiring, or all at once by a new key without overlap
 //! ([`Keys::rotate`]); and any key but our own: what a token's header says of keys (`jwk`, `jku`, `x5c`) is not

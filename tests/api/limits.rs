@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::helpers::{Answer, Form, Server, read_answer, until};
 
 /// A request for a list by the owner of the token, with this query and these more lines.
@@ -51,6 +53,10 @@ fn a_head_has_a_longest_uri_most_headers_and_a_largest_size() {
     let message = "The headers are larger than 65536 bytes, the most that is taken.";
     raw(padded(65_537)).assert_refusal(431, TOO_LARGE, message, "");
     raw(padded(120_000)).assert_refusal(431, TOO_LARGE, message, "");
+    // Where a URI names a place, that counts, too.
+    let named = |size: usize| padded(size - "http://x".len()).replacen(" /", " http://x/", 1);
+    assert_eq!(raw(named(65_536)).status, 200);
+    raw(named(65_537)).assert_refusal(431, TOO_LARGE, message, "");
 
     // What the parser itself does not take.
     let message = "There are too many headers, or too large ones.";
@@ -67,7 +73,44 @@ fn what_is_no_http_gets_an_error_object_too() {
         let answer = server.raw(bytes.as_bytes());
         answer.assert_refusal(400, "Bad Request", message, "");
         assert_eq!(answer.header("connection"), "close");
+        assert_has_usual_headers(&answer);
     }
+    // Behind good ones, whose answers wait together with the refusal.
+    for good in ["GET /healthz", "OPTIONS /healthz"] {
+        let answer = server.raw(format!("{good} HTTP/1.1\r\nhost: x\r\n\r\nno http\r\n\r\n").as_bytes());
+        let (before, refusal) = answer.text.split_once("HTTP/1.1 400 Bad Request\r\n").unwrap();
+        assert!(before.is_empty() || before == r#"{"status":"ok"}"#, "{before}");
+        assert!(refusal.contains(message), "{refusal}");
+    }
+}
+
+#[track_caller]
+fn assert_has_usual_headers(answer: &Answer) {
+    assert_eq!(answer.header("cache-control"), "no-cache");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+}
+
+#[test]
+fn a_refusal_of_a_head_is_an_answer_like_others() {
+    let app = "https://app.example.test";
+    let server = Server::ephemeral_with(&[("INTAKE_SERVER_CORS_ORIGINS", app)]);
+    let refused = || {
+        let text = server.get("/metrics").text;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("intake_http_requests_total{class=\"4xx\"} "));
+        line.unwrap_or_else(|| panic!("{text}")).parse::<u32>().unwrap()
+    };
+    let before = refused();
+    let lines = format!("origin: {app}\r\n");
+    for (request, status) in [
+        (head(&server, &format!("?x={}", "a".repeat(61_440)), &lines), 414),
+        (head(&server, "", &(lines.clone() + &"x-a: b\r\n".repeat(64))), 431),
+    ] {
+        let answer = server.raw(request.as_bytes());
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, app));
+        assert_has_usual_headers(&answer);
+    }
+    assert_eq!(refused(), before + 2);
 }
 
 #[test]
@@ -243,7 +286,9 @@ fn a_body_that_is_no_upload_has_so_much_time_as_a_whole() {
     read_answer(&mut stream).assert_refusal(408, "Request Timeout", message, "");
     // People who have not said who they are have no more time.
     let mut stream = send("/oauth/token", 1000, SHORT);
-    assert_eq!(read_answer(&mut stream).status, 400);
+    let answer = read_answer(&mut stream);
+    let told = json!({ "error": "invalid_request", "error_description": message });
+    assert_eq!((answer.status, answer.json()), (408, told));
 }
 
 #[test]
@@ -253,7 +298,7 @@ fn a_body_that_nobody_reads_holds_no_connection() {
         ("INTAKE_LIMITS_MAX_PAUSE", "1s"),
         ("INTAKE_SERVER_IDLE_TIMEOUT", "1h"),
     ]);
-    for (request, status) in [("GET /healthz", "200"), ("GET /nothing", "404"), ("POST /oauth/token", "400")]
+    for (request, status) in [("GET /healthz", "200"), ("GET /nothing", "404"), ("POST /oauth/token", "408")]
     {
         let mut stream = server.dial();
         let head = format!("{request} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -261,7 +262,11 @@ fn options_tells_the_methods_of_every_endpoint_to_everybody() {
         let wrong = server.request("BREW", &path, &[], b"");
         assert_eq!((wrong.status, wrong.header("allow")), (405, allowed), "{path}");
     }
-    server.request("OPTIONS", "/api/v2/nothing", &[], b"").assert_refusal(404, "Not Found", "Not Found", "");
+    for path in ["/api/v2/nothing", "*"] {
+        let answer = server.request("OPTIONS", path, &[], b"");
+        answer.assert_refusal(404, "Not Found", "Not Found", "");
+        assert_eq!(answer.header("cache-control"), "no-cache", "{path}");
+    }
 }
 
 #[test]
@@ -288,6 +293,34 @@ fn what_clients_send_without_meaning_it_is_let_be() {
             let headers = [("authorization", &*bearer), ("content-type", "application/json")];
             let answer = server.request(method, &path, &headers, body);
             assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        }
+    }
+}
+
+/// As some clients do with all requests: an empty object, which nobody asked for.
+#[test]
+fn a_body_that_nobody_reads_leaves_the_connection_as_it_is() {
+    let server = Server::ephemeral_with(&[("INTAKE_LIMITS_HEADER_TIMEOUT", "500ms")]);
+    let client = server.about["client_id"].as_str().unwrap();
+    let rotate = format!("POST /api/v2/clients/{client}/rotate-secret");
+    for framing in ["content-length: 2\r\n\r\n{}", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"] {
+        for request in ["GET /api/v2/users", "DELETE /api/v2/clients/nobody", &*rotate, "GET /healthz"] {
+            let mut stream = server.dial();
+            for _ in 0..2 {
+                let token = &server.token;
+                let head =
+                    format!("{request} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{framing}");
+                stream.write_all(head.as_bytes()).unwrap();
+                let head = read_head(&mut stream);
+                assert!(
+                    head.starts_with("http/1.1 20") && !head.contains("connection: close"),
+                    "{request}: {head}"
+                );
+                if !head.starts_with("http/1.1 204") {
+                    stream.read_exact(&mut vec![0; length_in(&head)]).unwrap();
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
         }
     }
 }

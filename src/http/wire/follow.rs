@@ -1,9 +1,9 @@
-//! Tells a connection when a request is in hand, and what it left behind when it is answered.
+//! Tells a connection when a request is in hand, and whether another may follow once it is answered.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -12,10 +12,12 @@ use actix_web::http::ConnectionType;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use futures_util::stream::Stream;
+use tokio::task::yield_now;
 
-use super::line::{Course, Rest};
+use super::line::Course;
 
-/// Follows a request from its head to the end of its answer.
+/// Follows a request from its head to the end of its answer. After an answer to one whose body is not all here the
+/// connection is closed: nobody waits for the rest.
 pub(in crate::http) async fn follow(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + Unpin + 'static>,
@@ -24,37 +26,67 @@ pub(in crate::http) async fn follow(
     if let Some(course) = &course {
         course.begin();
     }
-    let mut end = End { course, is_read: watch(&mut request), is_last: false };
-    let answer = next.call(request).await?;
-    end.is_last = answer.response().head().connection_type() == ConnectionType::Close;
+    let payload = watch(&mut request, course.clone());
+    let mut end = End { course, is_last: true };
+    let mut answer = next.call(request).await?;
+    let head = answer.response_mut().head_mut();
+    if !is_all_here(payload).await {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    end.is_last = head.connection_type() == ConnectionType::Close;
     Ok(answer.map_body(|_, body| Followed { body, _end: end }))
 }
 
-/// Notes when the body of a request has been read to its end, if it has one.
-fn watch(request: &mut ServiceRequest) -> Rc<Cell<bool>> {
-    let payload = request.parts_mut().1.take();
-    if let Payload::None = payload {
-        return Rc::new(Cell::new(true));
+/// The body of a request: whoever answers that may read it, or drop it.
+type Shared = Rc<RefCell<Payload>>;
+
+/// Has the connection read on when more of a body is wanted.
+fn watch(request: &mut ServiceRequest, course: Option<Course>) -> Shared {
+    let payload = Rc::new(RefCell::new(request.parts_mut().1.take()));
+    if !matches!(*payload.borrow(), Payload::None) {
+        let watched = Watched { payload: payload.clone(), course };
+        request.set_payload(Payload::Stream { payload: Box::pin(watched) });
     }
-    let is_read = Rc::new(Cell::new(false));
-    let watched = Watched { payload, is_read: is_read.clone() };
-    request.set_payload(Payload::Stream { payload: Box::pin(watched) });
-    is_read
+    payload
 }
 
-/// The body of a request, and whether its end was seen.
+/// Whether all of a body has come. What came together with the head may still have to be looked at.
+async fn is_all_here(payload: Shared) -> bool {
+    if has_ended(&payload) {
+        return true;
+    }
+    yield_now().await;
+    let is_all_here = has_ended(&payload);
+    // Actix reads over the rest of what nobody has a handle on.
+    payload.replace(Payload::None);
+    is_all_here
+}
+
+/// Takes what there is, without waiting for more.
+fn has_ended(payload: &Shared) -> bool {
+    let (mut payload, mut context) = (payload.borrow_mut(), Context::from_waker(Waker::noop()));
+    loop {
+        match Pin::new(&mut *payload).poll_next(&mut context) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+        }
+    }
+}
+
+/// The body of a request whose reader is waited for.
 struct Watched {
-    payload: Payload,
-    is_read: Rc<Cell<bool>>,
+    payload: Shared,
+    course: Option<Course>,
 }
 
 impl Stream for Watched {
     type Item = Result<Bytes, PayloadError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = Pin::new(&mut self.payload).poll_next(context);
-        if let Poll::Ready(None) = next {
-            self.is_read.set(true);
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
+        if let (Poll::Pending, Some(course)) = (&next, &self.course) {
+            course.want();
         }
         next
     }
@@ -63,19 +95,13 @@ impl Stream for Watched {
 /// The end of an answer, when it is dropped.
 struct End {
     course: Option<Course>,
-    is_read: Rc<Cell<bool>>,
     is_last: bool,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        let rest = match (self.is_last, self.is_read.get()) {
-            (true, _) => Rest::Nothing,
-            (false, false) => Rest::Body,
-            (false, true) => Rest::Requests,
-        };
         if let Some(course) = &self.course {
-            course.end(rest);
+            course.end(self.is_last);
         }
     }
 }

@@ -4,8 +4,12 @@
 //! anybody likes. A [`Line`] stands between it and the socket and knows by its [`Course`] what is due: it ends what
 //! waits too long as if the client had gone.
 //!
-//! **Invariant:** there is no state in which a connection may stay for ever. While a request is in hand its body has
-//! its own [`Pace`]; whatever is written has that pace, too.
+//! Nor does actix mind how much it is sent: it reads on while its answers wait to be written, and turns in circles
+//! when it has read all that it may. So it gets no more than it can use.
+//!
+//! **Invariants:** there is no state in which a connection may stay for ever. While a request is in hand its body has
+//! its own [`Pace`]; whatever is written has one, too. Nothing is read while an answer waits to be written, and little
+//! while one waits to be made.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,6 +25,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::error::ApiError;
 use super::super::pace::{Meter, Pace};
 use super::refusal;
+
+/// Bytes that actix is given before it has looked at the ones before. They may be hundreds of requests, and what these
+/// and their answers take is many times as much.
+const AHEAD: usize = 16 << 10;
 
 /// How long each turn may take.
 #[derive(Debug, Clone, Copy)]
@@ -42,21 +50,10 @@ enum Turn {
     Head(Instant),
     /// Ours: a request is in hand.
     Ours,
-    /// Nobody's, until then.
+    /// Nobody's, until then: all that came is answered.
     Idle(Instant),
-    /// The client's: it has to close by then.
+    /// The client's: it has its last answer, and has to close by then.
     Last(Instant),
-}
-
-/// What may still come once a request is answered.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Rest {
-    /// Other requests.
-    Requests,
-    /// First what nobody has read of this one's body.
-    Body,
-    /// Nothing that anybody waits for.
-    Nothing,
 }
 
 /// What is due on a connection. Clones share it.
@@ -67,58 +64,69 @@ pub(in crate::http) struct Course(Rc<State>);
 struct State {
     turns: Turns,
     turn: Cell<Turn>,
-    /// What may come after the answer that was given last; `None` while a request is in hand or on its way.
-    rest: Cell<Option<Rest>>,
-    /// An answer has begun of which nothing was written yet.
-    is_fresh: Cell<bool>,
-    /// Who reads from the connection; a turn that ends later than the one before has to be told.
+    /// Bytes that actix was given since it has surely looked at all of them.
+    ahead: Cell<usize>,
+    /// Who reads from the connection, to be told when a turn lasts longer, or more may be read.
     reader: RefCell<Option<Waker>>,
 }
 
 impl Course {
     fn new(turns: Turns) -> Self {
         let turn = Cell::new(Turn::Head(Instant::now() + turns.head));
-        let (rest, is_fresh, reader) = (Cell::new(None), Cell::new(true), RefCell::default());
-        Self(Rc::new(State { turns, turn, rest, is_fresh, reader }))
+        Self(Rc::new(State { turns, turn, ahead: Cell::default(), reader: RefCell::default() }))
     }
 
     /// A request is in hand.
     pub(super) fn begin(&self) {
         self.0.turn.set(Turn::Ours);
-        self.0.rest.set(None);
-        self.0.is_fresh.set(true);
+    }
+
+    /// More of its body is wanted: everything that came of it was taken.
+    pub(super) fn want(&self) {
+        if self.0.ahead.replace(0) >= AHEAD {
+            self.wake_reader();
+        }
     }
 
     /// It is answered; bytes of the answer may still wait to be written.
-    pub(super) fn end(&self, rest: Rest) {
-        self.0.rest.set(Some(rest));
-        self.wait_for(rest);
+    pub(super) fn end(&self, is_last: bool) {
+        let (now, turns) = (Instant::now(), &self.0.turns);
+        let next = if is_last { Turn::Last(now + turns.close) } else { Turn::Idle(now + turns.idle) };
+        self.0.turn.set(next);
+        self.wake_reader();
     }
 
     /// Bytes of an answer went out: what is due after it is so from the last of them on.
     fn went(&self) {
-        if let Some(rest) = self.0.rest.get() {
-            self.wait_for(rest);
-        }
-    }
-
-    fn wait_for(&self, rest: Rest) {
-        let (now, turns) = (Instant::now(), &self.0.turns);
-        self.0.turn.set(match rest {
-            Rest::Requests => Turn::Idle(now + turns.idle),
-            Rest::Body => Turn::Last(now + turns.head),
-            Rest::Nothing => Turn::Last(now + turns.close),
-        });
-        if let Some(reader) = self.0.reader.borrow_mut().take() {
-            reader.wake();
+        match self.0.turn.get() {
+            Turn::Idle(_) => self.end(false),
+            Turn::Last(_) => self.end(true),
+            Turn::Head(_) | Turn::Ours => {}
         }
     }
 
     /// Bytes came.
-    fn came(&self) {
+    fn came(&self, bytes: usize) {
+        self.0.ahead.set(self.0.ahead.get() + bytes);
         if let Turn::Idle(_) = self.0.turn.get() {
-            self.0.rest.set(None);
             self.0.turn.set(Turn::Head(Instant::now() + self.0.turns.head));
+        }
+    }
+
+    /// How many bytes may be read now. If there are none, the reader is woken once there are.
+    fn room(&self) -> usize {
+        let room = AHEAD.saturating_sub(self.0.ahead.get());
+        if room == 0 && !matches!(self.0.turn.get(), Turn::Ours) {
+            // Actix looks at what it has before it comes back for more.
+            self.0.ahead.set(0);
+            self.wake_reader();
+        }
+        room
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.0.reader.take() {
+            reader.wake();
         }
     }
 
@@ -150,7 +158,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
             io,
             course: Course::new(turns),
             alarm: Box::pin(sleep_until(Instant::now() + turns.head)),
-            taken: Meter::new(turns.pace),
+            taken: Meter::new(turns.pace.of_answers()),
             instead: None,
             is_over: false,
             _place: place,
@@ -201,6 +209,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
             }
             Poll::Ready(Ok(done)) => {
                 let bytes = bytes(&done);
+                if self.taken.is_waiting() {
+                    self.course.wake_reader();
+                }
                 self.taken.moved(bytes);
                 if bytes > 0 {
                     self.course.went();
@@ -235,24 +246,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
         if this.is_over {
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.io).poll_read(context, buffer);
+        this.course.0.reader.replace(Some(context.waker().clone()));
+        if this.taken.is_waiting() {
+            return Poll::Pending;
+        }
+        let room = this.course.room().min(buffer.remaining());
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let read = Pin::new(&mut this.io).poll_read(context, &mut part);
+        let bytes = part.filled().len();
         let is_late = match &read {
-            Poll::Pending => {
-                this.course.0.reader.replace(Some(context.waker().clone()));
-                this.turn_ends(context).is_ready()
-            }
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                let is_late = this.deadline().is_some_and(|deadline| deadline <= Instant::now());
-                this.course.came();
-                is_late
-            }
-            Poll::Ready(_) => false,
+            Poll::Pending => this.turn_ends(context).is_ready(),
+            Poll::Ready(_) => bytes > 0 && this.deadline().is_some_and(|deadline| deadline <= Instant::now()),
         };
         if is_late {
-            buffer.set_filled(before);
             this.give_up(context);
             return Poll::Ready(Ok(()));
+        }
+        if bytes > 0 {
+            buffer.advance(bytes);
+            this.course.came(bytes);
         }
         read
     }
@@ -261,18 +276,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.course.0.is_fresh.take() {
-            this.taken = Meter::new(this.course.0.turns.pace);
-        }
+        let mut ours = bytes;
         if this.instead.is_none()
-            && let Some(text) = refusal::instead_of(bytes)
+            && let Some((before, text)) = refusal::instead_of(bytes)
         {
-            this.instead = Some((text, 0));
+            ours = before;
+            this.instead = before.is_empty().then_some((text, 0));
         }
         let done = if this.instead.is_some() {
             this.write_instead(context).map_ok(|()| bytes.len())
         } else {
-            Pin::new(&mut this.io).poll_write(context, bytes)
+            Pin::new(&mut this.io).poll_write(context, ours)
         };
         this.watch(context, done, |bytes| *bytes)
     }

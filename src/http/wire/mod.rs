@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_http::{Extensions, HttpService, Response};
+use actix_http::{Extensions, HttpService, KeepAlive, Response};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::body::BoxBody;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::timeout;
-use actix_web::{App, web};
+use actix_web::web;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -56,7 +56,7 @@ pub struct TlsDoor {
 
 /// How long a connection may take to close.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
-/// Actix closes connections by its own clock; ours is for those it forgets.
+/// Actix closes connections after their last answer by its own clock; ours is for those it forgets.
 const SLACK: Duration = Duration::from_secs(1);
 /// How long requests in hand may go on once the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -129,11 +129,10 @@ impl Api {
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let Self { state, signal } = self;
-        let idle_timeout = state.idle_timeout;
-        let app = App::new().configure(routes::all(state)).into_factory();
+        let app = routes::all(state).into_factory();
         let app = app.map_err(|fault: actix_web::Error| Response::<BoxBody>::from(fault.error_response()));
         HttpService::build()
-            .keep_alive(idle_timeout)
+            .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(CLOSE_TIME)
             .graceful_shutdown_signal(move || {
@@ -198,7 +197,7 @@ impl Places {
         let bounds = &state.bounds;
         let turns = Turns {
             head: bounds.header_timeout,
-            idle: state.idle_timeout + SLACK,
+            idle: state.idle_timeout,
             close: CLOSE_TIME + SLACK,
             pace: bounds.pace,
         };
@@ -233,13 +232,10 @@ impl Places {
     }
 }
 
-/// Has the system tell what a client takes, and end the connection when its other side does not answer any more: else
-/// one that has lost its power would hold what is still to be sent for a quarter of an hour.
+/// Has the system tell soon what a client takes, and end the connection when its other side does not answer any more
+/// while a request is in hand. `TCP_USER_TIMEOUT` is not for us: it also ends those whose clients take an answer slowly.
 fn see_what_clients_take(stream: &TcpStream, pause: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(pause).with_interval(pause / 3).with_retries(3),
-    )?;
-    socket.set_tcp_user_timeout(Some(pause * 2))
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(pause).with_interval(pause / 3).with_retries(3))
 }
