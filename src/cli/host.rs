@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 
 use super::Problem;
 use super::serve::introduce_client;
-use super::signals::outlive_file_limit;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
@@ -43,7 +42,6 @@ impl Host {
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
         settings.server.tls.switch_off();
-        outlive_file_limit()?;
         let mut waits = false;
         loop {
             match App::build(&settings) {
