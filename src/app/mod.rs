@@ -35,7 +35,7 @@ pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, is_locked};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
-pub use backup::{back_up, copy_backup, has_data, manifest, restore};
+pub use backup::{back_up, has_data, manifest, move_backup, restore, unseal};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
