@@ -19,7 +19,7 @@
 //! | [`search`] | the query language over users, and their order | domain |
 //! | [`store`] | everything on disk; names sled | files, domain |
 //! | [`tls`] | the certificate of https; names rcgen | nothing |
-//! | [`tokens`] | keys and claims; names the JWT crate | domain |
+//! | [`tokens`] | keys and claims; names the JWT crate | files, domain |
 //! | [`config`] | settings: read, checked, typed | domain |
 //! | [`files`] | files that a power cut leaves whole | nothing |
 //! | [`domain`] | values and rules | nothing |

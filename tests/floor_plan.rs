@@ -27,7 +27,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("search", &["domain"]),
     ("store", &["files", "domain"]),
     ("tls", &[]),
-    ("tokens", &["domain"]),
+    ("tokens", &["files", "domain"]),
     ("upkeep", &["store", "domain"]),
 ];
 

@@ -9,6 +9,7 @@ use indicatif::{BinaryBytes, HumanCount};
 use serde_json::json;
 use tracing::level_filters::LevelFilter;
 
+use super::owner::work_for_owner_of;
 use super::serve::start_log;
 use super::still::Still;
 use super::{Backup, Exit, Problem};
@@ -21,6 +22,7 @@ impl Backup {
         start_log(&settings.log);
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
+        work_for_owner_of(&settings.storage.path);
         let still = Still::of(&settings)?;
         let manifest = if still.is_copy() {
             let manifest = app::manifest(still.path())?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::owner::work_for_owner_of;
 use super::still::Still;
 use super::{Dump, Exit, Problem};
 use crate::app::{self, Counts, Packing};
@@ -36,6 +37,7 @@ impl Dump {
                 "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
             ));
         }
+        work_for_owner_of(&settings.storage.path);
         let still = Still::to_open(settings)?;
         let counts = app::dump(settings, still.path(), Packing::Plain, &mut io::stdout().lock())?;
         eprintln!("{}", in_words(&counts));
@@ -54,8 +56,9 @@ fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
     let folder = folder_of(path);
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let packing = if is_packed { Packing::Gzip } else { Packing::Plain };
-    // Of mode 0600.
+    // Of mode 0600, and of whoever has asked for it.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable(path))?;
+    work_for_owner_of(&settings.storage.path);
     let still = Still::to_open(settings)?;
     let mut to = Named { file: file.as_file_mut(), path };
     let counts = app::dump(settings, still.path(), packing, &mut to)?;

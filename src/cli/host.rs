@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Problem;
+use super::owner::work_for_owner_of;
 use super::serve::introduce_client;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
@@ -42,6 +43,7 @@ impl Host {
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
         settings.server.tls.switch_off();
+        work_for_owner_of(&settings.storage.path);
         let mut waits = false;
         loop {
             match App::build(&settings) {

@@ -12,6 +12,7 @@ mod host;
 mod import;
 mod load;
 mod outcome;
+mod owner;
 mod panics;
 mod parts;
 mod report;
