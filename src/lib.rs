@@ -15,7 +15,7 @@
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`export`] | users written to files | store, domain |
 //! | `fuzzing` | what must hold whatever the bytes; not in the program | import, http, search, store, domain |
-//! | [`upkeep`] | retention: removes what is old | store, domain |
+//! | [`upkeep`] | retention: removes what is old | store, tokens, domain |
 //! | [`search`] | the query language over users, and their order | domain |
 //! | [`store`] | everything on disk; names sled | files, domain |
 //! | [`tls`] | the certificate of https; names rcgen | nothing |

@@ -28,7 +28,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("store", &["files", "domain"]),
     ("tls", &[]),
     ("tokens", &["files", "domain"]),
-    ("upkeep", &["store", "domain"]),
+    ("upkeep", &["store", "tokens", "domain"]),
 ];
 
 /// Crates that one room alone may name.

@@ -1,6 +1,7 @@
 //! The composition root: opens the store, binds the ports, starts the engine, and shuts all down in
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
+mod announce;
 mod backup;
 mod doors;
 mod furnish;
@@ -16,7 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -31,19 +31,18 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Loss, Store, StoreError};
-pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, is_locked};
+pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, is_disk_full, is_locked};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
+use announce::forget;
+pub use announce::{Address, running};
 pub use backup::{back_up, has_data, manifest, move_backup, restore, unseal};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
 pub use keeping::{Packing, dump, examine, load};
 pub use options::limits;
-
-/// While a server that was announced runs, this file in the data directory says where.
-const ADDRESS_FILE: &str = "server.json";
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -101,28 +100,10 @@ pub struct App {
     mailer: Mailer,
     upkeep: Upkeep,
     key_watch: KeyWatch,
+    /// It is still to be announced, for want of room.
+    owes_address: bool,
     page_code: Option<OneTimeCode>,
     new_client: Option<NewClient>,
-}
-
-/// Where a running server is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Address {
-    /// The URL clients reach it by, which its tokens name.
-    pub public_url: String,
-    /// The plain one on this machine.
-    pub local_url: String,
-    /// The one with TLS on this machine, if there is TLS.
-    #[serde(default)]
-    pub local_https_url: Option<String>,
-}
-
-impl Address {
-    /// Host and port of the public URL, which is what the constructors of SDKs take.
-    pub fn domain(&self) -> &str {
-        let place = self.public_url.split_once("://").map_or(&*self.public_url, |(_, place)| place);
-        place.split('/').next().unwrap_or(place)
-    }
 }
 
 impl App {
@@ -141,20 +122,20 @@ impl App {
         let store = Store::open_despite(options::store(settings), on_loss)?;
         options::mail_folder(settings).map_or(Ok(()), |folder| store::check_writable(&folder))?;
         warn_of_readers(store.path());
-        forget_address(store.path())?;
+        forget(store.path())?;
         let keys = Keys::open_or_create(store.path(), settings.tokens.algorithm)?;
         let doors = doors::open(&settings.server, certificates)?;
         // Not before the ports are ours: the secret of a new client is shown once, at a start that succeeds.
         let new_client = furnish(&store, settings)?;
         let address = doors::address(&settings.server, &doors)?;
         let store = Arc::new(store);
+        let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
         let desk = options::desk(settings, &address);
         let logins = Logins::new(store.clone(), options::logins(settings), desk.clone());
         let ended = Box::new(move |job: &Job| notify::ended(&desk, job));
         let engine = Engine::start(store.clone(), limits(settings), settings.import.workers, ended)?;
         let mailer = Mailer::start(&store, post, options::patience(settings))?;
         let streams = Streams::start(store.clone(), options::streams(settings))?;
-        let upkeep = Upkeep::start(store.clone(), options::keep(settings))?;
         let exports = Exports::start(store.clone())?;
         let tokens = Tokens::new(keys, &address.public_url, settings.tokens.lifetime)
             .known_as(doors::aliases(&doors)?);
@@ -183,7 +164,8 @@ impl App {
             metrics_token: settings.metrics.token().map(secret_hash),
             started_at,
         };
-        Ok(Self { address, doors, parts, mailer, upkeep, key_watch, page_code: None, new_client })
+        let (owes_address, page_code) = (false, None);
+        Ok(Self { address, doors, parts, mailer, upkeep, key_watch, owes_address, page_code, new_client })
     }
 
     /// Where it is.
@@ -193,16 +175,15 @@ impl App {
 
     /// Tells commands that are given the same data directory where it is, for as long as it runs.
     ///
-    /// On a full disk nobody is told, and the server runs all the same.
-    pub fn announce(&self) -> io::Result<()> {
-        let directory = self.parts.store.path();
-        match fs::write(directory.join(ADDRESS_FILE), serde_json::to_vec(&self.address)?) {
-            Err(error) if store::is_full(&error) => {
-                tracing::warn!("commands on this machine will not find this server: {error}");
-                forget_address(directory)
-            }
-            written => written,
+    /// On a full disk nobody is told before there is room, and the server runs all the same.
+    pub fn announce(&mut self) -> io::Result<()> {
+        self.owes_address = !self.address.announce(self.parts.store.path())?;
+        if self.owes_address {
+            tracing::warn!(
+                "the disk is full: commands on this machine will not find this server until there is room"
+            );
         }
+        Ok(())
     }
 
     /// What was missing at this start, and accepted.
@@ -236,12 +217,17 @@ impl App {
     }
 
     /// Serves until `stop` has a word or its other side is gone; jobs stop at their next safe point.
-    pub fn run(self, stop: oneshot::Receiver<()>) -> io::Result<()> {
-        let Self { parts, mailer, upkeep, key_watch, .. } = self;
+    pub fn run(self, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
+        let Self { parts, mailer, upkeep, key_watch, address, owes_address, .. } = self;
         let (store, engine, streams) = (parts.store.clone(), parts.engine.clone(), parts.streams.clone());
         let exports = parts.exports.clone();
-        let served =
-            http::serve(self.doors, http::State::new(parts, self.page_code), async { drop(stop.await) });
+        let directory = store.path().to_owned();
+        let stopped = async move {
+            if !owes_address || address.announce_late(&directory, &mut stop).await {
+                drop(stop.await);
+            }
+        };
+        let served = http::serve(self.doors, http::State::new(parts, self.page_code), stopped);
         engine.stop();
         exports.stop();
         mailer.stop();
@@ -249,7 +235,7 @@ impl App {
         upkeep.stop();
         drop(key_watch);
         // Nobody asks for the address once the lock of the directory is gone.
-        let forgotten = forget_address(store.path());
+        let forgotten = forget(store.path());
         drop(store);
         served.and(forgotten)
     }
@@ -261,22 +247,6 @@ fn warn_of_readers(directory: &Path) {
         let directory = directory.display();
         tracing::warn!("other users of this machine may look into {directory}: chmod 700 it");
     }
-}
-
-/// Removes what a server announced, if one did.
-fn forget_address(directory: &Path) -> io::Result<()> {
-    match fs::remove_file(directory.join(ADDRESS_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Where the server is that has this data directory open, if one has and has announced it.
-pub fn running(directory: &Path) -> Option<Address> {
-    if !store::is_locked(directory) {
-        return None;
-    }
-    serde_json::from_slice(&fs::read(directory.join(ADDRESS_FILE)).ok()?).ok()
 }
 
 /// A token that the server of the settings' data directory takes, whether it runs or not.

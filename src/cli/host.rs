@@ -7,19 +7,17 @@
 use std::io;
 use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::Problem;
 use super::owner::work_for_owner_of;
 use super::serve::introduce_client;
+use super::turn::Turn;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
 
-/// Pause before it is seen whether a data directory in use is free.
-const PAUSE: Duration = Duration::from_millis(100);
 /// What tokens of the command line are made out to.
 const CLIENT: &str = "intake-cli";
 
@@ -44,7 +42,7 @@ impl Host {
         settings.server.public_url = PublicUrl::default();
         settings.server.tls.switch_off();
         work_for_owner_of(&settings.storage.path);
-        let mut waits = false;
+        let mut turn = Turn::of(&settings.storage.path);
         loop {
             match App::build(&settings) {
                 Ok(app) => return Self::start(app, &settings),
@@ -54,12 +52,7 @@ impl Host {
             if let Some(host) = Self::find(&settings)? {
                 return Ok(host);
             }
-            if !waits {
-                let directory = settings.storage.path.display();
-                eprintln!("another process is using the data directory {directory}: waiting for it");
-                waits = true;
-            }
-            thread::sleep(PAUSE);
+            turn.wait()?;
         }
     }
 

@@ -23,6 +23,7 @@ mod signals;
 mod source;
 mod still;
 mod token;
+mod turn;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -7,17 +7,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use super::Problem;
 use super::client::Client;
 use super::host::Host;
+use super::turn::Turn;
 use crate::app;
 use crate::config::Settings;
-
-/// Pause before it is seen whether a data directory in use is free.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A data directory that nobody writes to. A copy is removed when this is dropped.
 pub(super) struct Still {
@@ -42,20 +38,13 @@ impl Still {
             let directory = directory.display();
             return Err(Problem::new(format!("there is no data of intake in {directory} (storage.path)")));
         }
-        let mut waits = false;
+        let mut turn = Turn::of(directory);
         while app::is_locked(directory) {
             if let Some(host) = Host::find(settings)? {
                 let id = Client::new(host.url(), host.token(), None)?.back_up()?;
                 return Ok(Self { path: directory.join("backups").join(id), is_copy: true });
             }
-            if !waits {
-                eprintln!(
-                    "another process is using the data directory {}: waiting for it",
-                    directory.display()
-                );
-                waits = true;
-            }
-            thread::sleep(PAUSE);
+            turn.wait()?;
         }
         Ok(Self { path: directory.clone(), is_copy: false })
     }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 
@@ -113,7 +114,8 @@ impl Ahead {
     fn look(&self, state: &mut State, log: &File) -> io::Result<Option<NoRoom>> {
         let now = log.metadata()?;
         let length = now.len();
-        if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|limit| *limit < length + LEAST) {
+        let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+        if limit < length + LEAST {
             return Ok(Some(NoRoom::FileSize { limit, needed: length + LEAST }));
         }
         if state.length.is_none_or(|before| length < before) {
@@ -127,33 +129,36 @@ impl Ahead {
         if length + self.reserve <= state.taken {
             return Ok(None);
         }
-        match self.take(state, length, log)? {
+        match self.take(state, length, limit - length, log)? {
             Some(_) if length + LEAST <= state.taken => Ok(None),
             outcome => Ok(outcome),
         }
     }
 
-    /// Takes blocks, without a change of the log's length; tells why they are not to be had.
-    fn take(&self, state: &mut State, length: u64, log: &File) -> io::Result<Option<NoRoom>> {
-        let bytes = self.reserve + STEP;
+    /// Takes blocks, without a change of the log's length, `most` bytes of them; tells why they are not to be had.
+    fn take(&self, state: &mut State, length: u64, most: u64, log: &File) -> io::Result<Option<NoRoom>> {
+        let bytes = (self.reserve + STEP).min(most);
         let needed = (length + bytes).saturating_sub(state.taken.max(length));
         let free = free_bytes(&self.path)?;
         // To ask for more than there is would take it from others for a moment.
         if free < needed {
             return Ok(Some(NoRoom::Disk { free, needed }));
         }
-        match fallocate(log, FallocateFlags::KEEP_SIZE, length, bytes).map_err(io::Error::from) {
+        match retry_on_intr(|| fallocate(log, FallocateFlags::KEEP_SIZE, length, bytes)) {
             Ok(()) => {
                 state.taken = length + bytes;
                 Ok(None)
             }
-            Err(error) if error.kind() == ErrorKind::StorageFull => Ok(Some(NoRoom::Disk { free, needed })),
-            Err(error) if is_full(&error) => Ok(Some(NoRoom::Quota { needed })),
-            Err(error) => {
-                tracing::debug!("no room can be taken beforehand here, so it is only looked for: {error}");
+            Err(Errno::NOSPC) => Ok(Some(NoRoom::Disk { free, needed })),
+            Err(Errno::DQUOT) => Ok(Some(NoRoom::Quota { needed })),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                tracing::warn!(
+                    "the file system takes no room beforehand (storage.reserve), so it is only looked for"
+                );
                 state.only_looks = true;
                 self.look_only()
             }
+            Err(error) => Err(error.into()),
         }
     }
 

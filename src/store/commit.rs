@@ -232,7 +232,7 @@ impl Core {
         let begun = Instant::now();
         let written = self.write(&mut writer.head, changes);
         self.meters.note_commit(begun.elapsed(), written.is_ok());
-        let news = written?;
+        let news = written.inspect_err(|_| self.database.doubt_cached())?;
         if news.is_some {
             let mut unsent = self.unsent.lock();
             for (number, written_at) in news.letters {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::ahead::{Ahead, give_back};
+use super::cached::Cached;
 use super::error::{Result, StoreError};
 use super::keys::{HEAD, VERSION};
 use super::loss::{Loss, OnLoss};
@@ -147,6 +148,7 @@ pub(super) struct Database {
     db: sled::Db,
     log: File,
     ahead: Ahead,
+    cached: Cached,
     witness: Witness,
     /// What was missing when it was opened, to be accepted by [`Database::accept_loss`] before anything is written.
     pub(super) loss: Option<Loss>,
@@ -162,6 +164,11 @@ impl Database {
         let directory = &*options.path;
         let path = folder(directory);
         let making = Making::begin(directory, &path, on_loss)?;
+        let cached = Cached::of(directory);
+        if cached.is_doubted() && path.exists() {
+            cached.drop()?;
+        }
+        cached.doubt()?;
         let config = config(&path, options.cache_bytes);
         let (db, on_full_disk) = match open_watched(&path, &config, options.open_timeout) {
             Err(error) if error.is_full() && give_back(&path.join("db")) => {
@@ -181,11 +188,13 @@ impl Database {
         let (witness, loss) = Witness::open(directory, Seal { commit: head.commit, crc: head.crc }, on_loss)?;
         sync_names(&path, directory)?;
         making.end()?;
+        cached.believe()?;
         let database = Self {
             _watch: Watch::over(db.clone(), config)?,
             db,
             log,
             ahead,
+            cached,
             witness,
             loss,
             #[cfg(test)]
@@ -256,6 +265,13 @@ impl Database {
         #[cfg(test)]
         self.faults.strike(faults::At::Panic)?;
         Ok(())
+    }
+
+    /// After a fault: what is cached of its files may never get to the disk.
+    pub(super) fn doubt_cached(&self) {
+        if let Err(error) = self.cached.doubt() {
+            tracing::error!("what was written before the fault may seem to be on disk and not be: {error}");
+        }
     }
 }
 

@@ -56,6 +56,18 @@ pub enum StoreError {
         /// What the system says.
         why: io::Error,
     },
+    /// The disk, when the data directory was opened.
+    #[error(
+        "the disk of the data directory {} failed ({why}): the system's log says more (dmesg); once the disk is \
+         mended start again, or restore a backup elsewhere",
+        .path.display()
+    )]
+    FailingAtStart {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
     /// Another process has the data directory open.
     #[error(
         "another process is using the data directory {}: stop it, or give this one a directory of its own (storage.path)",

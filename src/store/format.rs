@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::cached;
 use super::database::{self, LAYOUT};
 use super::error::{Result, StoreError};
 use super::witness::Witness;
@@ -26,9 +27,10 @@ const LONGEST: u64 = 1 << 10;
 
 /// What a data directory without the file may hold to be taken for ours, or for empty. What is hidden may lie
 /// anywhere.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "backups",
     "database",
+    cached::MARK,
     "database.new",
     "exports",
     "lock",

@@ -24,6 +24,7 @@
 //! | `s` | stream id | [`LogStream`], JSON |
 //! | `d` | stream id | [`StreamProgress`], JSON |
 //! | `g` | number (u64) | [`Garbage`]: a range of keys that are to be removed, see `sweep` |
+//! | `h` | | the time that was known last, see `time` |
 //!
 //! Values are postcard where there are millions of them, or none has ever to change its shape, and
 //! JSON, which lets them gain members, where it says so. Blocks and failed rows have a codec of their
@@ -39,7 +40,7 @@ use super::database::{Change, Garbage, Head};
 use super::error::{Result, StoreError};
 use crate::domain::{
     Client, ClientGrant, Connection, Credential, Job, LogStream, Logged, Posted, StreamProgress, Task,
-    Ticket, TicketHash, TicketKind, UserId, UserIdRef, UserTicket,
+    Ticket, TicketHash, TicketKind, Timestamp, UserId, UserIdRef, UserTicket,
 };
 
 /// One family of keys; all its values are `V`.
@@ -80,6 +81,7 @@ pub(super) const LETTERS: Keyspace<Posted> = Keyspace::json(b'l');
 pub(super) const STREAMS: Keyspace<LogStream> = Keyspace::json(b's');
 pub(super) const STREAM_PROGRESS: Keyspace<StreamProgress> = Keyspace::json(b'd');
 pub(super) const GARBAGE: Keyspace<Garbage> = Keyspace::new(b'g');
+pub(super) const KNOWN_TIME: Keyspace<Timestamp> = Keyspace::new(b'h');
 
 impl<V> Keyspace<V> {
     const fn new(prefix: u8) -> Self {

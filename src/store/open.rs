@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::ahead::is_full;
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
+use super::cached::Cached;
 use super::commit::{Core, Kept, Writer};
 use super::database::{Database, blobs};
 use super::directory::{Directory, KeyHasher, Place, Shards};
@@ -84,7 +85,8 @@ impl Store {
         let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
         let meters = Meters::default();
-        let core = open_core(&options, &hasher, bell.clone(), meters.clone(), on_loss)?;
+        let core = open_core(&options, &hasher, bell.clone(), meters.clone(), on_loss)
+            .map_err(|error| name_disk(error, &options.path))?;
         let loss = settle(&core, &spool, &options.path)?;
         backup::sweep(&options.path)?;
         let core = RwLock::new(Some(Arc::new(core)));
@@ -125,6 +127,9 @@ impl Store {
         if let Some(core) = slot.take() {
             release(core)?;
         }
+        let cached = Cached::of(&self.options.path);
+        cached.doubt()?;
+        cached.drop()?;
         let (bell, meters) = (self.bell.clone(), self.meters.clone());
         *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
         Ok(())
@@ -226,6 +231,14 @@ pub(super) fn in_directory(error: StoreError, directory: &Path) -> StoreError {
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => {
             StoreError::Unusable { path, why }
         }
+        error => error,
+    }
+}
+
+/// The same, and of one that fails.
+fn name_disk(error: StoreError, directory: &Path) -> StoreError {
+    match in_directory(error, directory) {
+        StoreError::Io(why) => StoreError::FailingAtStart { path: directory.to_owned(), why },
         error => error,
     }
 }

@@ -7,6 +7,8 @@ use super::error::{Result, StoreError};
 
 /// Bytes that may be written between two looks at the disk.
 const STEP: u64 = 1 << 20;
+/// What a small file takes.
+const BLOCK: u64 = 4 << 10;
 
 /// What a file that grows may take of the disk.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ impl Room {
 pub(super) fn check_room(path: &Path, bytes: u64, min_free: u64) -> Result<()> {
     let (free, needed) = (free_bytes(path)?, min_free.saturating_add(bytes));
     if free < needed { Err(StoreError::DiskFull { free, needed }) } else { Ok(()) }
+}
+
+/// Whether there is no room left for even a small file.
+pub fn is_disk_full(directory: &Path) -> bool {
+    free_bytes(directory).is_ok_and(|free| free < BLOCK)
 }
 
 /// Bytes that are free for us.

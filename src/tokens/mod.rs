@@ -42,7 +42,7 @@ use crate::domain::{Scope, SigningAlgorithm, Timestamp};
 pub use keys::KeyError;
 use keys::{Key, algorithm_of};
 use known::Known;
-pub use ring::{KEY_FILE, Keys, Rotation};
+pub use ring::{KEY_FILE, Keys, Rotation, remove_expired};
 pub use users::{OpenIdScope, UserTokens};
 pub use watch::KeyWatch;
 

@@ -100,7 +100,6 @@ impl Keys {
         let path = directory.join(KEY_FILE);
         let _turn = take_turn(directory)?;
         sweep_unfinished(directory).map_err(in_file(directory))?;
-        remove_expired(directory, now)?;
         let pem = Key::generate(algorithm)?;
         let made = Key::from_pem(&path, pem.as_bytes())?;
         let mut overlap_ends = None;
@@ -109,12 +108,13 @@ impl Keys {
             retire(directory, &path, until.seconds())?;
             overlap_ends = Some(now.after(overlap));
         }
-        place(directory, KEY_FILE, pem.as_bytes())?;
         if overlap.is_zero() {
+            // First: who sees the new key knows that they are gone.
             for (path, _) in retired_files(directory)? {
                 remove(&path)?;
             }
         }
+        place(directory, KEY_FILE, pem.as_bytes())?;
         Ok(Rotation { id: made.id, algorithm, overlap_ends })
     }
 
@@ -146,8 +146,9 @@ pub(super) fn stamp(directory: &Path) -> io::Result<Vec<(PathBuf, [i64; 3])>> {
     Ok(stamp)
 }
 
-/// Removes the retired keys that are believed no more.
-pub(super) fn remove_expired(directory: &Path, now: Timestamp) -> Result<(), KeyError> {
+/// Removes the retired keys that are believed no more. They are not believed while they are there, either: so it
+/// can wait for a clock that is beyond doubt, and has to, as nothing brings them back.
+pub fn remove_expired(directory: &Path, now: Timestamp) -> Result<(), KeyError> {
     for (path, until) in retired_files(directory)? {
         if until <= now.seconds() {
             remove(&path)?;

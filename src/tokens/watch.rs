@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::ring::{remove_expired, stamp};
+use super::ring::stamp;
 use super::{Keys, Tokens};
 
 /// How often it is looked whether keys were changed.
@@ -24,10 +24,11 @@ pub struct KeyWatch {
 }
 
 impl Tokens {
-    /// Uses the keys in `directory` as they are changed, and removes those that are believed no more.
+    /// Uses the keys in `directory` as they are changed.
     pub fn watch(&self, directory: &Path) -> io::Result<KeyWatch> {
         let (stop, stopped) = mpsc::channel();
-        let mut watch = Watch { tokens: self.clone(), directory: directory.to_owned(), seen: None };
+        let mut watch =
+            Watch { tokens: self.clone(), directory: directory.to_owned(), seen: None, trouble: None };
         let thread = thread::Builder::new().name("keys".to_owned()).spawn(move || {
             while stopped.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
                 watch.look();
@@ -42,13 +43,12 @@ struct Watch {
     directory: PathBuf,
     /// The files as they were when they were read.
     seen: Option<Vec<(PathBuf, [i64; 3])>>,
+    /// Why they cannot be read, as was logged.
+    trouble: Option<String>,
 }
 
 impl Watch {
     fn look(&mut self) {
-        if let Err(error) = remove_expired(&self.directory, SystemTime::now().into()) {
-            warn!("a retired signing key was not removed: {error}");
-        }
         // Before they are read, so that a change meanwhile is seen the next time.
         let Ok(found) = stamp(&self.directory) else { return };
         if self.seen.as_ref() == Some(&found) {
@@ -60,10 +60,17 @@ impl Watch {
                 if self.tokens.renew(keys) {
                     info!("tokens are signed with the key {id} from now on");
                 }
+                (self.seen, self.trouble) = (Some(found), None);
             }
-            Err(fault) => error!("the signing keys before stay in use: {fault}"),
+            // A fault may pass, and a key that was revoked must not stay in use for it.
+            Err(fault) => {
+                let trouble = Some(fault.to_string());
+                if self.trouble != trouble {
+                    error!("the signing keys before stay in use: {fault}");
+                }
+                self.trouble = trouble;
+            }
         }
-        self.seen = Some(found);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A clock that is wrong for a moment must not cost what was to be kept for months. So a clock that is further
 //! ahead than time has passed is believed only once it has been so for a while; until then time goes on from
-//! where it was. One that is set back is believed at once: by it less is old.
+//! where it was. One that is set back is believed at once: by it less is old. While nobody ran, time has passed as
+//! well; but how much of it only that clock can say, so it has to be patient after a start, too.
 
 use std::time::Duration;
 
@@ -20,9 +21,9 @@ pub(super) struct SteadyClock {
 }
 
 impl SteadyClock {
-    /// A clock that said `seen` at last, and is believed again after `patience`.
-    pub(super) fn new(seen: Timestamp, patience: Duration) -> Self {
-        Self { at: seen, ahead_for: None, patience }
+    /// A clock that goes on from what was `known` of the time at last, and is believed again after `patience`.
+    pub(super) fn new(known: Timestamp, patience: Duration) -> Self {
+        Self { at: known, ahead_for: None, patience }
     }
 
     /// The time to go by when the clock says `now`, and this much has `passed` since it was asked last.
@@ -33,7 +34,11 @@ impl SteadyClock {
         if is_ahead && ahead_for < self.patience {
             if self.ahead_for.is_none() {
                 let ahead = humantime::format_duration(Duration::from_secs(now.since(expected).as_secs()));
-                tracing::warn!("the clock is {ahead} ahead; until that has lasted, less is removed by age");
+                let patience = humantime::format_duration(self.patience);
+                tracing::warn!(
+                    "the clock is {ahead} ahead of the time that was known last: nothing is removed by age for it \
+                     before {patience} have passed (retention.clock_patience)"
+                );
             }
             self.ahead_for = Some(ahead_for);
             self.at = expected;

@@ -3,7 +3,10 @@
 //! Every so often it looks for all of that; when the store's bell rings, for what a deletion left only.
 //! It goes in small steps with pauses between them, so that nobody waits long for the writer.
 //!
-//! Deliberately absent: how things are removed, which the store knows, and any memory of what was done. A
+//! **Invariant:** nothing goes by the system's clock itself, which may be wrong, but by one that goes on from the time
+//! that was known last (`clock`), also from an earlier process.
+//!
+//! Deliberately absent: how things are removed, which `store` and `tokens` know, and any memory of what was done. A
 //! step that failed or was cut short is simply taken again.
 
 mod clock;
@@ -19,13 +22,16 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::domain::Timestamp;
-use crate::store::{Ages, Order, Store, StoreError, Sweep};
+use crate::store::{Ages, Store, StoreError, Sweep};
+use crate::tokens::remove_expired;
 use clock::SteadyClock;
 
 /// Pause between two steps.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Pause after a step that failed, before it is taken again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How far the time may go on before it is kept anew: a start after a crash may doubt that much of it.
+const KEPT_EVERY: Duration = Duration::from_mins(10);
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -75,11 +81,13 @@ struct Shared {
 
 impl Upkeep {
     /// Starts the thread; it looks for what is old at once.
-    pub fn start(store: Arc<Store>, keep: Keep) -> io::Result<Self> {
+    pub fn start(store: Arc<Store>, keep: Keep) -> Result<Self, StoreError> {
+        let known = store.known_time()?.unwrap_or_else(|| SystemTime::now().into());
+        let clock = SteadyClock::new(known, keep.clock_patience);
         let trouble = Mutex::default();
         let shared = Arc::new(Shared { store, keep, stopping: AtomicBool::new(false), trouble });
         let at_work = shared.clone();
-        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(move || at_work.work())?;
+        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(move || at_work.work(clock))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -108,39 +116,41 @@ impl fmt::Debug for Upkeep {
 }
 
 impl Shared {
-    fn work(&self) {
-        let mut clock = SteadyClock::new(self.last_moment(), self.keep.clock_patience);
+    fn work(&self, mut clock: SteadyClock) {
         let mut asked = Instant::now();
         let mut due = asked;
+        let mut now = || {
+            let passed = asked.elapsed();
+            asked += passed;
+            clock.read(SystemTime::now().into(), passed)
+        };
         loop {
             let heard = self.store.bell().rings();
             let in_time = Instant::now() < due;
-            let done = if in_time {
-                self.in_steps(|| self.store.sweep_garbage())
-            } else {
-                let passed = asked.elapsed();
-                asked += passed;
-                let now = clock.read(SystemTime::now().into(), passed);
-                let mut sweep = Sweep::of(self.keep.ages(now));
-                self.in_steps(|| self.store.sweep(&mut sweep))
-            };
+            let done =
+                if in_time { self.in_steps(|| self.store.sweep_garbage()) } else { self.remove_old(now()) };
             match (done, in_time) {
                 (true, true) => {}
                 (true, false) => due = Instant::now() + self.keep.check_every,
                 (false, _) => due = Instant::now() + self.keep.check_every.min(RETRY),
             }
             if self.is_stopping() {
+                // A start that comes soon has nothing to doubt then; if it cannot be kept, it waits a little longer.
+                drop(self.store.keep_time(now(), Duration::ZERO));
                 return;
             }
             self.store.bell().wait(heard, due.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// The last moment that something is known of: that of the newest event, or else now.
-    fn last_moment(&self) -> Timestamp {
-        let newest = self.store.events(None, Order::NewestFirst, 0, 1, false);
-        let newest = newest.ok().and_then(|page| page.events.into_iter().next());
-        newest.map_or_else(|| SystemTime::now().into(), |logged| logged.event.date)
+    /// Keeps the time, and removes what is old by it; `false` if that failed.
+    fn remove_old(&self, now: Timestamp) -> bool {
+        let mut sweep = Sweep::of(self.keep.ages(now));
+        self.in_steps(|| {
+            self.store.keep_time(now, KEPT_EVERY)?;
+            remove_expired(self.store.path(), now).map_err(io::Error::other)?;
+            self.store.sweep(&mut sweep)
+        })
     }
 
     /// Takes steps until there is nothing more to do; `false` if one failed.
@@ -268,6 +278,28 @@ mod tests {
         let before = left();
         tell();
         assert_eq!(left(), before + 1, "nobody is there to remove it");
+    }
+
+    #[test]
+    fn what_is_known_of_the_time_is_there_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        let now = || Timestamp::from(SystemTime::now());
+        assert_eq!(store.known_time().unwrap(), None);
+        let event = now().before(DAY / 2);
+        store.tell(Event::new(event, EventType::Login, "").into()).unwrap();
+        assert_eq!(store.known_time().unwrap(), Some(event), "where no time was kept");
+        let begun = now();
+        let upkeep = upkeep(&store, DAY);
+        wait_until(|| store.known_time().unwrap() >= Some(begun));
+        let stopped = now();
+        upkeep.stop();
+        let known = store.known_time().unwrap();
+        assert!(known >= Some(stopped), "it is kept at a stop as well");
+        store.keep_time(now().after(KEPT_EVERY / 2), KEPT_EVERY).unwrap();
+        assert_eq!(store.known_time().unwrap(), known, "not more often than needed");
+        drop((store, upkeep));
+        assert_eq!(open(directory.path()).known_time().unwrap(), known);
     }
 
     #[test]

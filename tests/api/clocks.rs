@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::helpers::{Form, Server, on, token, until};
+use crate::helpers::{Form, Server, intake, on, token, until};
 use crate::receiver::{EAGER, Receiver, ids, once};
 use crate::smtp::MailServer;
 
@@ -62,8 +62,19 @@ impl Clock {
         ];
         let settings = [settings, &faking].concat();
         let mut server = Server::on(&self.data(), &settings);
-        server.token = token(&self.data(), &["--ttl", "3650d"], &on(&self.data(), &[]));
+        server.token = self.token();
         server
+    }
+
+    fn token(&self) -> String {
+        token(&self.data(), &["--ttl", "3650d"], &on(&self.data(), &[]))
+    }
+
+    /// Gives the server a new key, with a token of it; tells the token of the key before, which is good for a month.
+    fn rotate_key(&self, server: &mut Server) -> String {
+        let rotated = intake(&["rotate-key", "--overlap", "30d"], &on(&self.data(), &[])).output().unwrap();
+        assert!(rotated.status.success());
+        std::mem::replace(&mut server.token, self.token())
     }
 }
 
@@ -84,13 +95,15 @@ fn let_it_look() {
 #[test]
 fn a_clock_that_is_ahead_for_a_moment_removes_nothing() {
     let Some(clock) = Clock::new() else { return };
-    let server = clock.start(&[]);
+    let mut server = clock.start(&[]);
     let file = rows(10, "u").replace("u3@", "no address ");
     let job = server.import(&file, false);
-    let events = server.get("/api/v2/logs").json();
+    let events = server.get("/api/v2/logs").json().as_array().unwrap().len();
+    let before = clock.rotate_key(&mut server);
     clock.set("+400d");
     let_it_look();
-    // At a start as well.
+    // At a start as well, whatever happened meanwhile.
+    server.import(&rows(1, "later"), false);
     drop(server);
     let server = clock.start(&[]);
     let_it_look();
@@ -98,7 +111,28 @@ fn a_clock_that_is_ahead_for_a_moment_removes_nothing() {
     let_it_look();
     assert!(is_there(&server, &job));
     assert_eq!(server.errors(&job).as_array().unwrap().len(), 1);
-    assert_eq!(server.get("/api/v2/logs").json(), events);
+    assert!(events < server.get("/api/v2/logs").json().as_array().unwrap().len());
+    assert_eq!(
+        server.get_as("/api/v2/connections", &before).status,
+        200,
+        "what the key before has signed is good"
+    );
+}
+
+#[test]
+fn a_start_with_a_clock_that_is_ahead_removes_nothing_though_all_events_are_gone() {
+    let Some(clock) = Clock::new() else { return };
+    let settings = [("INTAKE_RETENTION_LOGS", "1s"), ("INTAKE_RETENTION_UNSENT_LOGS", "1s")];
+    let server = clock.start(&settings);
+    let job = server.import(&rows(10, "u"), false);
+    until("the events are gone", || (server.get("/api/v2/logs").json() == json!([])).then_some(()));
+    drop(server);
+    clock.set("+400d");
+    let server = clock.start(&settings);
+    let_it_look();
+    clock.set("+0");
+    let_it_look();
+    assert!(is_there(&server, &job));
 }
 
 #[test]

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Form, INTAKE, PATIENCE, Server, intake, open_store, read_answer, tool, until};
-use crate::small_disk::Disk;
+use crate::helpers::{
+    Answer, Form, INTAKE, PATIENCE, Server, intake, on, open_store, read_answer, tool, until,
+};
+use crate::small_disk::{Disk, FileDisk};
 use crate::smtp::MailServer;
 
 /// The least that a server takes ahead, and no other thought for the disk.
@@ -183,6 +185,52 @@ fn a_server_that_dies_on_a_full_disk_starts_on_it_and_goes_on_when_there_is_room
 }
 
 #[test]
+fn a_server_that_started_on_a_full_disk_is_found_by_commands_when_there_is_room_and_until_then_they_say_why()
+{
+    let Some(disk) = Disk::of_megabytes(64) else { return };
+    let (server, _) = a_job_that_waits(&disk, &[]);
+    drop(server);
+    disk.fill(0);
+    // The start waits for its key: what it gave back of the disk until then is taken by somebody else.
+    let (key, kept) = (disk.data().join("signing-key.pem"), disk.data().join("kept.pem"));
+    fs::rename(&key, &kept).unwrap();
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    let server = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut pipe = File::options().write(true).open(&key).unwrap();
+            disk.fill(0);
+            pipe.write_all(&fs::read(&kept).unwrap()).unwrap();
+            fs::rename(&kept, &key).unwrap();
+        });
+        serve(&disk, &[])
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), rows("more", 2)).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = intake(arguments, &on(&disk.data(), SETTINGS)).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&["doctor"][..], &["import", file.path().to_str().unwrap()]] {
+        let begun = Instant::now();
+        let (status, told) = run(arguments);
+        assert!(begun.elapsed() < PATIENCE, "{arguments:?} waited for {:?}", begun.elapsed());
+        assert_eq!(status, Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("another process is using the data directory"), "{told}");
+        assert!(
+            told.contains("so full that it cannot say where it is: make room there, or stop it"),
+            "{told}"
+        );
+    }
+    disk.clear();
+    until("it says where it is", || intake::app::running(&disk.data()));
+    let (status, told) = run(&["doctor"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains(&format!("using the server at {}", server.url)), "{told}");
+    assert!(server.stop().success());
+    assert!(!disk.data().join("server.json").exists());
+}
+
+#[test]
 fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some() {
     let Some(disk) = Disk::of_megabytes(64) else { return };
     let (server, job) = a_job_that_waits(&disk, &[]);
@@ -201,6 +249,24 @@ fn a_directory_without_any_room_is_refused_at_start_and_opens_when_there_is_some
     }
     disk.clear();
     let server = serve(&disk, &[]);
+    assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
+    assert!(server.stop().success());
+    disk.assert_users(&all_rows());
+}
+
+#[test]
+fn where_no_room_can_be_taken_ahead_it_is_looked_for() {
+    let Some(disk) = FileDisk::without_fallocate(64) else { return };
+    let server = serve(&disk, &[]);
+    assert_eq!(server.import(&rows("early", 2), false)["status"], "completed");
+    let file = rows("late", ROWS);
+    disk.fill(file.len() as u64 + (17 << 20));
+    let job = submit(&server, &file);
+    wait_until_full(&server);
+    assert_no_room(&create_user(&server, "nobody"), "storage.reserve");
+    assert_eq!(server.user(&email("early", 0))["email"], email("early", 0));
+    assert_eq!(disk.told_times("takes no room beforehand"), 1, "{}", disk.told());
+    disk.clear();
     assert_eq!(server.wait(&job)["summary"]["inserted"], ROWS);
     assert!(server.stop().success());
     disk.assert_users(&all_rows());
@@ -473,4 +539,41 @@ fn afresh(server: Server, disk: &Disk, wanted: &mut BTreeSet<String>) -> Server 
     disk.assert_users(&std::mem::take(wanted));
     fs::remove_dir_all(disk.data()).unwrap();
     serve(disk, &[])
+}
+
+/// The system takes writes, and only later does the disk refuse them: what is cached is no proof of anything.
+#[test]
+fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
+    let failures: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
+    let Some(disk) = FileDisk::that_can_fail(160) else { return };
+    let (mut dice, mut wanted, mut faults) = (Dice(5), BTreeSet::new(), 0);
+    let mut server = serve(&disk, &[]);
+    for number in 0..failures {
+        let name = format!("f{number}");
+        let rows = 8000 + usize::try_from(dice.below(8000)).unwrap();
+        let job = submit(&server, &self::rows(&name, rows));
+        thread::sleep(Duration::from_millis(dice.below(150)));
+        disk.fail();
+        thread::sleep(Duration::from_millis(dice.below(2500)));
+        faults += usize::from(ready(&server).0 == 503);
+        if dice.below(2) == 0 {
+            drop(server); // kill -9
+            if dice.below(2) == 0 {
+                let told = refused_start(&disk.data());
+                assert!(told.contains(&format!("{} failed (", disk.data().display())), "{told}");
+            }
+            disk.mend();
+            server = serve(&disk, &[]);
+        } else {
+            disk.mend();
+        }
+        until("it is mended", || (ready(&server).0 == 200).then_some(()));
+        assert_eq!(server.wait(&job)["summary"]["inserted"], rows);
+        wanted.extend(emails(&name, rows));
+        drop(server); // kill -9
+        disk.forget_cached();
+        disk.assert_users(&wanted);
+        server = serve(&disk, &[]);
+    }
+    eprintln!("{failures} failures, {faults} of them met by the database");
 }

@@ -92,7 +92,7 @@ fn what_a_leaked_key_has_signed_is_refused_when_the_command_has_ended() {
 #[test]
 fn a_retired_key_is_removed_when_its_last_token_has_expired() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = [("INTAKE_TOKENS_LIFETIME", "2s")];
+    let settings = [("INTAKE_TOKENS_LIFETIME", "2s"), ("INTAKE_RETENTION_CHECK_EVERY", "100ms")];
     let server = Server::on(directory.path(), &settings);
     let begun = Instant::now();
     let new = rotate(directory.path(), &[], &settings);
@@ -177,6 +177,23 @@ fn keys_that_cannot_be_read_leave_those_before_in_use() {
     let log = fs::read_to_string(&log).unwrap();
     assert_eq!(log.matches(said).count(), 1, "once, not with every look: {log}");
     assert!(!log.contains("MARK"), "{log}");
+}
+
+#[test]
+fn keys_that_could_not_be_read_for_a_moment_are_read_again() {
+    let (files, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, log) = (files.path().join("data"), files.path().join("log"));
+    let server = Server::logging_to(&log, &data, &[]);
+    let key = data.join("signing-key.pem");
+    fs::copy(&key, elsewhere.path().join("signing-key.pem")).unwrap();
+    let new = rotate(elsewhere.path(), &[], &[]);
+    fs::write(&key, "no key").unwrap();
+    until("it is said", || fs::read_to_string(&log).unwrap().contains("stay in use").then_some(()));
+    // Nothing is to be seen from outside when it can be read.
+    let modified = fs::metadata(&key).unwrap().modified().unwrap();
+    fs::write(&key, fs::read(elsewhere.path().join("signing-key.pem")).unwrap()).unwrap();
+    fs::File::options().write(true).open(&key).unwrap().set_modified(modified).unwrap();
+    until("it signs", || (shown(&server)[0] == new).then_some(()));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! A small disk in memory, to be filled; only root can mount one.
+//! Small disks in memory, to be filled, or to fail; only root can mount them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -103,5 +104,84 @@ impl Drop for Disk {
         }
         // Lazily: after a panic somebody may still be there.
         drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
+    }
+}
+
+/// A disk in a file.
+pub struct FileDisk {
+    disk: Disk,
+    image: tempfile::NamedTempFile,
+}
+
+impl FileDisk {
+    /// One that can fail: the system takes what is written, and only later learns that the disk does not. `None` where
+    /// nothing can be mounted, or made to fail.
+    pub fn that_can_fail(megabytes: u32) -> Option<Self> {
+        // The file system's own journal would not survive a failure.
+        Self::formatted("mkfs.ext4", &["-O", "^has_journal"], megabytes)
+    }
+
+    /// One whose file system gives no room beforehand.
+    pub fn without_fallocate(megabytes: u32) -> Option<Self> {
+        Self::formatted("mkfs.ext2", &["-m", "0"], megabytes)
+    }
+
+    fn formatted(program: &str, options: &[&str], megabytes: u32) -> Option<Self> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        if rustix::fs::fstatfs(&image).unwrap().f_type != EXT4 {
+            eprintln!("skipped: only where temporary files are on ext4 a disk can be made to fail");
+            return None;
+        }
+        image.as_file().set_len(u64::from(megabytes) << 20).unwrap();
+        let disk =
+            Disk { folder: tempfile::tempdir().unwrap(), log: tempfile::NamedTempFile::new().unwrap() };
+        let made = Self { disk, image };
+        if !(run(program, options, made.image.path()) && made.mount()) {
+            eprintln!("skipped: nobody but root can mount a disk");
+            return None;
+        }
+        Some(made)
+    }
+
+    fn mount(&self) -> bool {
+        let folder = self.disk.folder.path().to_str().unwrap();
+        run("mount", &["-o", "loop,errors=continue", self.image.path().to_str().unwrap()], folder.as_ref())
+    }
+
+    /// From now on no write gets to the disk.
+    pub fn fail(&self) {
+        assert!(run("chattr", &["+i"], self.image.path()));
+    }
+
+    pub fn mend(&self) {
+        assert!(run("chattr", &["-i"], self.image.path()));
+    }
+
+    /// What is not on the disk is gone. Nobody may use it meanwhile.
+    pub fn forget_cached(&self) {
+        assert!(run("umount", &[], self.disk.folder.path()) && self.mount());
+    }
+}
+
+/// The kind of file system whose files can be made immutable while they are written to.
+const EXT4: rustix::fs::FsWord = 0xef53;
+
+fn run(program: &str, options: &[&str], path: &Path) -> bool {
+    let mut command = Command::new(program);
+    command.args(options).arg(path).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Deref for FileDisk {
+    type Target = Disk;
+
+    fn deref(&self) -> &Disk {
+        &self.disk
+    }
+}
+
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        run("chattr", &["-i"], self.image.path());
     }
 }

@@ -30,7 +30,7 @@ use serde::Serialize;
 pub use finding::{Ailment, Finding};
 
 use super::error::{Result, StoreError};
-use super::keys::GARBAGE;
+use super::keys::{GARBAGE, KNOWN_TIME};
 use super::shut::Shut;
 use super::{Options, Store};
 use crate::domain::Connection;
@@ -180,10 +180,11 @@ fn examine_all(store: Shut, options: &Options, shared: &Shared) {
 type Part<'a> = fn(&mut Doctor<'a>);
 
 /// Every part, in an order in which later ones know of earlier ones.
-fn parts<'a>() -> [(&'static str, Part<'a>); 14] {
+fn parts<'a>() -> [(&'static str, Part<'a>); 15] {
     [
         ("ranges to be removed", Doctor::examine_garbage),
         ("keys of no family", Doctor::examine_families),
+        ("the time", Doctor::examine_time),
         ("connections", Doctor::examine_connections),
         ("clients", Doctor::examine_clients),
         ("jobs", Doctor::examine_jobs),
@@ -254,6 +255,11 @@ impl Doctor<'_> {
         self.garbage = garbage;
     }
 
+    fn examine_time(&mut self) {
+        let time = KNOWN_TIME.get(self.store.tree(), &[]);
+        self.sound(|| "the time that was known last".to_owned(), time);
+    }
+
     /// That the number of a key was given out.
     fn expect_below(&self, key: &[u8], next: u64, what: &str) {
         if let Some(number) = number_in(key)
@@ -265,7 +271,7 @@ impl Doctor<'_> {
     }
 
     fn examine_families(&mut self) {
-        const KNOWN: &[u8] = b"vwcabujkqxotprnelsdg";
+        const KNOWN: &[u8] = b"vwcabujkqxotprnelsdgh";
         for family in (0..=u8::MAX).filter(|family| !KNOWN.contains(family)) {
             self.shared.tick();
             if let Some(found) = self.store.tree().scan_prefix([family]).next() {
