@@ -7,20 +7,21 @@
 //! | room | owns | may see |
 //! |---|---|---|
 //! | [`app`] | composition: opens, binds, spawns, shuts down | every room |
-//! | [`cli`] | the command line; names clap | app, config, import (rules only), domain |
+//! | [`cli`] | the command line; names clap | app, config, files, import (rules only), domain |
 //! | [`http`] | the API and the pages; names actix | jobs, import (its scanner), export, login, notify, search, store, tls, tokens, domain |
 //! | [`login`] | passwords, reset tickets, attempts; names argon2 | notify (its letters), store, tokens, domain |
-//! | [`notify`] | letters, mailer, log streams; names lettre | store, domain |
+//! | [`notify`] | letters, mailer, log streams; names lettre | files, store, domain |
 //! | [`jobs`] | the engine: claim, run, finish, recover | import, store, domain |
 //! | [`import`] | read, check, apply, as plain functions | store, domain |
 //! | [`export`] | users written to files | store, domain |
 //! | `fuzzing` | what must hold whatever the bytes; not in the program | import, http, search, store, domain |
 //! | [`upkeep`] | retention: removes what is old | store, tokens, domain |
 //! | [`search`] | the query language over users, and their order | domain |
-//! | [`store`] | everything on disk; names sled | domain |
+//! | [`store`] | everything on disk; names sled | files, domain |
 //! | [`tls`] | the certificate of https; names rcgen | nothing |
-//! | [`tokens`] | keys and claims; names the JWT crate | domain |
+//! | [`tokens`] | keys and claims; names the JWT crate | files, domain |
 //! | [`config`] | settings: read, checked, typed | domain |
+//! | [`files`] | files that a power cut leaves whole | nothing |
 //! | [`domain`] | values and rules | nothing |
 //!
 //! `tests/floor_plan.rs` holds the code to these arrows.
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod export;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;

@@ -6,27 +6,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const EVERY_ROOM: &[&str] = &[
-    "app", "cli", "config", "domain", "export", "fuzzing", "http", "import", "jobs", "login", "notify",
-    "search", "store", "tls", "tokens", "upkeep",
+    "app", "cli", "config", "domain", "export", "files", "fuzzing", "http", "import", "jobs", "login",
+    "notify", "search", "store", "tls", "tokens", "upkeep",
 ];
 
 /// Each room and what it may see.
 const PLAN: &[(&str, &[&str])] = &[
     ("app", EVERY_ROOM),
-    ("cli", &["app", "config", "import", "domain"]),
+    ("cli", &["app", "config", "files", "import", "domain"]),
     ("config", &["domain"]),
     ("domain", &[]),
     ("export", &["store", "domain"]),
+    ("files", &[]),
     ("fuzzing", &["import", "http", "search", "store", "domain"]),
     ("http", &["jobs", "import", "export", "login", "notify", "search", "store", "tls", "tokens", "domain"]),
     ("import", &["store", "domain"]),
     ("jobs", &["import", "store", "domain"]),
     ("login", &["notify", "store", "tokens", "domain"]),
-    ("notify", &["store", "domain"]),
+    ("notify", &["files", "store", "domain"]),
     ("search", &["domain"]),
-    ("store", &["domain"]),
+    ("store", &["files", "domain"]),
     ("tls", &[]),
-    ("tokens", &["domain"]),
+    ("tokens", &["files", "domain"]),
     ("upkeep", &["store", "tokens", "domain"]),
 ];
 

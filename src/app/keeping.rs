@@ -52,11 +52,15 @@ pub fn dump(
 pub fn load(settings: &Settings, from: impl Read) -> Result<Counts, LoadError> {
     let options = options::store(settings);
     let mut from = BufReader::with_capacity(BUFFER, from);
-    if is_packed(from.fill_buf()?) {
+    let loaded = if is_packed(from.fill_buf()?) {
         Store::load(&options, &mut BufReader::with_capacity(BUFFER, MultiGzDecoder::new(from)))
     } else {
         Store::load(&options, &mut from)
-    }
+    };
+    loaded.map_err(|error| match error {
+        LoadError::Store(error) => error.at(&options.path).into(),
+        other => other,
+    })
 }
 
 /// Examines `directory`.

@@ -37,7 +37,7 @@ use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, sec
 use crate::upkeep::Upkeep;
 use announce::forget;
 pub use announce::{Address, running};
-pub use backup::{back_up, copy_backup, has_data, manifest, restore};
+pub use backup::{back_up, has_data, manifest, move_backup, restore, unseal};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};

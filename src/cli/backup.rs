@@ -1,8 +1,7 @@
 //! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use indicatif::{BinaryBytes, HumanCount};
 use serde_json::json;
 use tracing::level_filters::LevelFilter;
 
+use super::owner::work_for_owner_of;
 use super::serve::start_log;
 use super::still::Still;
 use super::{Backup, Exit, Problem};
@@ -22,9 +22,15 @@ impl Backup {
         start_log(&settings.log);
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
+        work_for_owner_of(&settings.storage.path);
         let still = Still::of(&settings)?;
-        let manifest =
-            if still.is_copy() { self.take(still)? } else { app::back_up(&settings, &self.directory)? };
+        let manifest = if still.is_copy() {
+            let manifest = app::manifest(still.path())?;
+            app::move_backup(&settings, still.path(), &self.directory)?;
+            manifest
+        } else {
+            app::back_up(&settings, &self.directory)?
+        };
         let seconds = begun.elapsed().as_secs_f64();
         if self.json {
             let mut told = about(&manifest, &self.directory);
@@ -54,24 +60,6 @@ impl Backup {
             )));
         }
         Ok(())
-    }
-
-    /// Moves what the server has made.
-    fn take(&self, still: Still) -> Result<Manifest, Problem> {
-        let manifest = app::manifest(still.path())?;
-        let place = &self.directory;
-        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent)?;
-        if fs::rename(still.path(), place).is_ok() {
-            still.leave();
-            File::open(parent)?.sync_all()?;
-        } else {
-            // Elsewhere, or a mount point. What was made there stays without a manifest if this fails.
-            DirBuilder::new().recursive(true).mode(0o700).create(place)?;
-            app::copy_backup(still.path(), place)?;
-        }
-        Ok(manifest)
     }
 }
 

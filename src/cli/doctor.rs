@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::owner::work_for_owner_of;
 use super::still::Still;
 use super::{Doctor, Exit, Problem};
 use crate::app::{self, Diagnosis};
@@ -12,9 +13,11 @@ use crate::app::{self, Diagnosis};
 impl Doctor {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
-        let still = if self.directory.is_none() { Some(Still::of(&settings)?) } else { None };
         // What is named is what was meant, even if a copy of it is examined.
         let named = self.directory.as_deref().unwrap_or(&settings.storage.path);
+        work_for_owner_of(named);
+        let is_served = self.directory.is_none() && app::is_locked(named);
+        let still = if is_served { Some(Still::to_open(&settings)?) } else { None };
         let diagnosis = app::examine(&settings, still.as_ref().map_or(named, Still::path))?;
         let mut to = BufWriter::new(io::stdout().lock());
         if self.json {

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::owner::work_for_owner_of;
 use super::still::Still;
 use super::{Dump, Exit, Problem};
 use crate::app::{self, Counts, Packing};
 use crate::config::Settings;
+use crate::files::{folder_of, sync};
 
 impl Dump {
     pub(super) fn run(self) -> Result<Exit, Problem> {
@@ -35,7 +37,8 @@ impl Dump {
                 "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
             ));
         }
-        let still = Still::of(settings)?;
+        work_for_owner_of(&settings.storage.path);
+        let still = Still::to_open(settings)?;
         let counts = app::dump(settings, still.path(), Packing::Plain, &mut io::stdout().lock())?;
         eprintln!("{}", in_words(&counts));
         Ok(Exit::Done)
@@ -50,19 +53,39 @@ fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
             path.display()
         )));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let packing = if is_packed { Packing::Gzip } else { Packing::Plain };
-    let unwritable =
-        |error: io::Error| Problem::new(format!("{} cannot be written: {error}", path.display()));
-    // Of mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-    let still = Still::of(settings)?;
-    let counts = app::dump(settings, still.path(), packing, file.as_file_mut())?;
-    file.as_file().sync_all().map_err(unwritable)?;
-    file.persist_noclobber(path).map_err(|lost| unwritable(lost.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+    // Of mode 0600, and of whoever has asked for it.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable(path))?;
+    work_for_owner_of(&settings.storage.path);
+    let still = Still::to_open(settings)?;
+    let mut to = Named { file: file.as_file_mut(), path };
+    let counts = app::dump(settings, still.path(), packing, &mut to)?;
+    file.as_file().sync_all().map_err(unwritable(path))?;
+    file.persist_noclobber(path).map_err(|lost| unwritable(path)(lost.error))?;
+    sync(folder).map_err(unwritable(path))?;
     Ok(counts)
+}
+
+/// A file that is named when it cannot be written.
+struct Named<'a> {
+    file: &'a mut File,
+    path: &'a Path,
+}
+
+impl Write for Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(unwritable(self.path))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(unwritable(self.path))
+    }
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{} cannot be written: {error}", path.display()))
 }
 
 /// What there is most of, for people.

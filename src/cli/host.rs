@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::Problem;
+use super::owner::work_for_owner_of;
 use super::serve::introduce_client;
-use super::signals::outlive_file_limit;
 use super::turn::Turn;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
@@ -41,7 +41,7 @@ impl Host {
         settings.server.bind = ([127, 0, 0, 1], 0).into();
         settings.server.public_url = PublicUrl::default();
         settings.server.tls.switch_off();
-        outlive_file_limit()?;
+        work_for_owner_of(&settings.storage.path);
         let mut turn = Turn::of(&settings.storage.path);
         loop {
             match App::build(&settings) {

@@ -7,12 +7,14 @@ use std::path::Path;
 use serde_json::json;
 
 use super::dump::in_words;
+use super::owner::work_for_owner_of;
 use super::{Exit, Load, Problem};
 use crate::app;
 
 impl Load {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        work_for_owner_of(&settings.storage.path);
         let counts = if self.file == Path::new("-") {
             app::load(&settings, io::stdin().lock())?
         } else {

@@ -12,6 +12,7 @@ mod host;
 mod import;
 mod load;
 mod outcome;
+mod owner;
 mod panics;
 mod parts;
 mod report;
@@ -399,7 +400,8 @@ struct Doctor {
 pub fn main() -> ExitCode {
     // Whatever is written, by us or by libraries, holds people's data: nobody else may read it.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let outcome = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let outcome = signals::outlive_file_limit().map_err(Problem::from).and_then(|()| match command {
         Command::Serve(serve) => serve.run(),
         Command::Import(import) => import.run(),
         Command::Check(check) => check.run(),
@@ -410,7 +412,7 @@ pub fn main() -> ExitCode {
         Command::Dump(dump) => dump.run(),
         Command::Load(load) => load.run(),
         Command::Doctor(doctor) => doctor.run(),
-    };
+    });
     let exit = outcome.unwrap_or_else(|problem| {
         eprintln!("intake: {problem}");
         Exit::Failed

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use tracing::level_filters::LevelFilter;
 
 use super::backup::{about, summary};
+use super::owner::work_for_owner_of;
 use super::serve::start_log;
 use super::{Exit, Problem, Restore};
 use crate::app;
@@ -14,6 +15,7 @@ impl Restore {
         let mut settings = self.config.load()?;
         settings.log.level = settings.log.level.min(LevelFilter::WARN);
         start_log(&settings.log);
+        work_for_owner_of(&settings.storage.path);
         let manifest = app::restore(&settings, &self.directory)?;
         let data = &settings.storage.path;
         if self.json {

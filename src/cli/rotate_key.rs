@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::owner::work_for_owner_of;
 use super::{Exit, Problem, RotateKey};
 use crate::app;
 
@@ -20,6 +21,7 @@ impl RotateKey {
         if !directory.is_dir() {
             return Err(Problem::new(format!("there is no data directory {}", directory.display())));
         }
+        work_for_owner_of(directory);
         let overlap = if self.now { Some(Duration::ZERO) } else { self.overlap };
         let made = app::rotate_key(&settings, overlap)?;
         writeln!(io::stdout(), "{}", made.id)?;

@@ -4,7 +4,7 @@ use std::{io, thread};
 
 use futures_util::future::select_all;
 use rustix::process::Signal;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot::{self, Receiver};
 
@@ -29,7 +29,6 @@ pub(super) fn stop(hangup: Hangup) -> io::Result<Receiver<()>> {
         // It is caught nevertheless, also before somebody is there to renew anything.
         signals.pop();
     }
-    catch_file_limit(&runtime)?;
     let (sender, receiver) = oneshot::channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
@@ -45,10 +44,7 @@ pub(super) fn stop(hangup: Hangup) -> io::Result<Receiver<()>> {
 /// From now on a write beyond the process's limit for files is an error like others; left alone, its signal would end
 /// the process.
 pub(super) fn outlive_file_limit() -> io::Result<()> {
-    catch_file_limit(&Builder::new_current_thread().enable_all().build()?)
-}
-
-fn catch_file_limit(runtime: &Runtime) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // Once caught, it stays so; there is nobody to be told of it.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)

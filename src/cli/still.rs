@@ -5,6 +5,7 @@
 //! in this very moment is met there, as an error.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
@@ -21,6 +22,15 @@ pub(super) struct Still {
 }
 
 impl Still {
+    /// The same, to be opened: a copy is no backup any more.
+    pub(super) fn to_open(settings: &Settings) -> Result<Self, Problem> {
+        let mut still = Self::of(settings)?;
+        if still.is_copy {
+            still.path = app::unseal(&still.path)?;
+        }
+        Ok(still)
+    }
+
     /// That of the settings or a copy of it, as soon as it is free or its server answers.
     pub(super) fn of(settings: &Settings) -> Result<Self, Problem> {
         let directory = &settings.storage.path;
@@ -48,17 +58,14 @@ impl Still {
     pub(super) fn is_copy(&self) -> bool {
         self.is_copy
     }
-
-    /// The copy is somebody else's from now on.
-    pub(super) fn leave(mut self) {
-        self.is_copy = false;
-    }
 }
 
 impl Drop for Still {
     fn drop(&mut self) {
+        // It may have been moved.
         if self.is_copy
             && let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
         {
             eprintln!("intake: the copy {} was not removed: {error}", self.path.display());
         }

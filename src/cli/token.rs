@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::owner::work_for_owner_of;
 use super::{Exit, Problem, Token};
 use crate::app;
 use crate::domain::Scope;
@@ -23,6 +24,7 @@ impl Token {
             Some(names) => names.split_whitespace().map(str::parse).collect::<Result<Vec<Scope>, _>>()?,
             None => Scope::ALL.to_vec(),
         };
+        work_for_owner_of(directory);
         let token = app::token_for(&settings, CLIENT, &scopes, self.ttl)?;
         writeln!(io::stdout(), "{token}")?;
         Ok(Exit::Done)

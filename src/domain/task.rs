@@ -113,6 +113,14 @@ impl Task {
         }
     }
 
+    /// Of which kind its file is, if it has one: if it is an export that has ended well.
+    pub fn file_format(&self) -> Option<ExportFormat> {
+        match self.stage {
+            TaskStage::Completed { .. } => self.export().map(|export| export.format),
+            TaskStage::Pending | TaskStage::Failed { .. } => None,
+        }
+    }
+
     /// When it ended, if it has.
     pub fn ended_at(&self) -> Option<Timestamp> {
         match self.stage {

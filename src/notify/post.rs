@@ -5,9 +5,8 @@
 //!
 //! Deliberately absent: the outbox, and when to try again; `mailer` decides that by the [`Blame`].
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -21,6 +20,7 @@ use lettre::transport::smtp::extension::ClientId;
 use thiserror::Error;
 
 use crate::domain::{Email, Letter};
+use crate::files;
 
 /// Longest answer of a mail server that is kept, in characters.
 const LONGEST_ANSWER: usize = 500;
@@ -332,19 +332,10 @@ fn file_name(message_id: &str) -> String {
     format!("{}.eml", name.trim_start_matches('.'))
 }
 
-/// Writes a file that is there as a whole or not at all, also after a power cut.
+/// Writes a file, and its folder where that is missing.
 fn write(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    if let Some(parent) = folder.parent() {
-        File::open(parent)?.sync_all()?;
-    }
-    let unfinished = folder.join(format!(".{name}.part"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, folder.join(name))?;
-    File::open(folder)?.sync_all()
+    files::make_folder(folder)?;
+    files::write(&folder.join(name), content)
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@
 //! nothing.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,11 +29,13 @@ use super::error::{Result, StoreError};
 use super::exports::Exports;
 use super::keys::TASKS;
 use super::manifest::{self, FileSeal, Manifest};
-use super::open::unfinished_jobs;
-use super::room::free_bytes;
+use super::open::{is_locked, unfinished_jobs};
+use super::room::check_room;
+use super::site::Site;
 use super::spool::Spool;
 use super::{Store, format, loss, witness};
-use crate::domain::{BackupId, TaskStage, Timestamp};
+use crate::domain::{BackupId, Timestamp};
+use crate::files::{below, copy_inside, make_folder, sync};
 
 /// The folder for backups that the API was asked for.
 const FOLDER: &str = "backups";
@@ -59,7 +61,7 @@ impl Store {
     /// Makes a backup inside the data directory, for whoever asked to take away; tells where.
     pub fn back_up(&self, id: &BackupId, now: Timestamp) -> Result<(PathBuf, Manifest)> {
         let folder = self.path().join(FOLDER);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        make_folder(&folder)?;
         let (part, whole) = (folder.join(format!("{id}.{PART}")), folder.join(id.as_str()));
         let manifest = self.back_up_to(&part, now)?;
         fs::rename(&part, &whole)?;
@@ -70,13 +72,10 @@ impl Store {
     /// Makes a backup in a directory that is empty or not there.
     pub fn back_up_to(&self, to: &Path, now: Timestamp) -> Result<Manifest> {
         let _turn = self.backing_up.try_lock().ok_or(StoreError::BackingUp)?;
-        make_empty(to)?;
-        let made = self.fill(to, now);
-        if made.is_err() {
-            // Where it stays behind, its lack of a manifest tells.
-            let _ = fs::remove_dir_all(to);
-        }
-        made
+        let site = Site::take(to)?;
+        let manifest = self.fill(to, now)?;
+        site.keep();
+        Ok(manifest)
     }
 
     fn fill(&self, to: &Path, now: Timestamp) -> Result<Manifest> {
@@ -94,17 +93,15 @@ impl Store {
 
     /// Refuses a backup that would leave the disk with less than uploads have to leave it.
     fn check_place(&self, to: &Path) -> Result<()> {
-        let mut files = files_below(&database::folder(self.path()))?;
+        let mut files = below(&database::folder(self.path()))?;
         files.extend(self.rest()?);
         if fs::metadata(to)?.dev() != fs::metadata(self.path())?.dev() {
             for folder in [self.spool.folder(), self.exports.folder()] {
-                files.extend(files_below(folder)?);
+                files.extend(below(folder)?);
             }
         }
         let bytes = |path: &PathBuf| path.metadata().map_or(0, |file| file.len());
-        let needed = self.options.min_free_disk.saturating_add(files.iter().map(bytes).sum());
-        let free = free_bytes(to)?;
-        if free < needed { Err(StoreError::DiskFull { free, needed }) } else { Ok(()) }
+        check_room(to, files.iter().map(bytes).sum(), self.options.min_free_disk)
     }
 
     /// Copies what has to be of one moment. Nobody writes meanwhile.
@@ -138,8 +135,8 @@ impl Store {
         let exports = Exports::open(to)?;
         for task in TASKS.values(core.database.tree()) {
             let task = task?;
-            if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
-                let [from, to] = [&self.exports, &exports].map(|one| one.path(&task.id, export.format));
+            if let Some(format) = task.file_format() {
+                let [from, to] = [&self.exports, &exports].map(|one| one.path(&task.id, format));
                 // It may be gone by age, as its task is about to be.
                 take(&from, &to)?;
             }
@@ -163,7 +160,7 @@ impl Store {
         let mut rest = Vec::new();
         for folder in FOLDERS_OF_OTHERS.map(|name| self.path().join(name)) {
             if folder.is_dir() {
-                rest.extend(files_below(&folder)?);
+                rest.extend(below(&folder)?);
             }
         }
         for entry in fs::read_dir(self.path())? {
@@ -181,7 +178,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<()> {
     for _ in 0..ATTEMPTS {
         thread::sleep(TICK);
         let before = stamp(&from.join("db"))?;
-        for file in files_below(from)? {
+        for file in below(from)? {
             copy_inside(&file, from, to)?;
         }
         if stamp(&from.join("db"))? == before {
@@ -189,15 +186,6 @@ fn copy_database(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Err(io::Error::other("readers kept changing the database while it was copied: try again").into())
-}
-
-/// Copies a file below `from` to the same place below `to`.
-fn copy_inside(file: &Path, from: &Path, to: &Path) -> io::Result<()> {
-    let place = to.join(file.strip_prefix(from).map_err(io::Error::other)?);
-    if let Some(folder) = place.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    fs::copy(file, &place).map(drop)
 }
 
 /// Changes with every write.
@@ -218,7 +206,7 @@ fn take(from: &Path, to: &Path) -> io::Result<bool> {
 fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
     let mut seals = Vec::new();
     let mut folders = HashSet::from([directory.to_owned()]);
-    for file in files_below(directory)? {
+    for file in below(directory)? {
         sync(&file)?;
         folders
             .extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
@@ -231,50 +219,15 @@ fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
     Ok(seals)
 }
 
-pub(super) fn sync(path: &Path) -> Result<()> {
-    Ok(File::open(path)?.sync_all()?)
+/// Makes a backup in a data directory a copy that may be opened, and that the next start removes unless it is open.
+pub fn unseal(backup: &Path) -> Result<PathBuf> {
+    let part = backup.with_extension(PART);
+    fs::rename(backup, &part)?;
+    Manifest::remove(&part)?;
+    Ok(part)
 }
 
-/// Every file in a folder and the folders in it.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// Makes a directory for its owner alone, unless an empty one is there.
-pub(super) fn make_empty(directory: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    match occupant(directory)? {
-        Some(name) => Err(StoreError::Occupied { path: directory.to_owned(), name }),
-        None => Ok(()),
-    }
-}
-
-/// The name of something in a directory that makes it not empty. What file systems and orchestrators put into
-/// a fresh one does not, nor does the lock of somebody who has gone.
-fn occupant(directory: &Path) -> Result<Option<String>> {
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !["lock", "lost+found"].contains(&&*name) && !name.starts_with('.') {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
-}
-
-/// Removes backups that are not whole; tells the log of those that nobody has taken away.
+/// Removes backups that are not whole, or not any more; tells the log of those that nobody has taken away.
 pub(super) fn sweep(directory: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(directory.join(FOLDER)) else {
         return Ok(());
@@ -283,7 +236,9 @@ pub(super) fn sweep(directory: &Path) -> Result<()> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == PART) {
-            fs::remove_dir_all(&path)?;
+            if !is_locked(&path) {
+                fs::remove_dir_all(&path)?;
+            }
         } else if path.join(manifest::FILE).is_file() {
             whole += 1;
         }

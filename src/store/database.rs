@@ -29,6 +29,7 @@ use super::roll_call::Move;
 use super::watch::Watch;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
+use crate::files::sync;
 
 /// The layout this program writes and reads.
 pub(super) const LAYOUT: u32 = 3;
@@ -173,7 +174,7 @@ impl Database {
             Err(error) if error.is_full() && give_back(&path.join("db")) => {
                 (open_watched(&path, &config, options.open_timeout)?, true)
             }
-            outcome => (outcome?, false),
+            outcome => (outcome.map_err(|error| making.explain(error, &path))?, false),
         };
         let log = OpenOptions::new().read(true).write(true).open(path.join("db"))?;
         // What a process wrote that died before it could sync is about to be shown and witnessed.
@@ -297,15 +298,25 @@ impl<'a> Making<'a> {
             return Err(StoreError::Lost { found: 0, acknowledged });
         }
         File::create(&making.mark)?;
-        File::open(directory)?.sync_all()?;
+        sync(directory)?;
         Ok(making)
+    }
+
+    /// Why a database does not open may be that it was being made in place of one that was lost. It is not made anew
+    /// by itself: somebody may have put one back.
+    fn explain(&self, error: StoreError, database: &Path) -> StoreError {
+        if self.mark.exists() && matches!(error, StoreError::Unopenable { .. }) {
+            StoreError::HalfReplaced(database.to_owned())
+        } else {
+            error
+        }
     }
 
     /// Takes the mark away, for good before anything is promised.
     fn end(self) -> Result<()> {
         if self.mark.exists() {
             fs::remove_file(&self.mark)?;
-            File::open(self.directory)?.sync_all()?;
+            sync(self.directory)?;
         }
         Ok(())
     }
@@ -375,11 +386,7 @@ fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
 /// sled syncs neither its configuration nor the directories it makes, and the process that made
 /// them may have died before we could.
 fn sync_names(path: &Path, directory: &Path) -> Result<()> {
-    File::open(path.join("conf"))?.sync_all()?;
-    for folder in [path, directory] {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    Ok([&*path.join("conf"), path, directory].into_iter().try_for_each(sync)?)
 }
 
 fn check_version(db: &sled::Db, head: Head) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What can go wrong in the store, ignorant of who asks.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -34,12 +34,12 @@ pub enum StoreError {
     /// The job was removed by age while its failed rows were read; carries its number.
     #[error("job number {0} was removed by age")]
     JobGone(u64),
-    /// Too little room for an upload, in bytes.
+    /// Too little room for an upload or a copy, in bytes.
     #[error("the disk is nearly full: {free} bytes are free and {needed} are needed (storage.min_free_disk)")]
     DiskFull {
         /// Free bytes.
         free: u64,
-        /// Bytes the upload needs, the reserve included.
+        /// Bytes that it needs, the reserve included.
         needed: u64,
     },
     /// No room for the database to write; nothing has happened, and reading goes on.
@@ -105,12 +105,12 @@ pub enum StoreError {
          directory was made with, or restore it from a backup", .0.display()
     )]
     UnknownFormat(PathBuf),
-    /// A restore of the directory did not come to its end.
+    /// A restore or a load that was to make the directory did not come to its end.
     #[error(
-        "the data directory {} holds the half of a backup, because its restore was cut short: repeat it \
-         (intake restore)", .0.display()
+        "the data directory {} is half made, because its restore or load was cut short: repeat that \
+         (intake restore, or intake load)", .0.display()
     )]
-    HalfRestored(PathBuf),
+    HalfMade(PathBuf),
     /// Somebody else's directory.
     #[error(
         "the directory {} (storage.path) holds \"{name}\" and no data of intake: choose one that is empty or does not \
@@ -153,6 +153,12 @@ pub enum StoreError {
         /// Last commit the witness saw.
         acknowledged: u64,
     },
+    /// A new database in place of one that was lost did not come to its end.
+    #[error(
+        "the database in {} was being made in place of one that was lost, and that was cut short: remove this folder, \
+         unless you have put it there since, and start again with --accept-loss", .0.display()
+    )]
+    HalfReplaced(PathBuf),
     /// The database cannot be opened.
     #[error("the database in {} cannot be opened: {why}; restore the data directory from a backup", .path.display())]
     Unopenable {
@@ -164,6 +170,14 @@ pub enum StoreError {
     /// Something on disk that the store did not write.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// The same, and where.
+    #[error("{}: {what}", .path.display())]
+    At {
+        /// A file or a folder.
+        path: PathBuf,
+        /// What went wrong with it.
+        what: Box<StoreError>,
+    },
     /// The disk.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -178,7 +192,16 @@ impl StoreError {
         match self {
             Self::DiskFull { .. } | Self::NoRoom(_) | Self::FullAtStart { .. } => true,
             Self::Io(error) | Self::Database(sled::Error::Io(error)) => is_full(error),
+            Self::At { what, .. } => what.is_full(),
             _ => false,
+        }
+    }
+
+    /// Names the place where it happened, if neither we nor the system do.
+    pub fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Io(_) | Self::DiskFull { .. } => Self::At { path: path.to_owned(), what: Box::new(self) },
+            named => named,
         }
     }
 }

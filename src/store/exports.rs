@@ -10,7 +10,8 @@ use super::Store;
 use super::error::Result;
 use super::keys::TASKS;
 use super::room::Room;
-use crate::domain::{ExportFormat, JobId, TaskStage};
+use crate::domain::{ExportFormat, JobId};
+use crate::files::sync;
 
 /// The folder with the files.
 #[derive(Debug)]
@@ -85,9 +86,7 @@ impl Store {
         let core = self.core()?;
         for task in TASKS.values(core.database.tree()) {
             let task = task?;
-            if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
-                needed.insert(self.exports.path(&task.id, export.format));
-            }
+            needed.extend(task.file_format().map(|format| self.exports.path(&task.id, format)));
         }
         for entry in fs::read_dir(&self.exports.0)? {
             let path = entry?.path();
@@ -105,8 +104,7 @@ impl ExportFile {
         self.file.sync_all()?;
         fs::rename(&self.part, &self.name)?;
         self.finished = true;
-        File::open(&self.folder)?.sync_all()?;
-        Ok(())
+        Ok(sync(&self.folder)?)
     }
 }
 

@@ -3,30 +3,32 @@
 //! | its text | the directory |
 //! |---|---|
 //! | `intake data directory, format 3` | has this layout, which is the number in the database, too |
-//! | `intake data directory, being restored` | is the half of a backup |
+//! | `intake data directory, being restored` | is half made, by a restore or a load |
 //! | no such file | was made before there was one, or is new |
 //!
 //! **Invariant:** whoever writes to a data directory calls [`check_format`] first. What it refuses is left as it is,
 //! to the last time of change.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::cached;
 use super::database::{self, LAYOUT};
 use super::error::{Result, StoreError};
 use super::witness::Witness;
+use crate::files;
 
 pub(super) const FILE: &str = "format";
 const BEGINNING: &str = "intake data directory, ";
-const RESTORING: &str = "being restored";
+const HALF_MADE: &str = "being restored";
 /// Bytes of it that are read: it has less.
 const LONGEST: u64 = 1 << 10;
 
 /// What a data directory without the file may hold to be taken for ours, or for empty. What is hidden may lie
 /// anywhere.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
+    "backups",
     "database",
     cached::MARK,
     "database.new",
@@ -65,8 +67,8 @@ pub(super) fn look(directory: &Path) -> Result<Format> {
             None => Ok(Format::Untold),
         };
     };
-    match text.strip_prefix(BEGINNING).map(str::trim_end) {
-        Some(RESTORING) => Err(StoreError::HalfRestored(directory.to_owned())),
+    match told(&text) {
+        Some(HALF_MADE) => Err(StoreError::HalfMade(directory.to_owned())),
         Some(told) => match told.strip_prefix("format ").and_then(|number| number.parse().ok()) {
             Some(LAYOUT) => Ok(Format::Known),
             Some(found) => Err(StoreError::Version { found, known: LAYOUT }),
@@ -81,9 +83,9 @@ pub fn is_made(directory: &Path) -> bool {
     database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
 }
 
-/// Whether a restore of the directory was cut short.
-pub(super) fn is_half_restored(directory: &Path) -> bool {
-    matches!(look(directory), Err(StoreError::HalfRestored(_)))
+/// Whether a restore or a load was cut short that was to make the directory.
+pub(super) fn is_half_made(directory: &Path) -> bool {
+    read(directory).ok().flatten().is_some_and(|text| told(&text) == Some(HALF_MADE))
 }
 
 /// Says, durably, that the directory has our format.
@@ -91,23 +93,18 @@ pub(super) fn write(directory: &Path) -> Result<()> {
     put(directory, &format!("format {LAYOUT}"))
 }
 
-/// Says, durably, that the directory is the half of a backup, until [`write()`] says otherwise.
-pub(super) fn write_restoring(directory: &Path) -> Result<()> {
-    put(directory, RESTORING)
+/// Says, durably, that the directory is half made, until [`write()`] says otherwise.
+pub(super) fn write_half_made(directory: &Path) -> Result<()> {
+    put(directory, HALF_MADE)
 }
 
-/// Says nothing any more.
-pub(super) fn remove(directory: &Path) -> io::Result<()> {
-    fs::remove_file(directory.join(FILE))
-}
-
-/// There is the file as a whole or as it was, whatever happens.
 fn put(directory: &Path, what: &str) -> Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{BEGINNING}{what}")?;
-    file.as_file().sync_all()?;
-    file.persist(directory.join(FILE)).map_err(|error| error.error)?;
-    Ok(File::open(directory)?.sync_all()?)
+    Ok(files::write(&directory.join(FILE), format!("{BEGINNING}{what}\n").as_bytes())?)
+}
+
+/// What the file says, if it is ours.
+fn told(text: &str) -> Option<&str> {
+    text.strip_prefix(BEGINNING).map(str::trim_end)
 }
 
 fn read(directory: &Path) -> Result<Option<String>> {

@@ -1,10 +1,10 @@
 //! Going on after a loss: what somebody who knows of it may accept, and what is kept of it.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::Result;
+use crate::files::{make_folder, sync};
 
 /// The folder for what nothing in the database knows any more.
 pub(super) const FOLDER: &str = "lost";
@@ -35,7 +35,7 @@ pub(super) fn keep(directory: &Path, from: &Path, files: &[PathBuf]) -> Result<V
         return Ok(Vec::new());
     }
     let folder = directory.join(FOLDER);
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    make_folder(&folder)?;
     let mut kept = Vec::new();
     for file in files {
         // Names of spooled files are random: none is there twice.
@@ -43,9 +43,8 @@ pub(super) fn keep(directory: &Path, from: &Path, files: &[PathBuf]) -> Result<V
         fs::rename(file, &place)?;
         kept.push(place);
     }
-    for changed in [&folder, from, directory] {
-        File::open(changed)?.sync_all()?;
-    }
+    sync(&folder)?;
+    sync(from)?;
     kept.sort();
     Ok(kept)
 }

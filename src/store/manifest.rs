@@ -4,7 +4,7 @@
 //! transfer has changed; they are no protection from somebody who changes a backup on purpose.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::database::LAYOUT;
 use super::error::{Result, StoreError};
 use crate::domain::Timestamp;
+use crate::files;
 
 /// Its name in the directory of a backup.
 pub(super) const FILE: &str = "backup.json";
@@ -84,13 +85,19 @@ impl Manifest {
 
     /// Writes it, durably.
     pub(super) fn write(&self, directory: &Path) -> Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
-        file.write_all(&text)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(directory.join(FILE)).map_err(|error| error.error)?;
-        Ok(File::open(directory)?.sync_all()?)
+        let mut text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
+        text.push(b'\n');
+        Ok(files::write(&directory.join(FILE), &text)?)
+    }
+
+    /// Removes that of a directory, durably: from now on it is no backup.
+    pub(super) fn remove(directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        if path.exists() {
+            files::remove(&path)?;
+            files::sync(directory)?;
+        }
+        Ok(())
     }
 
     /// Refuses a backup that is not what its manifest says.

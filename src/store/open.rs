@@ -2,9 +2,8 @@
 //! fault while running are the same code.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +27,7 @@ use super::exports::Exports;
 use super::format::{self, Format};
 use super::keys::{BLOCKS, CONNECTIONS, JOBS, QUEUE, trailing_u32, trailing_u64};
 use super::loss::{Loss, OnLoss};
+use super::manifest::Manifest;
 use super::meters::Meters;
 use super::record::Keys;
 use super::spool::Spool;
@@ -35,6 +35,7 @@ use super::tasks::PendingExports;
 use super::unsent::Unsent;
 use super::{Options, Store, backup};
 use crate::domain::{Connection, Job};
+use crate::files::make_folder;
 
 const LOCK_FILE: &str = "lock";
 /// How long to wait for that lock: another process that is just ending, or one that was just forked,
@@ -56,10 +57,30 @@ impl Store {
 
     pub(super) fn open_hashing(options: Options, hasher: KeyHasher, on_loss: OnLoss) -> Result<Self> {
         let format = format::look(&options.path)?;
-        let unusable = |why| StoreError::Unusable { path: options.path.clone(), why };
-        make_directory(&options.path).map_err(unusable)?;
-        let lock = DirectoryLock::take(&options.path)?;
+        let directory = options.path.clone();
+        let unusable = |why| StoreError::Unusable { path: directory.clone(), why };
+        make_folder(&directory).map_err(unusable)?;
+        let lock = DirectoryLock::take(&directory)?;
+        let open = || {
+            let store = Self::open_locked(options, hasher, on_loss, lock)?;
+            if format == Format::Untold {
+                format::write(store.path())?;
+            }
+            Ok(store)
+        };
+        open().map_err(|error| in_directory(error, &directory))
+    }
+
+    /// The same for a directory that is locked, whatever it says of its format.
+    pub(super) fn open_locked(
+        options: Options,
+        hasher: KeyHasher,
+        on_loss: OnLoss,
+        lock: DirectoryLock,
+    ) -> Result<Self> {
         FOLDERS.iter().try_for_each(|folder| check_writable(&options.path.join(folder)))?;
+        // Whatever is opened is no backup any more.
+        Manifest::remove(&options.path)?;
         let spool = Spool::open(&options.path)?;
         let exports = Exports::open(&options.path)?;
         let bell = Arc::new(Bell::default());
@@ -67,9 +88,6 @@ impl Store {
         let core = open_core(&options, &hasher, bell.clone(), meters.clone(), on_loss)
             .map_err(|error| name_disk(error, &options.path))?;
         let loss = settle(&core, &spool, &options.path)?;
-        if format == Format::Untold {
-            format::write(&options.path)?;
-        }
         backup::sweep(&options.path)?;
         let core = RwLock::new(Some(Arc::new(core)));
         let put_forward = AtomicU64::new(0);
@@ -164,23 +182,9 @@ impl Store {
     }
 }
 
-/// Makes the data directory where it is missing, and whatever leads to it, so that a power cut leaves it there.
-fn make_directory(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_directory(parent)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        made => made?,
-    }
-    File::open(parent)?.sync_all()
-}
-
 /// One process per data directory; the next one waits a moment for the last one to be gone.
-#[derive(Debug)]
-pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] File);
+#[derive(Debug, Clone)]
+pub(super) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] Arc<File>);
 
 impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<Self> {
@@ -189,7 +193,7 @@ impl DirectoryLock {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
+                Ok(()) => return Ok(Self(Arc::new(file))),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -219,10 +223,21 @@ pub fn check_writable(folder: &Path) -> Result<()> {
     }
 }
 
-/// Says of a disk that is full or fails what there is to do.
-fn name_disk(error: StoreError, directory: &Path) -> StoreError {
+/// Says of a disk that is full, or closed to us, what there is to do.
+pub(super) fn in_directory(error: StoreError, directory: &Path) -> StoreError {
+    let path = directory.to_owned();
     match error {
-        StoreError::Io(why) if is_full(&why) => StoreError::FullAtStart { path: directory.to_owned(), why },
+        StoreError::Io(why) if is_full(&why) => StoreError::FullAtStart { path, why },
+        StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => {
+            StoreError::Unusable { path, why }
+        }
+        error => error,
+    }
+}
+
+/// The same, and of one that fails.
+fn name_disk(error: StoreError, directory: &Path) -> StoreError {
+    match in_directory(error, directory) {
         StoreError::Io(why) => StoreError::FailingAtStart { path: directory.to_owned(), why },
         error => error,
     }

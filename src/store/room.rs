@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::error::{Result, StoreError};
+
 /// Bytes that may be written between two looks at the disk.
 const STEP: u64 = 1 << 20;
 /// What a small file takes.
@@ -39,6 +41,12 @@ impl Room {
         self.credit -= bytes;
         Ok(())
     }
+}
+
+/// Refuses to write so many bytes to the file system of `path`, if less than `min_free` would be left.
+pub(super) fn check_room(path: &Path, bytes: u64, min_free: u64) -> Result<()> {
+    let (free, needed) = (free_bytes(path)?, min_free.saturating_add(bytes));
+    if free < needed { Err(StoreError::DiskFull { free, needed }) } else { Ok(()) }
 }
 
 /// Whether there is no room left for even a small file.

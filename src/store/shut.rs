@@ -3,19 +3,22 @@
 //! Nothing is written to it but what opening a database takes: its log is recovered, and the witness learns how far
 //! it goes. The database of a backup is copied for that, as a backup is what its manifest says to the last byte.
 
-use std::fs::{self, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::ahead::LEAST;
 use super::database::{Database, Head, folder};
 use super::error::{Result, StoreError};
 use super::keys::CONNECTIONS;
 use super::loss::OnLoss;
-use super::open::DirectoryLock;
+use super::open::{DirectoryLock, in_directory};
+use super::room::check_room;
 use super::{Options, format, manifest, witness};
 use crate::domain::Connection;
+use crate::files::{below, copy_inside};
 
 /// An open database and its directory.
 #[derive(Debug)]
@@ -32,15 +35,16 @@ impl Shut {
     /// Opens the database of a data directory that nobody has open. It is never made.
     pub(super) fn open(options: &Options) -> Result<Self> {
         let path = options.path.clone();
+        format::check_format(&path)?;
         if !folder(&path).is_dir() {
             return Err(StoreError::Absent(path));
         }
-        format::check_format(&path)?;
-        let copy = if is_backup(&path) { Some(copy_database(&path)?) } else { None };
+        let copy = if is_backup(&path) { Some(copy_to_open(&path, options.min_free_disk)?) } else { None };
         let opened = copy.as_ref().map_or(&*path, TempDir::path);
         let lock = DirectoryLock::take(opened)?;
         let options = Options { path: opened.to_owned(), ..options.clone() };
-        let (database, head) = Database::open(&options, OnLoss::Refuse)?;
+        let opened = Database::open(&options, OnLoss::Refuse);
+        let (database, head) = opened.map_err(|error| in_directory(error, &options.path))?;
         Ok(Self { path, head, database, _lock: lock, _copy: copy })
     }
 
@@ -59,20 +63,22 @@ pub(super) fn is_backup(directory: &Path) -> bool {
     directory.join(manifest::FILE).is_file()
 }
 
-/// A copy of what opening changes, beside the backup or where else there is a place for it.
-fn copy_database(from: &Path) -> Result<TempDir> {
+/// A copy of what opening changes, beside the backup or where else there is a place for it. Once it is open the disk is
+/// left with `min_free` bytes at least.
+fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
     let mut named = tempfile::Builder::new();
     // What is left of it by a kill goes with backups that are not whole.
     named.prefix(".opened-").suffix(".part").permissions(Permissions::from_mode(0o700));
     let beside = from.parent().and_then(|parent| named.tempdir_in(parent).ok());
     let copy = beside.map_or_else(|| named.tempdir(), Ok)?;
-    fs::create_dir(folder(copy.path()))?;
-    for entry in fs::read_dir(folder(from))? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), folder(copy.path()).join(entry.file_name()))?;
-        }
-    }
-    fs::copy(from.join(witness::FILE), copy.path().join(witness::FILE))?;
-    Ok(copy)
+    let copy_all = || {
+        let mut files = below(&folder(from))?;
+        files.push(from.join(witness::FILE));
+        let bytes = files.iter().map(|file| file.metadata().map_or(0, |file| file.len()));
+        check_room(copy.path(), bytes.sum::<u64>() + LEAST, min_free)?;
+        Ok(files.iter().try_for_each(|file| copy_inside(file, from, copy.path()))?)
+    };
+    copy_all().map_err(|error: StoreError| if error.is_full() { error.at(copy.path()) } else { error })?;
+    // Whoever opens it makes it something else than a backup first.
+    if is_backup(from) { Ok(copy) } else { Err(StoreError::Locked(from.to_owned())) }
 }

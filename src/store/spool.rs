@@ -12,6 +12,7 @@ use super::error::Result;
 use super::loss;
 use super::room::Room;
 use crate::domain::JobId;
+use crate::files;
 
 /// The folder with the files of unfinished jobs.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Spool {
 
     /// Makes the entry of a new file durable.
     pub(super) fn sync(&self) -> Result<()> {
-        Ok(File::open(&self.0)?.sync_all()?)
+        Ok(files::sync(&self.0)?)
     }
 
     /// Removes a file that is needed no more; if that fails, the next start does it.

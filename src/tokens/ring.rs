@@ -11,20 +11,21 @@
 //! who make keys take turns. Nobody else may read any of these files.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::{Key, KeyError};
 use crate::domain::{SigningAlgorithm, Timestamp};
+use crate::files;
 
 /// Name of the file of the key that signs.
 pub const KEY_FILE: &str = "signing-key.pem";
 const LOCK_FILE: &str = "signing-key.lock";
 const RETIRED: (&str, &str) = ("retired-key-", ".pem");
 /// How the names of unfinished files begin.
-const UNFINISHED: &str = ".signing-key-";
+const UNFINISHED: [&str; 2] = [".signing-key", ".retired-key-"];
 /// How long a server may go on signing with a key that was retired, as it has not noticed yet.
 const NOTICE: Duration = Duration::from_secs(5);
 
@@ -186,39 +187,22 @@ fn take_turn(directory: &Path) -> Result<File, KeyError> {
     let path = directory.join(LOCK_FILE);
     let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.map_err(in_file(&path))?;
-    file.lock().and_then(|()| give_to_owner(&file, directory)).map_err(in_file(&path))?;
+    file.lock().map_err(in_file(&path))?;
     Ok(file)
-}
-
-/// Makes a file his whose directory it is: the administrator may have started the command, and the server may
-/// be somebody else.
-fn give_to_owner(file: &File, directory: &Path) -> io::Result<()> {
-    let (found, wanted) = (file.metadata()?, directory.metadata()?);
-    if (found.uid(), found.gid()) == (wanted.uid(), wanted.gid()) || found.uid() != 0 {
-        return Ok(());
-    }
-    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 /// Writes a file of mode 0600, which is there wholly and durably or not at all.
 fn place(directory: &Path, name: &str, content: &[u8]) -> Result<(), KeyError> {
     let path = directory.join(name);
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
-        give_to_owner(file.as_file(), directory)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(in_file(&path))
+    files::write(&path, content).map_err(in_file(&path))
 }
 
 /// Removes what a crash has left. Only for who has the turn.
 fn sweep_unfinished(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        let name = entry.file_name();
+        if UNFINISHED.iter().any(|beginning| name.to_string_lossy().starts_with(beginning)) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -226,10 +210,7 @@ fn sweep_unfinished(directory: &Path) -> io::Result<()> {
 }
 
 fn remove(path: &Path) -> Result<(), KeyError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(in_file(path)(error)),
-        _ => Ok(()),
-    }
+    files::remove(path).map_err(in_file(path))
 }
 
 fn in_file(path: &Path) -> impl Fn(io::Error) -> KeyError {

@@ -12,7 +12,7 @@ use intake::domain::Job;
 use intake::store::Store;
 use serde_json::{Value, json};
 
-use crate::helpers::{Form, Server, intake, open_store};
+use crate::helpers::{Form, INTAKE, Server, intake, open_store, until};
 
 const SETTINGS: &[(&str, &str)] = &[("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_LOG_LEVEL", "error")];
 const BACKUPS: usize = 10;
@@ -361,4 +361,70 @@ fn backup_and_restore_say_what_is_in_their_way() {
     let told = refuse(&["restore", text(&backup)], &restored);
     assert!(told.contains("there is no backup.json in it"), "{told}");
     assert!(!restored.exists());
+}
+
+/// What a command asks of the system about folders, syncs and copies; `None` where nobody can look on.
+fn watched(arguments: &[&str], data: &Path, log: &Path) -> Option<Command> {
+    let can_trace = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !can_trace.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no strace, or it may not trace");
+        return None;
+    }
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-y", "-q", "-e", "trace=mkdir,mkdirat,fsync,copy_file_range", "-o"]).arg(log);
+    command.arg(INTAKE).args(arguments).current_dir(std::env::temp_dir());
+    command.env("INTAKE_STORAGE_PATH", data).env("INTAKE_SERVER_PUBLIC_URL", "http://intake.test");
+    Some(command)
+}
+
+/// Checks that every folder that was made had its name synced, and that there were so many at least.
+#[track_caller]
+fn assert_names_synced(log: &Path, least: usize) {
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let mut made = 0;
+    for (at, line) in lines.iter().enumerate() {
+        if !line.contains("mkdir") || !line.ends_with("= 0") {
+            continue;
+        }
+        let folder = Path::new(line.split('"').nth(1).unwrap()).parent().unwrap();
+        let sync = format!("<{}>", text(folder));
+        let is_synced = lines[at..].iter().any(|line| line.contains("fsync") && line.contains(&sync));
+        assert!(is_synced, "{line}, and no sync of {sync} after it");
+        made += 1;
+    }
+    assert!(least <= made, "{log}");
+}
+
+#[test]
+fn every_name_on_the_way_to_a_backup_is_on_disk_before_it_is_told_of() {
+    let places = tempfile::tempdir().unwrap();
+    let place = |name: &str| places.path().join(name);
+    let log = place("log");
+    let data = place("some/where/data");
+    let Some(command) = watched(&["serve", "--bind", "127.0.0.1:0"], &data, &log) else { return };
+    let server = Server::started_by(command, &data, &[]);
+    server.import(&array((0..3).map(|at| row(&email("one", at), "insert"))), false);
+    let answer = server.send("POST", "/api/v2/backups", &Value::Null);
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let pid = format!("{} ", server.child.id());
+    let is_end = |line: &str| line.starts_with(&pid) && line.contains("+++ exited");
+    assert!(server.stop().success());
+    let told =
+        until("all is written down", || fs::read_to_string(&log).ok().filter(|log| log.lines().any(is_end)));
+    assert_names_synced(&log, 8);
+    let is_shared = |line: &&str| line.contains("copy_file_range") && line.contains("/database/");
+    assert_eq!(told.lines().find(is_shared), None, "blocks that a copy may share are no reserve any more");
+
+    let (backup, restored, loaded) = (place("a/b/backup"), place("c/d/restored"), place("e/f/loaded"));
+    succeed(&["dump", text(&place("dump"))], &data);
+    for (arguments, data) in [
+        (["backup", text(&backup)], &data),
+        (["restore", text(&backup)], &restored),
+        (["load", text(&place("dump"))], &loaded),
+    ] {
+        let output = watched(&arguments, data, &log).unwrap().output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_names_synced(&log, 4);
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Form, Server, intake};
+use crate::helpers::{Form, INTAKE, Server, intake, until};
+use crate::small_disk::Disk;
 
 const SETTINGS: &[(&str, &str)] = &[("INTAKE_IMPORT_MAX_FILE_SIZE", "50MB"), ("INTAKE_LOG_LEVEL", "error")];
 
@@ -30,6 +31,13 @@ impl Place {
     }
 
     fn run_with(&self, data: &str, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self.spawn(data, arguments);
+        // Who refuses the input does not read it.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    fn spawn(&self, data: &str, arguments: &[&str]) -> Child {
         let data = self.path(data);
         let settings = [
             ("INTAKE_STORAGE_PATH", data.to_str().unwrap()),
@@ -41,10 +49,7 @@ impl Place {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // Who refuses the input does not read it.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        child.wait_with_output().unwrap()
+        command.spawn().unwrap()
     }
 
     #[track_caller]
@@ -197,4 +202,130 @@ fn a_running_server_is_examined_by_a_copy() {
     let named = place.path("data");
     assert!(place.refuse("data", &["doctor", named.to_str().unwrap()]).contains("another process is using"));
     assert_eq!(server.get("/healthz").status, 200);
+}
+
+/// Nobody starts a server where a dump is being loaded, nor on what a kill has left of that; but it can be repeated.
+#[test]
+fn a_load_is_met_by_nobody_and_one_that_was_killed_can_be_repeated() {
+    let place = Place::new();
+    fs::write(place.path("users.json"), users(20, "acme")).unwrap();
+    place.run("data", &["import", "users.json"]);
+    place.succeed("data", &["dump", "a.dump"]);
+    let dump = fs::read(place.path("a.dump")).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(place.path("copy")).unwrap();
+
+    let mut load = place.spawn("copy", &["load", "-"]);
+    let mut input = load.stdin.take().unwrap();
+    input.write_all(&dump[..dump.len() / 2]).unwrap();
+    until("it has begun", || place.path("copy/signing-key.pem").exists().then_some(()));
+    let serve = ["serve", "--bind", "127.0.0.1:0"];
+    assert!(place.refuse("copy", &serve).contains("is half made"));
+    assert!(place.refuse("copy", &["load", "a.dump"]).contains("another process is using"));
+    load.kill().unwrap();
+    load.wait().unwrap();
+
+    assert!(place.refuse("copy", &serve).contains("repeat that (intake restore, or intake load)"));
+    let found = place.run("copy", &["doctor"]);
+    assert_eq!(found.status.code(), Some(4), "{}", stderr(&found));
+    assert!(stdout(&found).contains("half-restored: "), "{}", stdout(&found));
+    fs::write(place.path("copy/retired-key-9-x.pem"), "the killed one's").unwrap();
+    place.succeed("copy", &["load", "a.dump"]);
+    assert!(!place.path("copy/retired-key-9-x.pem").exists());
+    assert!(place.succeed("copy", &["doctor"]).contains("18 users"));
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_leaves_nothing() {
+    let (place, Some(disk)) = (Place::new(), Disk::of_megabytes(2)) else { return };
+    let server = Server::on(&place.path("data"), SETTINGS);
+    server.import(&users(20, "acme"), false);
+    let [there, file] = ["there", "a.dump"].map(|name| disk.data().with_file_name(name));
+    let (there, file) = (there.to_str().unwrap(), file.to_str().unwrap());
+    let said = place.refuse("data", &["backup", there]);
+    assert!(said.contains(&format!("{there}: the disk is nearly full")), "{said}");
+    assert!(!Path::new(there).exists());
+    assert_eq!(fs::read_dir(place.path("data/backups")).unwrap().count(), 0);
+    disk.fill(0);
+    let said = place.refuse("data", &["dump", file]);
+    assert!(said.contains(&format!("{file} cannot be written: No space left on device")), "{said}");
+    assert!(!Path::new(file).exists());
+    place.succeed("data", &["dump", "a.dump"]);
+    let said = place.refuse(there, &["load", "a.dump"]);
+    assert!(said.contains(&format!("{there}: No space left on device")), "{said}");
+    assert!(!Path::new(there).exists());
+}
+
+/// Users whose database takes more than it takes to open it.
+fn noise() -> String {
+    let mut seed = 1_u64;
+    let mut word = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:016x}", seed ^ (seed >> 29))
+    };
+    let row = |at: usize| {
+        let noise: String = (0..200).map(|_| word()).collect();
+        json!({ "email": format!("u{at}@acme.test"), "email_verified": true, "app_metadata": { "n": noise } })
+    };
+    Value::from((0..5000).map(row).collect::<Vec<_>>()).to_string()
+}
+
+/// Beside a running server there is one copy, and on a full disk a backup is not called broken.
+#[test]
+fn the_doctor_takes_no_more_room_than_it_has_and_finds_nothing_in_its_lack() {
+    let (place, Some(disk)) = (Place::new(), Disk::of_megabytes(200)) else { return };
+    let settings =
+        [SETTINGS, &[("INTAKE_STORAGE_MIN_FREE_DISK", "0"), ("INTAKE_STORAGE_RESERVE", "16MB")]].concat();
+    let data = disk.data();
+    let run = |arguments: &[&str]| {
+        let mut command = intake(arguments, &settings);
+        command.env("INTAKE_STORAGE_PATH", &data).current_dir(place.path("")).output().unwrap()
+    };
+    let server = disk.serve(&settings);
+    server.import(&noise(), false);
+    let (backup, dump) = (data.with_file_name("backup"), place.path("a.dump"));
+    let made = run(&["backup", backup.to_str().unwrap(), "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let bytes = made["bytes"].as_u64().unwrap();
+    disk.fill(bytes + (20 << 20));
+    let found = run(&["doctor"]);
+    assert_eq!(found.status.code(), Some(0), "{} {}", stdout(&found), stderr(&found));
+    let written = run(&["dump", dump.to_str().unwrap()]);
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    assert_eq!(fs::read_dir(data.join("backups")).unwrap().count(), 0);
+    assert!(server.stop().success());
+
+    disk.clear();
+    disk.fill(bytes / 2);
+    let found = run(&["doctor", backup.to_str().unwrap()]);
+    assert_eq!(found.status.code(), Some(1), "{}", stdout(&found));
+    assert!(stderr(&found).contains("the disk is nearly full"), "{}", stderr(&found));
+    disk.clear();
+    assert_eq!(run(&["doctor", backup.to_str().unwrap()]).status.code(), Some(0));
+}
+
+#[test]
+fn a_limit_for_files_ends_no_command_by_a_signal() {
+    let place = Place::new();
+    fs::write(place.path("users.json"), users(5000, "acme")).unwrap();
+    place.run("data", &["import", "users.json"]);
+    place.succeed("data", &["dump", "a.dump"]);
+    place.succeed("data", &["backup", "whole"]);
+    for (data, arguments) in
+        [("data", "backup b"), ("data", "dump b.dump"), ("copy", "restore whole"), ("other", "load a.dump")]
+    {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("ulimit -f 100; exec \"$0\" {arguments}"), INTAKE]);
+        let output = command
+            .current_dir(place.path(""))
+            .env("INTAKE_STORAGE_PATH", place.path(data))
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {:?} {said}", output.status);
+        assert!(said.contains("File too large") || said.contains("ulimit -f"), "{arguments}: {said}");
+    }
+    for left in ["b", "b.dump", "copy", "other"] {
+        assert!(!place.path(left).exists(), "{left}");
+    }
+    assert!(place.succeed("data", &["doctor"]).contains("nothing is wrong"));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -194,6 +195,62 @@ fn the_server_runs_as_nobody_in_a_file_system_that_it_cannot_change() {
     }
     assert_private(&data, 14);
     assert!(server.stop().success());
+}
+
+/// As in `/var/lib/private`, where systemd keeps what belongs to a user that it makes up: he alone gets nowhere there.
+#[test]
+fn what_root_does_to_somebody_elses_directory_is_his() {
+    if !is_root() {
+        eprintln!("skipped: only root can become nobody");
+        return;
+    }
+    let files = tempfile::Builder::new().prefix("intake-private-").tempdir_in("/tmp").unwrap();
+    let program = files.path().join("intake");
+    fs::copy(INTAKE, &program).unwrap();
+    let close = |mode| fs::set_permissions(files.path(), fs::Permissions::from_mode(mode)).unwrap();
+    let place = |name: &str| {
+        let path = files.path().join(name);
+        fs::create_dir(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        path
+    };
+    let (data, restored, loaded) = (place("data"), place("restored"), place("loaded"));
+    let rows = files.path().join("rows.json");
+    fs::write(&rows, r#"[{ "email": "ann@example.test", "email_verified": true }]"#).unwrap();
+    fs::set_permissions(&rows, fs::Permissions::from_mode(0o600)).unwrap();
+    let root = |data: &Path, arguments: &[&str]| {
+        let mut command = intake(arguments, &[("INTAKE_STORAGE_PATH", data.to_str().unwrap())]);
+        let output = command.current_dir(files.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let nobody = || {
+        let mut command = Command::new(&program);
+        command.arg("doctor").env("INTAKE_STORAGE_PATH", &data).current_dir("/");
+        command.uid(NOBODY).gid(NOBODY).output().unwrap()
+    };
+    close(0o700);
+    root(&data, &["import", "rows.json"]);
+    root(&data, &["token"]);
+    root(&data, &["rotate-key"]);
+    root(&data, &["doctor"]);
+    root(&data, &["dump", "a.dump"]);
+    root(&data, &["backup", "backup"]);
+    root(&restored, &["restore", "backup"]);
+    root(&loaded, &["load", "a.dump"]);
+    for path in [&data, &restored, &loaded].into_iter().flat_map(|data| modes(data).into_keys()) {
+        let about = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((about.uid(), about.gid()), (NOBODY, NOBODY), "{}", path.display());
+    }
+    assert_eq!(fs::metadata(files.path().join("a.dump")).unwrap().uid(), 0, "who asked for it has it");
+    close(0o755);
+    let output = nobody();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::os::unix::fs::chown(data.join("database/conf"), Some(0), Some(0)).unwrap();
+    let output = nobody();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = format!("the data directory {} (storage.path) cannot be made or written to", data.display());
+    assert!(said.contains(&told) && said.contains("(chown)"), "{said}");
 }
 
 fn is_root() -> bool {

@@ -15,7 +15,7 @@ use futures_util::stream::{Stream, try_unfold};
 use super::super::error::{ApiError, ErrorObject};
 use super::super::params::Params;
 use super::super::{State, now};
-use crate::domain::{ExportFormat, JobId, Task, TaskStage};
+use crate::domain::{ExportFormat, JobId, Task};
 
 /// Bytes read in one go.
 const PIECE: usize = 256 << 10;
@@ -25,8 +25,7 @@ const FOLDER: &str = "/exports/";
 
 /// A fresh link to the file of an export that has ended well.
 pub(in super::super) fn link(state: &State, task: &Task) -> Option<String> {
-    let TaskStage::Completed { .. } = task.stage else { return None };
-    let path = format!("{FOLDER}{}", task.export()?.format.file_name(&task.id));
+    let path = format!("{FOLDER}{}", task.file_format()?.file_name(&task.id));
     let expires = now().after(state.link_lifetime).seconds();
     let signature = state.tokens.sign_link(&path, expires);
     Some(format!("{}{path}?expires={expires}&signature={signature}", state.public_url))

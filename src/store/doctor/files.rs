@@ -64,6 +64,10 @@ fn examine_modes(directory: &Path, shared: &Shared) {
             continue;
         };
         let name = path.strip_prefix(directory).unwrap_or(&path);
+        // The file system's.
+        if name == Path::new("lost+found") {
+            continue;
+        }
         let is_private =
             name.parent().is_some_and(|folder| PRIVATE_FOLDERS.iter().any(|one| folder == Path::new(one)))
                 || name.extension().is_some_and(|extension| extension == "pem");

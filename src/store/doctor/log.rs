@@ -6,7 +6,7 @@ use std::fs;
 use super::super::exports::Exports;
 use super::super::keys::{EVENTS, LETTERS, STREAM_PROGRESS, STREAMS, TASKS};
 use super::{Ailment, Doctor, number_in};
-use crate::domain::{LogId, TaskStage};
+use crate::domain::LogId;
 
 impl Doctor<'_> {
     pub(super) fn examine_events(&mut self) {
@@ -92,10 +92,8 @@ impl Doctor<'_> {
             if key.get(1..) != Some(task.id.as_str().as_bytes()) {
                 self.add(Ailment::ValueDamaged, format!("task {} has an id that is not its key's", task.id));
             }
-            let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) else {
-                return;
-            };
-            if let Err(error) = fs::metadata(exports.path(&task.id, export.format)) {
+            let Some(format) = task.file_format() else { return };
+            if let Err(error) = fs::metadata(exports.path(&task.id, format)) {
                 let what = format!("the file of export {}, which is made, cannot be read: {error}", task.id);
                 self.add(Ailment::ExportFile, what);
             }

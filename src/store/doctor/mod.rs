@@ -94,15 +94,18 @@ impl Shared {
 /// What a store that does not open has; `None` if somebody only has to do something else first.
 fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
     let ailment = match error {
+        // Nothing was found out about the store.
+        full if full.is_full() => return None,
         StoreError::Absent(_) => Ailment::DatabaseMissing,
         StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
-        StoreError::HalfRestored(_) => Ailment::HalfRestored,
+        StoreError::HalfMade(_) => Ailment::HalfMade,
         StoreError::Lost { .. } => Ailment::CommitsLost,
         StoreError::Corrupt(why) if why.contains("witness") => Ailment::WitnessDisagrees,
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => return None,
         StoreError::Io(_)
         | StoreError::Corrupt(_)
         | StoreError::Unopenable { .. }
+        | StoreError::HalfReplaced(_)
         | StoreError::Database(_) => Ailment::DatabaseUnopenable,
         _ => return None,
     };

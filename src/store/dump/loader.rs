@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::super::Options;
-use super::super::backup::sync;
 use super::super::block::Block;
 use super::super::database::{Change, Database, Head};
 use super::super::error::{Result, StoreError};
@@ -29,9 +28,9 @@ use super::shapes::{
 };
 use super::write::is_signing_key;
 use crate::domain::{
-    Client, ClientGrant, Connection, ConnectionId, ExportFormat, FailedRow, Job, JobId, Posted, Task,
-    TaskStage, Ticket,
+    Client, ClientGrant, Connection, ConnectionId, ExportFormat, FailedRow, Job, JobId, Posted, Task, Ticket,
 };
+use crate::files::sync;
 
 /// A change takes no further line above about this many bytes of lines.
 const CHANGE_BYTES: usize = 2 << 20;
@@ -275,8 +274,8 @@ impl Loader {
     fn task(&mut self, line: TaskLine) -> Taken {
         let task = Task::try_from(line)?;
         TASKS.put(&mut self.change, &[task.id.as_str().as_bytes()], &task)?;
-        if let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) {
-            self.exports.insert(task.id.to_string(), (task.id.clone(), export.format));
+        if let Some(format) = task.file_format() {
+            self.exports.insert(task.id.to_string(), (task.id.clone(), format));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use super::shapes::{
     UserLine,
 };
 use super::{Counts, Written};
-use crate::domain::{Connection, Job, Task, TaskStage};
+use crate::domain::{Connection, Job, Task};
 
 impl Store {
     /// Writes all that is in a data directory that nobody has open; tells how many lines there are of each kind.
@@ -170,10 +170,10 @@ impl Dump<'_> {
 
     /// The file of an export that has ended well, unless it is gone.
     fn export_file(&mut self, task: &Task) -> Result<()> {
-        let (Some(export), TaskStage::Completed { .. }) = (task.export(), &task.stage) else {
+        let Some(format) = task.file_format() else {
             return Ok(());
         };
-        let path = Exports::of(&self.store.path).path(&task.id, export.format);
+        let path = Exports::of(&self.store.path).path(&task.id, format);
         let Some(file) = if_there(fs::File::open(path))? else {
             return Ok(());
         };

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::domain::BackupId;
-use crate::store::format::write_restoring;
+use crate::store::format::write_half_made;
+use crate::store::open::DirectoryLock;
 
 fn place(store: &TestStore, name: &str) -> PathBuf {
     store.options.path.with_file_name(name)
@@ -64,7 +65,9 @@ fn a_backup_is_a_data_directory_itself_and_for_its_owner_alone() {
     let copy = Store::open(options(&backup)).unwrap();
     import.finish(&copy, 100);
     assert_eq!(scan(&copy, &store.connection).len(), 4);
+    assert!(!backup.join("backup.json").exists(), "its files are about to be others");
     drop(copy);
+    assert_eq!(Store::examine(&options(&backup)).unwrap().findings, [], "it is what it is used as");
     let said = why_not(&backup, &place(&store, "restored"));
     assert!(said.contains("cannot be restored"), "one that was used is no backup any more: {said}");
     import.finish(&store, 100);
@@ -205,10 +208,60 @@ fn a_restore_that_was_cut_short_is_no_store_and_can_be_repeated() {
     import.finish(&store, 100);
     let to = place(&store, "restored");
     restore(&backup, &to, 0).unwrap();
-    write_restoring(&to).unwrap();
+    write_half_made(&to).unwrap();
     fs::remove_file(to.join("database/conf")).unwrap();
     fs::write(to.join("witness"), b"half").unwrap();
-    assert!(matches!(Store::open(options(&to)), Err(StoreError::HalfRestored(_))));
+    assert!(matches!(Store::open(options(&to)), Err(StoreError::HalfMade(_))));
     restore(&backup, &to, 0).unwrap();
     assert_eq!(scan(&Store::open(options(&to)).unwrap(), &store.connection).len(), 2);
+}
+
+/// The first backup has a key and a letter that the second one lacks, a revoked one perhaps.
+#[test]
+fn a_restore_in_place_of_one_that_was_cut_short_keeps_nothing_of_it() {
+    let (store, import, first) = backed_up();
+    import.finish(&store, 100);
+    for file in ["signing-key.pem", "mail/1.eml"] {
+        fs::remove_file(store.path().join(file)).unwrap();
+    }
+    let second = place(&store, "second");
+    store.back_up_to(&second, NOW).unwrap();
+    let to = place(&store, "restored");
+    restore(&first, &to, 0).unwrap();
+    write_half_made(&to).unwrap();
+    fs::create_dir(to.join("lost+found")).unwrap();
+    fs::write(to.join(".hidden"), b"mine").unwrap();
+
+    let somebody = DirectoryLock::take(&to).unwrap();
+    assert!(matches!(restore(&second, &to, 0), Err(StoreError::Locked(_))));
+    assert!(to.join("mail/1.eml").exists(), "somebody else may be making it");
+    drop(somebody);
+    restore(&second, &to, 0).unwrap();
+    assert!(!to.join("signing-key.pem").exists() && !to.join("mail").exists());
+    assert!(to.join("lost+found").exists() && to.join(".hidden").exists());
+    assert_eq!(scan(&Store::open(options(&to)).unwrap(), &store.connection).len(), 4);
+
+    write_half_made(&to).unwrap();
+    assert!(matches!(restore(&first, &to, u64::MAX / 2), Err(StoreError::DiskFull { .. })));
+    let mut left: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".hidden", "lock", "lost+found"], "one that fails leaves nothing of either");
+}
+
+#[test]
+fn a_copy_that_may_be_opened_goes_at_the_next_start_unless_it_is_open() {
+    let mut store = TestStore::new();
+    store.import(&Import::insert(1, rows!["a@acme.test"]));
+    let copy = |store: &TestStore, number: u8| {
+        let (whole, _) = store.back_up(&BackupId::from_entropy([number; 16]), NOW).unwrap();
+        let part = unseal(&whole).unwrap();
+        assert!(!whole.exists() && !part.join("backup.json").exists());
+        part
+    };
+    let (left, used) = (copy(&store, 1), copy(&store, 2));
+    assert_eq!(Store::examine(&options(&left)).unwrap().findings, []);
+    let opened = Store::open(options(&used)).unwrap();
+    store.restart();
+    assert!(!left.exists() && used.exists());
+    assert_eq!(scan(&opened, &store.connection).len(), 1);
 }

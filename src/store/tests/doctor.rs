@@ -316,7 +316,11 @@ const REST: &[Case] = &[
     ("other-version", |patient| {
         patient.operate(|_, change| VERSION.put(change, &[], &99).unwrap());
     }),
-    ("half-restored", |patient| format::write_restoring(&patient.path("")).unwrap()),
+    ("half-restored", |patient| format::write_half_made(&patient.path("")).unwrap()),
+    ("half-restored", |patient| {
+        fs::remove_dir_all(patient.path("database")).unwrap();
+        format::write_half_made(&patient.path("")).unwrap();
+    }),
     ("values-outside-log", |patient| fs::write(patient.path("database/blobs/1"), b"x").unwrap()),
     ("witness-missing", |patient| fs::remove_file(patient.path("witness")).unwrap()),
     ("witness-missing", |patient| fs::write(patient.path("witness"), [0xff; 528]).unwrap()),
@@ -454,6 +458,37 @@ fn a_backup_is_examined_and_stays_what_it_was() {
     assert_eq!(backup_files(&to), before);
     let beside = fs::read_dir(to.parent().unwrap()).unwrap().count();
     assert_eq!(beside, 2, "the copy that was opened is gone");
+}
+
+/// A full disk says nothing about a store.
+#[test]
+fn without_room_for_a_copy_a_backup_is_neither_examined_nor_dumped() {
+    let store = furnished();
+    let to = store.options.path.with_file_name("backup");
+    store.back_up_to(&to, NOW).unwrap();
+    let before = backup_files(&to);
+    let cramped = Options { min_free_disk: u64::MAX / 2, ..options(&to) };
+    for refused in [
+        Store::examine(&cramped).map(drop),
+        Store::dump(&cramped, Written { program: "0.0.0", at: NOW }, &mut Vec::new()).map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.is_full() && error.to_string().contains("(storage.min_free_disk)"), "{error}");
+    }
+    assert_eq!(backup_files(&to), before);
+    assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 2, "nothing is left");
+}
+
+#[test]
+fn what_belongs_to_the_file_system_is_nobodys_finding() {
+    let mut store = furnished();
+    let path = store.options.path.join("lost+found");
+    fs::create_dir(&path).unwrap();
+    if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+        println!("skipped: only root can give a folder away");
+    }
+    store.close();
+    assert_eq!(Store::examine(&store.options).unwrap().findings, []);
 }
 
 fn backup_files(of: &Path) -> Vec<(PathBuf, Vec<u8>)> {

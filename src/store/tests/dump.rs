@@ -1,7 +1,7 @@
 //! A dump holds everything, and a store that was made of one goes on as the dumped one would have.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufReader, Read, Write as _};
 use std::path::PathBuf;
 
 use proptest::prelude::*;
@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::history::{client, enqueue, everything, export, grant, live, profile, put_export, stream};
 use super::*;
 use crate::domain::{ContentFormat, Errand, Fate, Leave, Task, TaskStage, UserTicket};
+use crate::store::format::write_half_made;
 
 const WRITTEN: Written = Written { program: "0.0.0", at: NOW };
 
@@ -213,7 +214,8 @@ fn refusal(text: &[u8]) -> String {
     // Neither where an empty directory was.
     fs::create_dir(&place).unwrap();
     Store::load(&options(&place), &mut &*text).unwrap_err();
-    assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "{error}");
+    let left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"], "{error}");
     error
 }
 
@@ -302,6 +304,56 @@ fn nothing_is_loaded_where_something_is() {
     fs::remove_file(place.join("notes")).unwrap();
     Store::load(&options(&place), &mut text.as_bytes()).unwrap();
     assert_eq!(dump_of(&options(&place)), text, "an empty directory will do");
+}
+
+/// A dump that looks around whenever it is read on.
+struct Watchful<'a> {
+    text: &'a [u8],
+    place: Options,
+    looked: usize,
+}
+
+impl Read for Watchful<'_> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let opened = Store::open(self.place.clone());
+        assert!(matches!(opened, Err(StoreError::HalfMade(_))), "{opened:?}");
+        let loaded = Store::load(&self.place, &mut self.text);
+        assert!(matches!(loaded, Err(LoadError::Store(StoreError::Locked(_)))), "{loaded:?}");
+        self.looked += 1;
+        self.text.read(to)
+    }
+}
+
+#[test]
+fn while_a_directory_is_loaded_nobody_else_opens_it_or_loads_it() {
+    let text = dump(&mut furnished());
+    for is_there in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let place = options(&directory.path().join("data"));
+        if is_there {
+            fs::create_dir(&place.path).unwrap();
+        }
+        let mut from = Watchful { text: text.as_bytes(), place: place.clone(), looked: 0 };
+        Store::load(&place, &mut BufReader::with_capacity(text.len() / 2, &mut from)).unwrap();
+        assert!(from.looked > 2);
+        assert_eq!(dump_of(&place), text);
+    }
+}
+
+#[test]
+fn a_load_that_was_cut_short_is_no_store_and_can_be_repeated() {
+    let text = dump(&mut furnished());
+    let directory = tempfile::tempdir().unwrap();
+    let place = options(&directory.path().join("data"));
+    Store::load(&place, &mut text.as_bytes()).unwrap();
+    write_half_made(&place.path).unwrap();
+    fs::write(place.path.join("retired-key-1-x.pem"), b"another dump's").unwrap();
+    fs::write(place.path.join("database/conf"), b"half").unwrap();
+    let refused = Store::open(place.clone()).unwrap_err();
+    assert!(refused.to_string().contains("(intake restore, or intake load)"), "{refused}");
+    Store::load(&place, &mut text.as_bytes()).unwrap();
+    assert!(!place.path.join("retired-key-1-x.pem").exists());
+    assert_eq!(dump_of(&place), text);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_format_that_is_not_known_is_refused_in_words() {
         ("intake data directory".to_owned(), "nothing this program knows".to_owned()),
         (String::new(), "nothing this program knows".to_owned()),
         ("x".repeat(5000), "nothing this program knows".to_owned()),
-        ("intake data directory, being restored\n".to_owned(), "repeat it".to_owned()),
+        ("intake data directory, being restored\n".to_owned(), "repeat that".to_owned()),
     ] {
         fs::write(&file, &text).unwrap();
         let error = refused(directory.path()).to_string();

@@ -168,6 +168,27 @@ fn a_database_that_a_power_cut_left_unmade_is_made_anew_and_no_other_is() {
 }
 
 #[test]
+fn a_database_half_made_in_place_of_a_lost_one_says_what_to_do() {
+    let mut store = TestStore::new();
+    store.import(&Import::insert(1, rows!["ann@acme.test"]));
+    store.close();
+    let database = store.options.path.join("database");
+    fs::remove_dir_all(&database).unwrap();
+    // What a power cut leaves of a start that accepts the loss.
+    fs::create_dir(&database).unwrap();
+    fs::write(database.join("conf"), [0; 100]).unwrap();
+    fs::write(store.options.path.join("database.new"), b"").unwrap();
+    for on_loss in [OnLoss::Refuse, OnLoss::Accept] {
+        let refused = store.open_despite(on_loss).unwrap_err();
+        assert!(matches!(refused, StoreError::HalfReplaced(_)), "{refused}");
+        assert!(refused.to_string().contains("remove this folder"), "{refused}");
+    }
+    fs::remove_dir_all(&database).unwrap();
+    store.open_despite(OnLoss::Accept).unwrap();
+    assert_eq!(store.connections().unwrap(), []);
+}
+
+#[test]
 fn a_database_that_is_gone_is_missed_and_none_is_made_in_its_place() {
     let mut store = TestStore::new();
     store.import(&Import::insert(1, rows!["ann@acme.test"]));
