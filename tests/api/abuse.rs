@@ -232,7 +232,7 @@ fn request_for_much(server: &Server) -> (String, usize) {
 #[test]
 fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = [("INTAKE_LIMITS_MIN_RATE", "16KB"), ("INTAKE_LIMITS_RATE_GRACE", "2s")];
+    let settings = [("INTAKE_LIMITS_MAX_PAUSE", "2s"), ("INTAKE_LIMITS_RATE_GRACE", "2s")];
     let server = Server::on(directory.path(), &settings);
     let (request, size) = request_for_much(&server);
     let before = handles(&server);
@@ -276,7 +276,7 @@ fn who_takes_answers_a_little_faster_than_the_least_rate_gets_all_of_them() {
     let settings = [
         ("INTAKE_LIMITS_MIN_RATE", "64KB"),
         ("INTAKE_LIMITS_RATE_GRACE", "1s"),
-        ("INTAKE_LIMITS_MAX_PAUSE", "500ms"),
+        ("INTAKE_LIMITS_MAX_PAUSE", "2s"),
     ];
     let server = Server::on(directory.path(), &settings);
     let (request, size) = request_for_much(&server);
