@@ -198,6 +198,7 @@ impl StoreError {
     }
 
     /// Names the place where it happened, if neither we nor the system do.
+    #[must_use]
     pub fn at(self, path: &Path) -> Self {
         match self {
             Self::Io(_) | Self::DiskFull { .. } => Self::At { path: path.to_owned(), what: Box::new(self) },

@@ -262,9 +262,13 @@ fn who_never_takes_an_answer_is_gone_in_time_and_who_takes_it_slowly_is_not() {
     }
     assert!(taken > 4 * size, "{taken} of {} bytes", 4 * size);
     // To ask for more buys no time.
-    silent.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+    for stream in &silent {
+        stream.set_nonblocking(true).unwrap();
+    }
     until("the silent ones are gone", || {
-        silent.iter_mut().for_each(|stream| drop(stream.write(request.as_bytes())));
+        for stream in &mut silent {
+            drop(stream.write(request.as_bytes()));
+        }
         (handles(&server) <= before + 1).then_some(())
     });
 }
