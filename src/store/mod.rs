@@ -110,7 +110,7 @@ pub struct Options {
     pub path: PathBuf,
     /// Bytes of memory for the database's page cache.
     pub cache_bytes: u64,
-    /// Bytes of disk that uploads and exports must leave free.
+    /// Bytes of disk that must be left free by uploads, exports, backups, restores, and copies to be opened.
     pub min_free_disk: u64,
     /// Bytes of disk taken ahead of the database's log; 0 takes none, and only looks whether there is room.
     pub reserve: u64,

@@ -158,6 +158,15 @@ fn outstay(bad: Vec<(Bad, TcpStream)>) -> Duration {
     begun.elapsed()
 }
 
+/// What is over when this is dropped, by a failure, too: nobody waits for a client that goes on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The promise as it is made, with the settings as they are.
 #[test]
 fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
@@ -170,6 +179,7 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
 
     let is_over = AtomicBool::new(false);
     let (stayed, mut times) = thread::scope(|scope| {
+        let over = Over(&is_over);
         let good = scope.spawn(|| be_good(&server, &connection, "good", &is_over));
         let kinds = Bad::ALL.iter().flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count));
         let bad: Vec<_> = kinds.map(|kind| (kind, kind.begin(&server, form.bytes()))).collect();
@@ -185,7 +195,7 @@ fn five_hundred_half_open_uploads_hold_up_nobody_and_leave_nothing() {
             spooled(directory.path())
         );
         let stayed = outstay(bad);
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         (stayed, good.join().unwrap())
     });
     times.sort_unstable();
