@@ -1,6 +1,5 @@
 //! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -47,12 +46,7 @@ impl Backup {
     /// Refuses a place that will not do, before anything is made.
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
         let place = self.directory.display();
-        match fs::read_dir(&self.directory).map(Iterator::count) {
-            Ok(0) => {}
-            Ok(_) => return Err(Problem::new(format!("{place} is not empty: name a directory to be made"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Problem::new(format!("{place} will not do: {error}"))),
-        }
+        app::check_empty(&self.directory).map_err(|error| error.at(&self.directory))?;
         let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
         if absolute(&self.directory)?.starts_with(absolute(data)?) {
             return Err(Problem::new(format!(

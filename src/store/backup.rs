@@ -31,7 +31,7 @@ use super::keys::TASKS;
 use super::manifest::{self, FileSeal, Manifest};
 use super::open::{is_locked, unfinished_jobs};
 use super::room::check_room;
-use super::site::Site;
+use super::site::{Site, made_in};
 use super::spool::Spool;
 use super::{Store, format, loss, witness};
 use crate::domain::{BackupId, Timestamp};
@@ -206,7 +206,7 @@ fn take(from: &Path, to: &Path) -> io::Result<bool> {
 fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
     let mut seals = Vec::new();
     let mut folders = HashSet::from([directory.to_owned()]);
-    for file in below(directory)? {
+    for file in made_in(directory)? {
         sync(&file)?;
         folders
             .extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));

@@ -92,6 +92,7 @@ pub use record::Draft;
 pub use restore::{move_backup, restore};
 pub use roll_call::{Met, RollCall};
 pub use room::is_disk_full;
+pub use site::check_empty;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};
 pub use users::{Refused, Taken};
