@@ -6,19 +6,17 @@ use std::time::Instant;
 
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::json;
-use tracing::level_filters::LevelFilter;
 
 use super::owner::work_for_owner_of;
-use super::serve::start_log;
+use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Backup, Exit, Problem};
 use crate::app::{self, Manifest};
 
 impl Backup {
     pub(super) fn run(self) -> Result<Exit, Problem> {
-        let mut settings = self.config.load()?;
-        settings.log.level = settings.log.level.min(LevelFilter::WARN);
-        start_log(&settings.log);
+        let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
         work_for_owner_of(&settings.storage.path);
