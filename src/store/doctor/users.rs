@@ -57,7 +57,7 @@ impl Doctor<'_> {
         let mut present = std::mem::take(&mut self.present);
         let mut made = vec![0; self.jobs.len()];
         let series = self.series();
-        self.each(b'u', "blocks of users", |key, value| {
+        self.each(&BLOCKS, "blocks of users", |key, value| {
             let Some((connection, number)) = numbers_in(key) else {
                 return self.add(Ailment::ValueDamaged, "a key of a block is no pair of numbers");
             };
