@@ -101,7 +101,7 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
         StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
         StoreError::HalfMade(_) => Ailment::HalfMade,
         StoreError::Lost { .. } => Ailment::CommitsLost,
-        StoreError::Corrupt(why) if why.contains("witness") => Ailment::WitnessDisagrees,
+        StoreError::WitnessDisagrees(_) => Ailment::WitnessDisagrees,
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => return None,
         StoreError::Io(_)
         | StoreError::Corrupt(_)
