@@ -10,7 +10,7 @@ use super::super::exports::Exports;
 use super::super::failures;
 use super::super::keys::{
     BLOCKS, CLAIMS, CLIENTS, CREDENTIALS, EVENTS, GRANTS, JOBS, LETTERS, NEWEST_TICKETS, QUEUE,
-    STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, of_user, user_of,
+    STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, user_of,
 };
 use super::super::record::Record;
 use super::super::shut::Shut;
@@ -87,12 +87,9 @@ impl Dump<'_> {
         for connection in &self.connections {
             let prefix = CREDENTIALS.key(&[&connection.number.to_be_bytes()]);
             for entry in self.store.tree().scan_prefix(prefix) {
-                let (key, _) = entry?;
-                let (number, user) = user_of(&key[1..])?;
-                let credential = CREDENTIALS.get(self.store.tree(), &[&of_user(number, user.as_ref())])?;
-                if let Some(credential) = credential {
-                    self.lines.put(&PasswordLine::of(connection, &user, credential))?;
-                }
+                let (key, value) = entry?;
+                let (_, user) = user_of(&key[1..])?;
+                self.lines.put(&PasswordLine::of(connection, &user, CREDENTIALS.decode(&value)?))?;
             }
         }
         Ok(())
@@ -141,14 +138,10 @@ impl Dump<'_> {
     /// What only an unfinished job has.
     fn unfinished(&mut self, job: &Job) -> Result<()> {
         let ticket = job.ticket.to_be_bytes();
-        let claims = CLAIMS.key(&[&ticket])..CLAIMS.key(&[&(job.ticket + 1).to_be_bytes()]);
-        for entry in self.store.tree().range(claims) {
-            let (key, _) = entry?;
-            let name = &key[1 + ticket.len()..];
-            if let Some(row) = CLAIMS.get(self.store.tree(), &[&ticket, name])? {
-                let username = String::from_utf8_lossy(name).into_owned();
-                self.lines.put(&ClaimLine { job: job.ticket, username, row })?;
-            }
+        for entry in self.store.tree().scan_prefix(CLAIMS.key(&[&ticket])) {
+            let (key, value) = entry?;
+            let username = String::from_utf8_lossy(&key[1 + ticket.len()..]).into_owned();
+            self.lines.put(&ClaimLine { job: job.ticket, username, row: CLAIMS.decode(&value)? })?;
         }
         let file = Spool::of(&self.store.path).read(&job.id).map_err(|error| {
             StoreError::Corrupt(format!(
