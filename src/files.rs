@@ -30,6 +30,15 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The same durably.
+pub fn remove_durably(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        remove(path)?;
+        sync(folder_of(path))?;
+    }
+    Ok(())
+}
+
 /// Writes a file durably. It is there as a whole or as it was, whatever happens; two at once must not write the same.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");

@@ -12,6 +12,7 @@ use rustix::fs::{Advice, fadvise};
 
 use super::ahead::is_full;
 use super::database::folder;
+use crate::files::remove;
 
 /// The file that is there while the cache is doubted.
 pub(super) const MARK: &str = "database.doubted";
@@ -57,9 +58,6 @@ impl Cached {
 
     /// It was read, written and synced without a fault.
     pub(super) fn believe(&self) -> io::Result<()> {
-        match fs::remove_file(&self.mark) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        remove(&self.mark)
     }
 }

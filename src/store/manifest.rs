@@ -92,12 +92,7 @@ impl Manifest {
 
     /// Removes that of a directory, durably: from now on it is no backup.
     pub(super) fn remove(directory: &Path) -> Result<()> {
-        let path = directory.join(FILE);
-        if path.exists() {
-            files::remove(&path)?;
-            files::sync(directory)?;
-        }
-        Ok(())
+        Ok(files::remove_durably(&directory.join(FILE))?)
     }
 
     /// Refuses a backup that is not what its manifest says.
