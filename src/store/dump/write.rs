@@ -18,7 +18,7 @@ use super::super::spool::Spool;
 use super::super::{Options, Store};
 use super::frame::Header;
 use super::lines::Writer;
-use super::pieces::{each_piece, if_there};
+use super::pieces::each_piece;
 use super::shapes::{
     ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine,
     JobLine, LetterLine, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine,
@@ -26,6 +26,7 @@ use super::shapes::{
 };
 use super::{Counts, Written};
 use crate::domain::{Connection, Job, Task};
+use crate::files::open_if_there;
 
 impl Store {
     /// Writes all that is in a data directory that nobody has open; tells how many lines there are of each kind.
@@ -167,7 +168,7 @@ impl Dump<'_> {
             return Ok(());
         };
         let path = Exports::of(&self.store.path).path(&task.id, format);
-        let Some(file) = if_there(fs::File::open(path))? else {
+        let Some(file) = open_if_there(&path)? else {
             return Ok(());
         };
         let export = task.id.to_string();
