@@ -18,7 +18,7 @@ use super::open::{DirectoryLock, in_directory};
 use super::room::check_room;
 use super::{Options, format, manifest, witness};
 use crate::domain::Connection;
-use crate::files::{below, copy_inside};
+use crate::files::{below, bytes_of, copy_inside};
 
 /// An open database and its directory.
 #[derive(Debug)]
@@ -74,8 +74,7 @@ fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
     let copy_all = || {
         let mut files = below(&folder(from))?;
         files.push(from.join(witness::FILE));
-        let bytes = files.iter().map(|file| file.metadata().map_or(0, |file| file.len()));
-        check_room(copy.path(), bytes.sum::<u64>() + LEAST, min_free)?;
+        check_room(copy.path(), bytes_of(&files) + LEAST, min_free)?;
         Ok(files.iter().try_for_each(|file| copy_inside(file, from, copy.path()))?)
     };
     copy_all().map_err(|error: StoreError| if error.is_full() { error.at(copy.path()) } else { error })?;
