@@ -31,7 +31,7 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Loss, Store, StoreError};
-pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, check_empty, is_disk_full, is_locked};
+pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, check_empty, has_no_room, is_locked};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;

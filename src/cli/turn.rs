@@ -33,7 +33,7 @@ impl<'a> Turn<'a> {
             eprintln!("another process is using the data directory {directory}: waiting for it");
             Instant::now()
         });
-        if PATIENCE <= since.elapsed() && app::is_disk_full(self.directory) {
+        if PATIENCE <= since.elapsed() && app::has_no_room(self.directory) {
             return Err(Problem::new(format!(
                 "another process is using the data directory {directory}, and its disk is so full that it cannot say \
                  where it is: make room there, or stop it"

@@ -27,7 +27,7 @@ use super::database::{self, Change, LAYOUT};
 use super::error::{Result, StoreError};
 use super::exports::Exports;
 use super::keys::TASKS;
-use super::manifest::{self, FileSeal, Manifest};
+use super::manifest::{FileSeal, Manifest, is_backup};
 use super::open::{is_locked, unfinished_jobs};
 use super::room::check_room;
 use super::site::{Site, made_in};
@@ -235,7 +235,7 @@ pub(super) fn sweep(directory: &Path) -> Result<()> {
             if !is_locked(&path) {
                 fs::remove_dir_all(&path)?;
             }
-        } else if path.join(manifest::FILE).is_file() {
+        } else if is_backup(&path) {
             whole += 1;
         }
     }

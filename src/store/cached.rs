@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-use super::ahead::is_full;
 use super::database::folder;
+use super::room::is_full;
 use crate::files::remove;
 
 /// The file that is there while the cache is doubted.

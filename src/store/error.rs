@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::ahead::{NoRoom, is_full};
+use super::ahead::NoRoom;
+use super::room::is_full;
 
 /// Why a call to the store did not do what it promises.
 #[derive(Debug, Error)]

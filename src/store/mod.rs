@@ -70,7 +70,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-pub use ahead::{NoRoom, is_full};
+pub use ahead::NoRoom;
 pub use apply::{ChunkRow, Words};
 pub use backup::unseal;
 pub use bell::Bell;
@@ -91,7 +91,7 @@ pub use outbox::{DueLetters, LetterPage, OutboxMark};
 pub use record::Draft;
 pub use restore::{move_backup, restore};
 pub use roll_call::{Met, RollCall};
-pub use room::is_disk_full;
+pub use room::{has_no_room, is_full};
 pub use site::check_empty;
 pub use spool::Upload;
 pub use sweep::{Ages, Sweep};

@@ -14,9 +14,10 @@ use super::database::{Database, Head, folder};
 use super::error::{Result, StoreError};
 use super::keys::CONNECTIONS;
 use super::loss::OnLoss;
+use super::manifest::is_backup;
 use super::open::{DirectoryLock, in_directory};
 use super::room::check_room;
-use super::{Options, format, manifest, witness};
+use super::{Options, format, witness};
 use crate::domain::Connection;
 use crate::files::{below, bytes_of, copy_inside};
 
@@ -56,11 +57,6 @@ impl Shut {
     pub(super) fn connections(&self) -> Result<Vec<Connection>> {
         CONNECTIONS.values(self.tree()).collect()
     }
-}
-
-/// Whether a directory is a backup.
-pub(super) fn is_backup(directory: &Path) -> bool {
-    directory.join(manifest::FILE).is_file()
 }
 
 /// A copy of what opening changes, beside the backup or where else there is a place for it. Once it is open the disk is
