@@ -22,7 +22,7 @@ impl Backup {
         work_for_owner_of(&settings.storage.path);
         let still = Still::of(&settings)?;
         let manifest = if still.is_copy() {
-            let manifest = app::manifest(still.path())?;
+            let manifest = Manifest::read(still.path())?;
             app::move_backup(&settings, still.path(), &self.directory)?;
             manifest
         } else {
