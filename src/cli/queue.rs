@@ -16,12 +16,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A place in the queue for a directory.
-pub(super) struct Turn<'a> {
+pub(super) struct Queue<'a> {
     directory: &'a Path,
     since: Option<Instant>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Queue<'a> {
     pub(super) fn of(directory: &'a Path) -> Self {
         Self { directory, since: None }
     }

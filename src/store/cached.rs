@@ -43,7 +43,7 @@ impl Cached {
     }
 
     /// The next to read it reads from the disk.
-    pub(super) fn drop(&self) -> io::Result<()> {
+    pub(super) fn drop_pages(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.database)? {
             let path = entry?.path();
             if path.is_file() {

@@ -166,7 +166,7 @@ impl Database {
         let making = Making::begin(directory, &path, on_loss)?;
         let cached = Cached::of(directory);
         if cached.is_doubted() && path.exists() {
-            cached.drop()?;
+            cached.drop_pages()?;
         }
         cached.doubt()?;
         let config = config(&path, options.cache_bytes);

@@ -129,7 +129,7 @@ impl Store {
         }
         let cached = Cached::of(&self.options.path);
         cached.doubt()?;
-        cached.drop()?;
+        cached.drop_pages()?;
         let (bell, meters) = (self.bell.clone(), self.meters.clone());
         *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
         Ok(())

@@ -28,7 +28,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use finding::{Ailment, Finding};
+pub(super) use finding::Ailment;
+pub use finding::Finding;
 
 use super::error::{Result, StoreError};
 use super::keys::{FAMILIES, GARBAGE, KNOWN_TIME, Keyspace};
