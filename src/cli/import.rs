@@ -62,6 +62,7 @@ impl Import {
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
+            // No settings are read.
             start_log(&Log { format: LogFormat::Text, level: LevelFilter::WARN });
             return Ok((None, Client::new(url, token, self.ca_file.as_deref())?));
         }
