@@ -3,6 +3,7 @@
 //! A name is on disk once the folder that it is in was synced, so that comes last. Whatever is made here is for its
 //! owner alone.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -22,12 +23,29 @@ pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Opens a file, if it is there.
+pub fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// Removes a file, unless it is gone already.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// The same durably.
+pub fn remove_durably(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        remove(path)?;
+        sync(folder_of(path))?;
+    }
+    Ok(())
 }
 
 /// Writes a file durably. It is there as a whole or as it was, whatever happens; two at once must not write the same.
@@ -81,6 +99,20 @@ pub fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// What files have together, in bytes. One that has gone has none.
+pub fn bytes_of(files: &[PathBuf]) -> u64 {
+    files.iter().map(|file| file.metadata().map_or(0, |file| file.len())).sum()
+}
+
+/// Makes the names of files durable, and of the folders that lead to them from `top`.
+pub fn sync_folders(files: &[PathBuf], top: &Path) -> io::Result<()> {
+    let mut folders = BTreeSet::from([top]);
+    for file in files {
+        folders.extend(file.ancestors().skip(1).take_while(|folder| *folder != top));
+    }
+    folders.into_iter().try_for_each(sync)
 }
 
 /// Copies a file, not durably, by reading and writing: blocks that the copy shared with the file would have to be

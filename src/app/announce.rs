@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::files::remove;
 use crate::store;
 
 /// While a server that was announced runs, this file in the data directory says where.
@@ -66,10 +67,7 @@ impl Address {
 
 /// Removes what a server announced, if one did.
 pub(super) fn forget(directory: &Path) -> io::Result<()> {
-    match fs::remove_file(directory.join(ADDRESS_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove(&directory.join(ADDRESS_FILE))
 }
 
 /// Where the server is that has this data directory open, if one has and has announced it.

@@ -2,11 +2,10 @@
 //! order. Whatever can go wrong at start goes wrong in [`App::build`].
 
 mod announce;
-mod backup;
 mod doors;
 mod furnish;
 mod handles;
-mod keeping;
+mod offline;
 mod options;
 
 use std::fs;
@@ -31,17 +30,16 @@ use crate::notify::mailer::Mailer;
 use crate::notify::post::{Post, PostFault};
 use crate::notify::streams::{Streams, TargetFault};
 use crate::store::{self, Loss, Store, StoreError};
-pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, is_disk_full, is_locked};
+pub use crate::store::{Counts, Diagnosis, Manifest, OnLoss, check_empty, has_no_room, is_locked, unseal};
 use crate::tls::TlsFault;
 use crate::tokens::{KeyError, KeyWatch, Keys, Rotation, Tokens, random_text, secret_hash};
 use crate::upkeep::Upkeep;
 use announce::forget;
 pub use announce::{Address, running};
-pub use backup::{back_up, has_data, manifest, move_backup, restore, unseal};
 pub use doors::throw_in_certificate;
 use furnish::furnish;
 pub use furnish::{DEFAULT_CONNECTION, NewClient};
-pub use keeping::{Packing, dump, examine, load};
+pub use offline::{Packing, back_up, dump, examine, has_data, load, move_backup, restore};
 pub use options::limits;
 
 /// Why the server cannot start.

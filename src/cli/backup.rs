@@ -1,31 +1,28 @@
 //! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::json;
-use tracing::level_filters::LevelFilter;
 
 use super::owner::work_for_owner_of;
-use super::serve::start_log;
+use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Backup, Exit, Problem};
 use crate::app::{self, Manifest};
 
 impl Backup {
     pub(super) fn run(self) -> Result<Exit, Problem> {
-        let mut settings = self.config.load()?;
-        settings.log.level = settings.log.level.min(LevelFilter::WARN);
-        start_log(&settings.log);
+        let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         self.check_place(&settings.storage.path)?;
         let begun = Instant::now();
         work_for_owner_of(&settings.storage.path);
         let still = Still::of(&settings)?;
         let manifest = if still.is_copy() {
-            let manifest = app::manifest(still.path())?;
+            let manifest = Manifest::read(still.path())?;
             app::move_backup(&settings, still.path(), &self.directory)?;
             manifest
         } else {
@@ -47,12 +44,7 @@ impl Backup {
     /// Refuses a place that will not do, before anything is made.
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
         let place = self.directory.display();
-        match fs::read_dir(&self.directory).map(Iterator::count) {
-            Ok(0) => {}
-            Ok(_) => return Err(Problem::new(format!("{place} is not empty: name a directory to be made"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Problem::new(format!("{place} will not do: {error}"))),
-        }
+        app::check_empty(&self.directory).map_err(|error| error.at(&self.directory))?;
         let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
         if absolute(&self.directory)?.starts_with(absolute(data)?) {
             return Err(Problem::new(format!(

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde_json::json;
 
 use super::report::FailedRow;
+use super::serve::start_quiet_log;
 use super::source::Source;
 use super::{Check, Exit, Problem};
 use crate::app;
@@ -14,7 +15,9 @@ use crate::import::{Examined, examine, reported};
 
 impl Check {
     pub(super) fn run(self) -> Result<Exit, Problem> {
-        let limits = app::limits(&self.config.load()?);
+        let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
+        let limits = app::limits(&settings);
         let source = Source::open(&self.file)?;
         let mut keys = Keys::default();
         let mut findings = Findings::new(BufWriter::new(io::stdout().lock()), self.json);

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::owner::work_for_owner_of;
+use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Doctor, Exit, Problem};
 use crate::app::{self, Diagnosis};
@@ -13,6 +14,7 @@ use crate::app::{self, Diagnosis};
 impl Doctor {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         // What is named is what was meant, even if a copy of it is examined.
         let named = self.directory.as_deref().unwrap_or(&settings.storage.path);
         work_for_owner_of(named);

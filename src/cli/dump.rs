@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::owner::work_for_owner_of;
+use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Dump, Exit, Problem};
 use crate::app::{self, Counts, Packing};
@@ -16,6 +17,7 @@ use crate::files::{folder_of, sync};
 impl Dump {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         if self.file == Path::new("-") {
             return self.to_stdout(&settings);
         }

@@ -1,4 +1,4 @@
-//! The server that `import` talks to for a data directory at hand: the one that runs, or one of its
+//! The server that commands talk to for a data directory at hand: the one that runs, or, for an import, one of its
 //! own for as long as it takes.
 //!
 //! **Invariant:** a server of its own is announced to nobody, because it ends with its import. Whoever
@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::Problem;
 use super::owner::work_for_owner_of;
+use super::queue::Queue;
 use super::serve::introduce_client;
-use super::turn::Turn;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
 use crate::domain::Scope;
@@ -42,7 +42,7 @@ impl Host {
         settings.server.public_url = PublicUrl::default();
         settings.server.tls.switch_off();
         work_for_owner_of(&settings.storage.path);
-        let mut turn = Turn::of(&settings.storage.path);
+        let mut queue = Queue::of(&settings.storage.path);
         loop {
             match App::build(&settings) {
                 Ok(app) => return Self::start(app, &settings),
@@ -52,7 +52,7 @@ impl Host {
             if let Some(host) = Self::find(&settings)? {
                 return Ok(host);
             }
-            turn.wait()?;
+            queue.wait()?;
         }
     }
 

@@ -13,9 +13,10 @@ use super::host::Host;
 use super::outcome::Outcome;
 use super::parts::{self, Part};
 use super::report::{FailedRow, Report, beside};
-use super::serve::start_log;
+use super::serve::{start_log, start_quiet_log};
 use super::source::Source;
 use super::{Exit, Import, Problem};
+use crate::config::{Log, LogFormat};
 
 /// Pauses between two looks at a job: short at first, for small files.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -61,12 +62,12 @@ impl Import {
 
     fn connect(&self) -> Result<(Option<Host>, Client), Problem> {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
+            // No settings are read.
+            start_log(&Log { format: LogFormat::Text, level: LevelFilter::WARN });
             return Ok((None, Client::new(url, token, self.ca_file.as_deref())?));
         }
-        let mut settings = self.config.load()?;
-        // The outcome tells what a log would; what it can't tell is a warning.
-        settings.log.level = settings.log.level.min(LevelFilter::WARN);
-        start_log(&settings.log);
+        let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         let host = Host::find_or_start(&settings)?;
         let client = Client::here(host.url(), host.token());
         Ok((Some(host), client))

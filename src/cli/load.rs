@@ -8,12 +8,14 @@ use serde_json::json;
 
 use super::dump::in_words;
 use super::owner::work_for_owner_of;
+use super::serve::start_quiet_log;
 use super::{Exit, Load, Problem};
 use crate::app;
 
 impl Load {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         work_for_owner_of(&settings.storage.path);
         let counts = if self.file == Path::new("-") {
             app::load(&settings, io::stdin().lock())?

@@ -15,6 +15,7 @@ mod outcome;
 mod owner;
 mod panics;
 mod parts;
+mod queue;
 mod report;
 mod restore;
 mod rotate_key;
@@ -23,7 +24,6 @@ mod signals;
 mod source;
 mod still;
 mod token;
-mod turn;
 
 use std::fmt;
 use std::net::SocketAddr;

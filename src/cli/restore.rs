@@ -2,19 +2,16 @@
 
 use std::io::{self, Write};
 
-use tracing::level_filters::LevelFilter;
-
 use super::backup::{about, summary};
 use super::owner::work_for_owner_of;
-use super::serve::start_log;
+use super::serve::start_quiet_log;
 use super::{Exit, Problem, Restore};
 use crate::app;
 
 impl Restore {
     pub(super) fn run(self) -> Result<Exit, Problem> {
-        let mut settings = self.config.load()?;
-        settings.log.level = settings.log.level.min(LevelFilter::WARN);
-        start_log(&settings.log);
+        let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         work_for_owner_of(&settings.storage.path);
         let manifest = app::restore(&settings, &self.directory)?;
         let data = &settings.storage.path;

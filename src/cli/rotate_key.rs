@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::owner::work_for_owner_of;
+use super::serve::start_quiet_log;
 use super::{Exit, Problem, RotateKey};
 use crate::app;
 
@@ -17,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl RotateKey {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         let directory = &settings.storage.path;
         if !directory.is_dir() {
             return Err(Problem::new(format!("there is no data directory {}", directory.display())));

@@ -150,6 +150,11 @@ pub(super) fn introduce_client(app: &App) {
     }
 }
 
+/// The log of a command whose outcome tells what a log would; what it can't tell is a warning.
+pub(super) fn start_quiet_log(settings: &Log) {
+    start_log(&Log { level: settings.level.min(LevelFilter::WARN), ..settings.clone() });
+}
+
 /// Log lines go to stderr: text for people, JSON for machines.
 pub(super) fn start_log(settings: &Log) {
     // What libraries say of their work holds whole rows, headers and URLs: their warnings are all there is.

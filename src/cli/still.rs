@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::Problem;
 use super::client::Client;
 use super::host::Host;
-use super::turn::Turn;
+use super::queue::Queue;
 use crate::app;
 use crate::config::Settings;
 
@@ -22,15 +22,6 @@ pub(super) struct Still {
 }
 
 impl Still {
-    /// The same, to be opened: a copy is no backup any more.
-    pub(super) fn to_open(settings: &Settings) -> Result<Self, Problem> {
-        let mut still = Self::of(settings)?;
-        if still.is_copy {
-            still.path = app::unseal(&still.path)?;
-        }
-        Ok(still)
-    }
-
     /// That of the settings or a copy of it, as soon as it is free or its server answers.
     pub(super) fn of(settings: &Settings) -> Result<Self, Problem> {
         let directory = &settings.storage.path;
@@ -38,15 +29,24 @@ impl Still {
             let directory = directory.display();
             return Err(Problem::new(format!("there is no data of intake in {directory} (storage.path)")));
         }
-        let mut turn = Turn::of(directory);
+        let mut queue = Queue::of(directory);
         while app::is_locked(directory) {
             if let Some(host) = Host::find(settings)? {
                 let id = Client::new(host.url(), host.token(), None)?.back_up()?;
                 return Ok(Self { path: directory.join("backups").join(id), is_copy: true });
             }
-            turn.wait()?;
+            queue.wait()?;
         }
         Ok(Self { path: directory.clone(), is_copy: false })
+    }
+
+    /// The same, to be opened: a copy is no backup any more.
+    pub(super) fn to_open(settings: &Settings) -> Result<Self, Problem> {
+        let mut still = Self::of(settings)?;
+        if still.is_copy {
+            still.path = app::unseal(&still.path)?;
+        }
+        Ok(still)
     }
 
     /// Where it is.

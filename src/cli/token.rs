@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::owner::work_for_owner_of;
+use super::serve::start_quiet_log;
 use super::{Exit, Problem, Token};
 use crate::app;
 use crate::domain::Scope;
@@ -13,6 +14,7 @@ const CLIENT: &str = "intake-cli";
 impl Token {
     pub(super) fn run(self) -> Result<Exit, Problem> {
         let settings = self.config.load()?;
+        start_quiet_log(&settings.log);
         let directory = &settings.storage.path;
         if !directory.is_dir() {
             let directory = directory.display();

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::body::{content_length, drain};
 use super::caller::{self, Caller};
@@ -128,8 +128,7 @@ impl<N> Granted<N> {
 }
 
 fn judge<N: Needs>(request: &HttpRequest) -> Result<(Caller, Grant), ApiError> {
-    let state = request.app_data::<web::Data<State>>();
-    let state = state.ok_or_else(|| ApiError::internal("the routes have no state"))?;
+    let state = State::of(request)?;
     let grant = grant(request, state);
     let who = match &grant {
         Ok(grant) => Who::Client(&grant.subject),

@@ -12,7 +12,7 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
-use actix_web::web::{Bytes, Data, Query};
+use actix_web::web::{Bytes, Query};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::stream::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
@@ -38,9 +38,7 @@ impl FromRequest for Incoming {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<Data<State>>();
-        let state = state.ok_or_else(|| ApiError::internal("the routes have no state"));
-        ready(state.map(|state| Self {
+        ready(State::of(request).map(|state| Self {
             payload: payload.take(),
             pace: state.bounds.pace,
             timeout: state.bounds.body_timeout,

@@ -6,7 +6,6 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 
 use super::State;
 use super::body::drain;
@@ -75,9 +74,7 @@ pub(super) async fn check_head(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let state = request.app_data::<Data<State>>();
-    let state = state.ok_or_else(|| ApiError::internal("the routes have no state"));
-    if let Err(refusal) = state.and_then(|state| state.bounds.judge(&request)) {
+    if let Err(refusal) = State::of(request.request()).and_then(|state| state.bounds.judge(&request)) {
         drain(request.parts_mut().1.take()).await;
         return Ok(request.error_response(refusal));
     }

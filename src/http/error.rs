@@ -24,6 +24,9 @@ use crate::login::LoginError;
 use crate::store::{Condition, StoreError};
 use crate::tokens::TokenFault;
 
+/// Headers of all answers that have no other value for them.
+pub(super) const ALWAYS: [(&str, &str); 2] =
+    [("cache-control", "no-cache"), ("x-content-type-options", "nosniff")];
 /// The code of every 429 of the API.
 const TOO_MANY_REQUESTS: &str = "too_many_requests";
 /// When to come back for a place among the jobs, in seconds.

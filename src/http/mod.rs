@@ -97,9 +97,9 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -203,6 +203,11 @@ impl State {
         let searches = user_search::Searches::new(parts.max_searches, parts.search_timeout);
         let (wrong_secrets, requests, document) = Default::default();
         Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits, uploads, document, searches }
+    }
+
+    /// That of the server which a request came to.
+    fn of(request: &HttpRequest) -> Result<&web::Data<Self>, ApiError> {
+        request.app_data().ok_or_else(|| ApiError::internal("the routes have no state"))
     }
 
     /// Runs `work` on a thread that may wait. It starts at once, and is not stopped when the

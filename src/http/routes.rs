@@ -14,17 +14,13 @@ use actix_web::web;
 use actix_web::{App, FromRequest, Handler, HttpResponse, Responder, Route};
 use url::Url;
 
-use super::error::{ApiError, Place};
+use super::error::{ALWAYS, ApiError, Place};
 use super::{
     State, absent, backups, bounds, caller, clients, connections, cors, exports, grants, gzip, head, health,
     hosted, imports, jobs, log_streams, logs, metrics, no_content, oauth, openapi, outbox, page,
     page_sign_in, passwords, rate_limits, reset_page, tickets, user_search, users, verification,
     verification_page, wire,
 };
-
-/// Headers of all answers that have no other value for them.
-pub(super) const ALWAYS: [(&str, &str); 2] =
-    [("cache-control", "no-cache"), ("x-content-type-options", "nosniff")];
 
 /// All endpoints, and the answers to requests that meet none.
 pub(super) fn all(

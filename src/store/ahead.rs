@@ -9,7 +9,7 @@
 //! system takes nothing beforehand.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -192,9 +192,4 @@ pub(super) fn give_back(log: &Path) -> bool {
         io::Result::Ok(log.metadata()?.blocks() < before.blocks())
     };
     given().unwrap_or(false)
-}
-
-/// Whether an error says that the disk, or what we may have of it, is used up.
-pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

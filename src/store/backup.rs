@@ -13,7 +13,6 @@
 //! **Invariants:** a backup without its manifest is not whole, and no restore takes it. A failed one leaves
 //! nothing.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,14 +27,14 @@ use super::database::{self, Change, LAYOUT};
 use super::error::{Result, StoreError};
 use super::exports::Exports;
 use super::keys::TASKS;
-use super::manifest::{self, FileSeal, Manifest};
+use super::manifest::{FileSeal, Manifest, is_backup};
 use super::open::{is_locked, unfinished_jobs};
 use super::room::check_room;
-use super::site::Site;
+use super::site::{Site, made_in};
 use super::spool::Spool;
 use super::{Store, format, loss, witness};
 use crate::domain::{BackupId, Timestamp};
-use crate::files::{below, copy_inside, make_folder, sync};
+use crate::files::{below, bytes_of, copy_inside, make_folder, sync, sync_folders};
 
 /// The folder for backups that the API was asked for.
 const FOLDER: &str = "backups";
@@ -100,8 +99,7 @@ impl Store {
                 files.extend(below(folder)?);
             }
         }
-        let bytes = |path: &PathBuf| path.metadata().map_or(0, |file| file.len());
-        check_room(to, files.iter().map(bytes).sum(), self.options.min_free_disk)
+        check_room(to, bytes_of(&files), self.options.min_free_disk)
     }
 
     /// Copies what has to be of one moment. Nobody writes meanwhile.
@@ -205,16 +203,14 @@ fn take(from: &Path, to: &Path) -> io::Result<bool> {
 /// Makes all files below durable; tells what they are.
 fn seal(directory: &Path) -> Result<Vec<FileSeal>> {
     let mut seals = Vec::new();
-    let mut folders = HashSet::from([directory.to_owned()]);
-    for file in below(directory)? {
-        sync(&file)?;
-        folders
-            .extend(file.ancestors().skip(1).take_while(|folder| *folder != directory).map(Path::to_owned));
+    let files = made_in(directory)?;
+    for file in &files {
+        sync(file)?;
         let inside = file.strip_prefix(directory).map_err(io::Error::other)?;
         let odd = || io::Error::other(format!("the name of {} is not UTF-8", inside.display()));
         seals.push(FileSeal::of(directory, inside.to_str().ok_or_else(odd)?)?);
     }
-    folders.iter().try_for_each(|folder| sync(folder))?;
+    sync_folders(&files, directory)?;
     seals.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(seals)
 }
@@ -239,7 +235,7 @@ pub(super) fn sweep(directory: &Path) -> Result<()> {
             if !is_locked(&path) {
                 fs::remove_dir_all(&path)?;
             }
-        } else if path.join(manifest::FILE).is_file() {
+        } else if is_backup(&path) {
             whole += 1;
         }
     }

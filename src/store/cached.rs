@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-use super::ahead::is_full;
 use super::database::folder;
+use super::room::is_full;
+use crate::files::remove;
 
 /// The file that is there while the cache is doubted.
 pub(super) const MARK: &str = "database.doubted";
@@ -42,7 +43,7 @@ impl Cached {
     }
 
     /// The next to read it reads from the disk.
-    pub(super) fn drop(&self) -> io::Result<()> {
+    pub(super) fn drop_pages(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.database)? {
             let path = entry?.path();
             if path.is_file() {
@@ -57,9 +58,6 @@ impl Cached {
 
     /// It was read, written and synced without a fault.
     pub(super) fn believe(&self) -> io::Result<()> {
-        match fs::remove_file(&self.mark) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        remove(&self.mark)
     }
 }

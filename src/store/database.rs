@@ -29,7 +29,7 @@ use super::roll_call::Move;
 use super::watch::Watch;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
-use crate::files::sync;
+use crate::files::{remove_durably, sync};
 
 /// The layout this program writes and reads.
 pub(super) const LAYOUT: u32 = 3;
@@ -166,7 +166,7 @@ impl Database {
         let making = Making::begin(directory, &path, on_loss)?;
         let cached = Cached::of(directory);
         if cached.is_doubted() && path.exists() {
-            cached.drop()?;
+            cached.drop_pages()?;
         }
         cached.doubt()?;
         let config = config(&path, options.cache_bytes);
@@ -277,15 +277,14 @@ impl Database {
 
 /// A database in the making, marked by a file: a power cut before all of it is synced leaves one that
 /// never opens, and of which nobody was ever told anything. The next start makes it anew.
-struct Making<'a> {
-    directory: &'a Path,
+struct Making {
     mark: PathBuf,
 }
 
-impl<'a> Making<'a> {
+impl Making {
     /// Sets the mark, before the first file of a new database is there.
-    fn begin(directory: &'a Path, database: &Path, on_loss: OnLoss) -> Result<Self> {
-        let making = Self { directory, mark: directory.join("database.new") };
+    fn begin(directory: &Path, database: &Path, on_loss: OnLoss) -> Result<Self> {
+        let making = Self { mark: directory.join("database.new") };
         let acknowledged = Witness::acknowledged(directory);
         if making.mark.exists() && acknowledged == 0 && database.exists() {
             fs::remove_dir_all(database)?;
@@ -314,11 +313,7 @@ impl<'a> Making<'a> {
 
     /// Takes the mark away, for good before anything is promised.
     fn end(self) -> Result<()> {
-        if self.mark.exists() {
-            fs::remove_file(&self.mark)?;
-            sync(self.directory)?;
-        }
-        Ok(())
+        Ok(remove_durably(&self.mark)?)
     }
 }
 

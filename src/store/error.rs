@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::ahead::{NoRoom, is_full};
+use super::ahead::NoRoom;
+use super::room::is_full;
 
 /// Why a call to the store did not do what it promises.
 #[derive(Debug, Error)]
@@ -153,6 +154,12 @@ pub enum StoreError {
         /// Last commit the witness saw.
         acknowledged: u64,
     },
+    /// Database and witness are not of one data directory; carries the commit they tell it by.
+    #[error(
+        "the store is damaged: the database and its witness disagree about commit {0}: they are not from one data \
+         directory"
+    )]
+    WitnessDisagrees(u64),
     /// A new database in place of one that was lost did not come to its end.
     #[error(
         "the database in {} was being made in place of one that was lost, and that was cut short: remove this folder, \

@@ -11,7 +11,7 @@ use super::error::Result;
 use super::keys::TASKS;
 use super::room::Room;
 use crate::domain::{ExportFormat, JobId};
-use crate::files::sync;
+use crate::files::{open_if_there, remove, sync};
 
 /// The folder with the files.
 #[derive(Debug)]
@@ -51,11 +51,8 @@ impl Exports {
 
     /// Removes a file that is there no more for anybody; if that fails, the next start does it.
     pub(super) fn remove(&self, id: &JobId, format: ExportFormat) {
-        match fs::remove_file(self.path(id, format)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("the file of export {id} was not removed: {error}");
-            }
-            _ => {}
+        if let Err(error) = remove(&self.path(id, format)) {
+            tracing::warn!("the file of export {id} was not removed: {error}");
         }
     }
 }
@@ -73,11 +70,7 @@ impl Store {
 
     /// The file of an export that has ended well; `None` if it is gone.
     pub fn export_file(&self, id: &JobId, format: ExportFormat) -> Result<Option<File>> {
-        match File::open(self.exports.path(id, format)) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(open_if_there(&self.exports.path(id, format))?)
     }
 
     /// Removes what belongs to no export that has ended well.

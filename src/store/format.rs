@@ -9,7 +9,7 @@
 //! **Invariant:** whoever writes to a data directory calls [`check_format`] first. What it refuses is left as it is,
 //! to the last time of change.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -109,10 +109,8 @@ fn told(text: &str) -> Option<&str> {
 
 fn read(directory: &Path) -> Result<Option<String>> {
     let unusable = |why| StoreError::Unusable { path: directory.to_owned(), why };
-    let file = match File::open(directory.join(FILE)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(error)),
+    let Some(file) = files::open_if_there(&directory.join(FILE)).map_err(unusable)? else {
+        return Ok(None);
     };
     let mut bytes = Vec::new();
     file.take(LONGEST).read_to_end(&mut bytes).map_err(unusable)?;

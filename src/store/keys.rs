@@ -83,6 +83,31 @@ pub(super) const STREAM_PROGRESS: Keyspace<StreamProgress> = Keyspace::json(b'd'
 pub(super) const GARBAGE: Keyspace<Garbage> = Keyspace::new(b'g');
 pub(super) const KNOWN_TIME: Keyspace<Timestamp> = Keyspace::new(b'h');
 
+/// All there are.
+pub(super) const FAMILIES: [u8; 21] = [
+    VERSION.prefix,
+    HEAD.prefix,
+    CONNECTIONS.prefix,
+    CLIENTS.prefix,
+    GRANTS.prefix,
+    BLOCKS.prefix,
+    JOBS.prefix,
+    JOB_TICKETS.prefix,
+    QUEUE.prefix,
+    FAILURES.prefix,
+    TASKS.prefix,
+    CLAIMS.prefix,
+    CREDENTIALS.prefix,
+    TICKETS.prefix,
+    NEWEST_TICKETS.prefix,
+    EVENTS.prefix,
+    LETTERS.prefix,
+    STREAMS.prefix,
+    STREAM_PROGRESS.prefix,
+    GARBAGE.prefix,
+    KNOWN_TIME.prefix,
+];
+
 impl<V> Keyspace<V> {
     const fn new(prefix: u8) -> Self {
         Self { prefix, codec: Codec::Postcard, value: PhantomData }

@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 use crate::files;
 
 /// Its name in the directory of a backup.
-pub(super) const FILE: &str = "backup.json";
+const FILE: &str = "backup.json";
 /// Bytes that are looked at in one go.
 const PIECE: usize = 1 << 20;
 
@@ -92,12 +92,7 @@ impl Manifest {
 
     /// Removes that of a directory, durably: from now on it is no backup.
     pub(super) fn remove(directory: &Path) -> Result<()> {
-        let path = directory.join(FILE);
-        if path.exists() {
-            files::remove(&path)?;
-            files::sync(directory)?;
-        }
-        Ok(())
+        Ok(files::remove_durably(&directory.join(FILE))?)
     }
 
     /// Refuses a backup that is not what its manifest says.
@@ -136,6 +131,11 @@ impl FileSeal {
         }
         Ok(Self { path: path.to_owned(), bytes, crc32: format!("{:08x}", hasher.finalize()) })
     }
+}
+
+/// Whether a directory is a backup, and a whole one.
+pub(super) fn is_backup(directory: &Path) -> bool {
+    directory.join(FILE).is_file()
 }
 
 fn stays_inside(path: &str) -> bool {

@@ -15,7 +15,6 @@ use parking_lot::{Mutex, RwLock};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
-use super::ahead::is_full;
 use super::bell::Bell;
 use super::block::{Block, SLOTS};
 use super::cached::Cached;
@@ -30,6 +29,7 @@ use super::loss::{Loss, OnLoss};
 use super::manifest::Manifest;
 use super::meters::Meters;
 use super::record::Keys;
+use super::room::is_full;
 use super::spool::Spool;
 use super::tasks::PendingExports;
 use super::unsent::Unsent;
@@ -129,7 +129,7 @@ impl Store {
         }
         let cached = Cached::of(&self.options.path);
         cached.doubt()?;
-        cached.drop()?;
+        cached.drop_pages()?;
         let (bell, meters) = (self.bell.clone(), self.meters.clone());
         *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
         Ok(())

@@ -2,7 +2,6 @@
 //!
 //! The backup is verified before anything is written, and what it becomes is whole or empty (see `site`).
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use super::format;
 use super::manifest::Manifest;
 use super::room::check_room;
 use super::site::{DataSite, Site};
-use crate::files::{copy_inside, folder_of, make_folder, sync};
+use crate::files::{copy_inside, folder_of, make_folder, sync, sync_folders};
 
 /// Makes the backup in `from` the data directory `to`, which has to be empty or not there, but for what a restore
 /// or a load that was cut short has left. The disk is left with `min_free` bytes at least.
@@ -46,12 +45,10 @@ pub fn move_backup(from: &Path, to: &Path, min_free: u64) -> Result<()> {
 
 /// Copies every file, durably.
 fn copy(from: &Path, to: &Path, manifest: &Manifest) -> Result<()> {
-    let mut folders = BTreeSet::from([to.to_owned()]);
-    for file in &manifest.files {
+    let places: Vec<_> = manifest.files.iter().map(|file| to.join(&file.path)).collect();
+    for (file, place) in manifest.files.iter().zip(&places) {
         copy_inside(&from.join(&file.path), from, to)?;
-        let place = to.join(&file.path);
-        sync(&place)?;
-        folders.extend(place.ancestors().skip(1).take_while(|folder| *folder != to).map(Path::to_owned));
+        sync(place)?;
     }
-    Ok(folders.iter().try_for_each(|folder| sync(folder))?)
+    Ok(sync_folders(&places, to)?)
 }

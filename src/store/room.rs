@@ -1,6 +1,6 @@
 //! Room on the disk: what has to stay free, however much is written.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::error::{Result, StoreError};
@@ -25,7 +25,7 @@ impl Room {
         Self { path: path.to_owned(), min_free, credit: 0 }
     }
 
-    /// Asks for so many bytes; [`io::ErrorKind::StorageFull`] if they are not to be had.
+    /// Asks for so many bytes; [`ErrorKind::StorageFull`] if they are not to be had.
     pub(super) fn take(&mut self, bytes: u64) -> io::Result<()> {
         if self.credit < bytes {
             let needed = self.min_free.saturating_add(bytes);
@@ -34,7 +34,7 @@ impl Room {
                 let why = format!(
                     "the disk is nearly full: {free} bytes are free and {needed} are needed (storage.min_free_disk)"
                 );
-                return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+                return Err(io::Error::new(ErrorKind::StorageFull, why));
             }
             self.credit = bytes.saturating_add(STEP);
         }
@@ -49,8 +49,13 @@ pub(super) fn check_room(path: &Path, bytes: u64, min_free: u64) -> Result<()> {
     if free < needed { Err(StoreError::DiskFull { free, needed }) } else { Ok(()) }
 }
 
+/// Whether an error says that the disk, or what we may have of it, is used up.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
 /// Whether there is no room left for even a small file.
-pub fn is_disk_full(directory: &Path) -> bool {
+pub fn has_no_room(directory: &Path) -> bool {
     free_bytes(directory).is_ok_and(|free| free < BLOCK)
 }
 

@@ -14,11 +14,12 @@ use super::database::{Database, Head, folder};
 use super::error::{Result, StoreError};
 use super::keys::CONNECTIONS;
 use super::loss::OnLoss;
+use super::manifest::is_backup;
 use super::open::{DirectoryLock, in_directory};
 use super::room::check_room;
-use super::{Options, format, manifest, witness};
+use super::{Options, format, witness};
 use crate::domain::Connection;
-use crate::files::{below, copy_inside};
+use crate::files::{below, bytes_of, copy_inside};
 
 /// An open database and its directory.
 #[derive(Debug)]
@@ -58,11 +59,6 @@ impl Shut {
     }
 }
 
-/// Whether a directory is a backup.
-pub(super) fn is_backup(directory: &Path) -> bool {
-    directory.join(manifest::FILE).is_file()
-}
-
 /// A copy of what opening changes, beside the backup or where else there is a place for it. Once it is open the disk is
 /// left with `min_free` bytes at least.
 fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
@@ -74,8 +70,7 @@ fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
     let copy_all = || {
         let mut files = below(&folder(from))?;
         files.push(from.join(witness::FILE));
-        let bytes = files.iter().map(|file| file.metadata().map_or(0, |file| file.len()));
-        check_room(copy.path(), bytes.sum::<u64>() + LEAST, min_free)?;
+        check_room(copy.path(), bytes_of(&files) + LEAST, min_free)?;
         Ok(files.iter().try_for_each(|file| copy_inside(file, from, copy.path()))?)
     };
     copy_all().map_err(|error: StoreError| if error.is_full() { error.at(copy.path()) } else { error })?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::error::{Result, StoreError};
 use super::format;
 use super::open::DirectoryLock;
-use crate::files::{make_folder, remove};
+use crate::files::{below, make_folder, remove};
 
 /// A place that is ours until it is dropped, and empty then unless it was kept.
 #[derive(Debug)]
@@ -110,15 +110,37 @@ fn check_vacant(path: &Path) -> Result<()> {
     if format::is_half_made(path) { Ok(()) } else { check_empty(path) }
 }
 
-/// Refuses a place with something in it.
-fn check_empty(path: &Path) -> Result<()> {
-    for entry in fs::read_dir(path)? {
+/// Refuses a place with something in it. One that is not there has nothing.
+pub fn check_empty(path: &Path) -> Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !is_nothing(&name) {
             return Err(StoreError::Occupied { path: path.to_owned(), name });
         }
     }
     Ok(())
+}
+
+/// Every file that was made in a place: what leaves it empty is not ours to look into.
+pub(super) fn made_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if is_nothing(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            made.extend(below(&entry.path())?);
+        } else if kind.is_file() {
+            made.push(entry.path());
+        }
+    }
+    Ok(made)
 }
 
 /// Whether this name leaves a directory empty: file systems and orchestrators put such things into a fresh one, and

@@ -65,11 +65,8 @@ impl Spool {
 
     /// Removes a file that is needed no more; if that fails, the next start does it.
     pub(super) fn remove(&self, id: &JobId) {
-        match fs::remove_file(self.path(id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("the file of job {id} was not removed: {error}");
-            }
-            _ => {}
+        if let Err(error) = files::remove(&self.path(id)) {
+            tracing::warn!("the file of job {id} was not removed: {error}");
         }
     }
 

@@ -47,10 +47,7 @@ impl Witness {
                 Err(StoreError::Lost { found: found.commit, acknowledged: seen.commit })
             }
             Some(seen) if seen.commit == found.commit && seen.crc != found.crc => {
-                Err(StoreError::Corrupt(format!(
-                    "the database and its witness disagree about commit {}: they are not from one data directory",
-                    found.commit
-                )))
+                Err(StoreError::WitnessDisagrees(found.commit))
             }
             _ => {
                 witness.record(found)?;

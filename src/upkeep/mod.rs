@@ -129,10 +129,9 @@ impl Shared {
             let in_time = Instant::now() < due;
             let done =
                 if in_time { self.in_steps(|| self.store.sweep_garbage()) } else { self.remove_old(now()) };
-            match (done, in_time) {
-                (true, true) => {}
-                (true, false) => due = Instant::now() + self.keep.check_every,
-                (false, _) => due = Instant::now() + self.keep.check_every.min(RETRY),
+            if !(done && in_time) {
+                let every = self.keep.check_every;
+                due = Instant::now() + if done { every } else { every.min(RETRY) };
             }
             if self.is_stopping() {
                 // A start that comes soon has nothing to doubt then; if it cannot be kept, it waits a little longer.

@@ -300,6 +300,27 @@ fn a_backup_needs_no_server_and_says_what_is_in_it() {
     }
 }
 
+/// As a disk of its own is that was just mounted.
+#[test]
+fn a_backup_is_made_where_there_is_nothing_but_what_file_systems_put_there() {
+    let (data, places) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut server = Some(Server::on(data.path(), &[]));
+    for name in ["running", "stopped"] {
+        let disk = places.path().join(name);
+        let theirs = [disk.join("lost+found/#12"), disk.join(".hidden")];
+        fs::create_dir_all(disk.join("lost+found")).unwrap();
+        for file in &theirs {
+            fs::write(file, "theirs").unwrap();
+        }
+        succeed(&["backup", text(&disk)], data.path());
+        let told = fs::read_to_string(disk.join("backup.json")).unwrap();
+        assert!(!told.contains("lost+found") && !told.contains(".hidden"), "{name}: {told}");
+        assert!(theirs.iter().all(|file| file.exists()), "{name}");
+        succeed(&["restore", text(&disk)], &disk.with_extension("restored"));
+        drop(server.take());
+    }
+}
+
 #[test]
 fn the_api_makes_backups_for_those_who_may_and_the_log_tells_of_it() {
     let server = Server::ephemeral();

@@ -192,6 +192,21 @@ fn the_doctor_has_a_line_and_a_status_for_what_is_wrong() {
     assert!(place.refuse("data", &["doctor", "nowhere"]).contains("there is no data in nowhere"));
 }
 
+/// The database warns of its settings when they are gone.
+#[test]
+fn warnings_are_told_beside_what_a_command_answers() {
+    let place = Place::new();
+    fs::write(place.path("users.json"), users(20, "acme")).unwrap();
+    place.run("data", &["import", "users.json"]);
+    let lines = |output: &Output| stdout(output).lines().count();
+    for (command, lines_before) in ["doctor", "dump"].map(|name| (name, lines(&place.run("data", &[name])))) {
+        fs::write(place.path("data/database/conf"), "").unwrap();
+        let output = place.run("data", &[command]);
+        assert!(stderr(&output).contains("WARN"), "{command}: {}", stderr(&output));
+        assert_eq!((output.status.code(), lines(&output)), (Some(0), lines_before), "{command}");
+    }
+}
+
 #[test]
 fn a_running_server_is_examined_by_a_copy() {
     let place = Place::new();

@@ -3,8 +3,7 @@
 use actix_web::ResponseError;
 use actix_web::body::MessageBody;
 
-use super::super::error::ApiError;
-use super::super::routes::ALWAYS;
+use super::super::error::{ALWAYS, ApiError};
 
 /// What actix answers to a head that it does not take: a status line and no body.
 const OF_ACTIX: [(&[u8], ApiError); 2] =

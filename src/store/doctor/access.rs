@@ -8,10 +8,7 @@ use super::{Ailment, Doctor};
 impl Doctor<'_> {
     pub(super) fn examine_connections(&mut self) {
         let mut connections = Vec::new();
-        self.each(b'c', "connections", |key, value| {
-            let Some(connection) = self.sound(|| "a connection".to_owned(), CONNECTIONS.decode(value)) else {
-                return;
-            };
+        self.each_value(&CONNECTIONS, "connections", "a connection", |key, connection| {
             if key.get(1..) != Some(&connection.number.to_be_bytes()[..]) {
                 let what = format!("connection {} has a number that is not its key's", connection.name);
                 self.add(Ailment::ValueDamaged, what);
@@ -39,10 +36,7 @@ impl Doctor<'_> {
 
     pub(super) fn examine_clients(&mut self) {
         let mut clients = HashSet::new();
-        self.each(b'a', "clients", |key, value| {
-            let Some(client) = self.sound(|| "a client".to_owned(), CLIENTS.decode(value)) else {
-                return;
-            };
+        self.each_value(&CLIENTS, "clients", "a client", |key, client| {
             if key.get(1..) != Some(client.id.as_bytes()) {
                 self.add(
                     Ailment::ValueDamaged,
@@ -51,10 +45,8 @@ impl Doctor<'_> {
             }
             clients.insert(client.id);
         });
-        self.each(b'b', "client grants", |_, value| {
-            if let Some(grant) = self.sound(|| "a client's grant".to_owned(), GRANTS.decode(value))
-                && !clients.contains(&grant.client_id)
-            {
+        self.each_value(&GRANTS, "client grants", "a client's grant", |_, grant| {
+            if !clients.contains(&grant.client_id) {
                 let what =
                     format!("grant {} is for client {}, which is not there", grant.id, grant.client_id);
                 self.add(Ailment::GrantStale, what);

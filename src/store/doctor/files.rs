@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::Options;
 use super::super::database::blobs;
-use super::super::manifest::Manifest;
+use super::super::manifest::{Manifest, is_backup};
 use super::super::room::free_bytes;
-use super::super::shut::is_backup;
 use super::super::witness::Witness;
 use super::{Ailment, Shared};
 

@@ -7,21 +7,22 @@ macro_rules! ailments {
     ($($ailment:ident => $name:literal, $advice:expr;)+) => {
         /// A kind of thing that can be wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Ailment {
+        pub(in crate::store) enum Ailment {
             $(#[doc = concat!("`", $name, "`")] $ailment,)+
         }
 
         impl Ailment {
             /// Every ailment there is.
-            pub const ALL: &'static [Self] = &[$(Self::$ailment),+];
+            #[cfg(test)]
+            pub(in crate::store) const ALL: &'static [Self] = &[$(Self::$ailment),+];
 
             /// Its name, for programs.
-            pub const fn name(self) -> &'static str {
+            pub(in crate::store) const fn name(self) -> &'static str {
                 match self { $(Self::$ailment => $name,)+ }
             }
 
             /// What to do.
-            pub const fn advice(self) -> &'static str {
+            pub(super) const fn advice(self) -> &'static str {
                 match self { $(Self::$ailment => $advice,)+ }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::block::decompress;
 use super::super::failures;
-use super::super::keys::{CLAIMS, JOB_TICKETS, JOBS, QUEUE};
+use super::super::keys::{CLAIMS, FAILURES, JOB_TICKETS, JOBS, QUEUE};
 use super::super::spool::Spool;
 use super::{Ailment, Doctor, number_in};
 use crate::domain::{FailedRow, FaultCounts, IdSeries, Job, JobId, Summary};
@@ -45,12 +45,8 @@ impl JobFacts {
 impl Doctor<'_> {
     pub(super) fn examine_jobs(&mut self) {
         let mut jobs = std::collections::BTreeMap::new();
-        self.each(b'j', "jobs", |key, value| {
-            self.expect_below(key, self.store.head.next_ticket, "a job");
-            let Some(job) = self.sound(|| "a job".to_owned(), JOBS.decode(value)) else {
-                return;
-            };
-            if number_in(key) != Some(job.ticket) {
+        self.each_numbered(&JOBS, "jobs", "a job", self.store.head.next_ticket, |number, job| {
+            if number != Some(job.ticket) {
                 self.add(Ailment::ValueDamaged, format!("job {} has a number that is not its key's", job.id));
             }
             self.examine_job(&job);
@@ -104,7 +100,7 @@ impl Doctor<'_> {
     /// The queue and the ids lead to jobs, and every job is found by them.
     pub(super) fn examine_queue(&mut self) {
         let mut by_id = HashMap::new();
-        self.each(b'k', "job ids", |key, value| {
+        self.each(&JOB_TICKETS, "job ids", |key, value| {
             let id = String::from_utf8_lossy(&key[1..]).into_owned();
             if let Some(ticket) = self.sound(|| format!("the number of job {id}"), JOB_TICKETS.decode(value))
             {
@@ -115,7 +111,7 @@ impl Doctor<'_> {
             }
         });
         let mut queued = std::collections::HashSet::new();
-        self.each(b'q', "queued jobs", |key, value| {
+        self.each(&QUEUE, "queued jobs", |key, value| {
             self.sound(|| "an entry of the queue".to_owned(), QUEUE.decode(value));
             let Some(ticket) = number_in(key) else {
                 return self.add(Ailment::QueueWrong, "a key of the queue is no number");
@@ -144,7 +140,7 @@ impl Doctor<'_> {
         let mut counted: HashMap<u64, (u64, FaultCounts)> = HashMap::new();
         let mut last: Option<(u64, u64)> = None;
         let mut strays = std::collections::BTreeSet::new();
-        self.each(b'x', "pages of failed rows", |key, value| {
+        self.each(&FAILURES, "pages of failed rows", |key, value| {
             let Some((ticket, first)) = pair_in(key) else {
                 return self.add(Ailment::ValueDamaged, "a key of failed rows is no pair of numbers");
             };
@@ -209,7 +205,7 @@ impl Doctor<'_> {
     /// Claims of jobs that have ended are what a crash may leave.
     pub(super) fn examine_claims(&mut self) {
         let mut counted: HashMap<u64, u64> = HashMap::new();
-        self.each(b't', "claims", |key, value| {
+        self.each(&CLAIMS, "claims", |key, value| {
             let ticket = key.get(1..9).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
             let Some((ticket, job)) = ticket.and_then(|ticket| Some((ticket, self.jobs.get(&ticket)?)))
             else {

@@ -5,20 +5,15 @@ use std::fs;
 
 use super::super::exports::Exports;
 use super::super::keys::{EVENTS, LETTERS, STREAM_PROGRESS, STREAMS, TASKS};
-use super::{Ailment, Doctor, number_in};
+use super::{Ailment, Doctor};
 use crate::domain::LogId;
 
 impl Doctor<'_> {
     pub(super) fn examine_events(&mut self) {
         let head = self.store.head;
         let mut last: Option<(u64, String)> = None;
-        self.each(b'e', "events", |key, value| {
-            self.expect_below(key, head.next_event, "an event");
-            let (Some(number), Some(logged)) =
-                (number_in(key), self.sound(|| "an event".to_owned(), EVENTS.decode(value)))
-            else {
-                return;
-            };
+        self.each_numbered(&EVENTS, "events", "an event", head.next_event, |number, logged| {
+            let Some(number) = number else { return };
             if logged.id != logged.log_id
                 || logged.log_id.parse::<LogId>().map_or(true, |id| id.number != number)
             {
@@ -44,21 +39,18 @@ impl Doctor<'_> {
     }
 
     pub(super) fn examine_told(&mut self) {
-        self.each(b'l', "letters", |key, value| {
-            self.expect_below(key, self.store.head.next_number, "a letter");
-            let letter = self.sound(|| "a letter".to_owned(), LETTERS.decode(value));
-            if let Some(letter) = letter.filter(|letter| number_in(key) != Some(letter.number)) {
+        let next = self.store.head.next_number;
+        self.each_numbered(&LETTERS, "letters", "a letter", next, |number, letter| {
+            if number != Some(letter.number) {
                 let what = format!("letter {} has a number that is not its key's", letter.number);
                 self.add(Ailment::LetterNumber, what);
             }
         });
         let mut streams = HashSet::new();
-        self.each(b's', "log streams", |_, value| {
-            if let Some(stream) = self.sound(|| "a log stream".to_owned(), STREAMS.decode(value)) {
-                streams.insert(stream.id.to_string());
-            }
+        self.each_value(&STREAMS, "log streams", "a log stream", |_, stream| {
+            streams.insert(stream.id.to_string());
         });
-        self.each(b'd', "states of log streams", |key, value| {
+        self.each(&STREAM_PROGRESS, "states of log streams", |key, value| {
             let id = String::from_utf8_lossy(&key[1..]).into_owned();
             let Some(progress) =
                 self.sound(|| format!("the state of log stream {id}"), STREAM_PROGRESS.decode(value))
@@ -85,10 +77,7 @@ impl Doctor<'_> {
 
     pub(super) fn examine_tasks(&mut self) {
         let exports = Exports::of(&self.options.path);
-        self.each(b'o', "tasks", |key, value| {
-            let Some(task) = self.sound(|| "a task".to_owned(), TASKS.decode(value)) else {
-                return;
-            };
+        self.each_value(&TASKS, "tasks", "a task", |key, task| {
             if key.get(1..) != Some(task.id.as_str().as_bytes()) {
                 self.add(Ailment::ValueDamaged, format!("task {} has an id that is not its key's", task.id));
             }

@@ -14,7 +14,7 @@ impl Doctor<'_> {
     }
 
     fn examine_passwords(&self) {
-        self.each(b'p', "passwords", |key, value| {
+        self.each(&CREDENTIALS, "passwords", |key, value| {
             let Some((connection, user)) =
                 self.sound(|| "a key of a password".to_owned(), user_of(&key[1..]))
             else {
@@ -38,7 +38,7 @@ impl Doctor<'_> {
     /// The newest tickets of users that are there, by their keys.
     fn newest_tickets(&self) -> HashMap<Vec<u8>, TicketHash> {
         let mut newest = HashMap::new();
-        self.each(b'n', "newest tickets", |key, value| {
+        self.each(&NEWEST_TICKETS, "newest tickets", |key, value| {
             let number = key.get(1..5).and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
             let Some(number) = number else {
                 return self.add(Ailment::ValueDamaged, "a key of a newest ticket names no connection");
@@ -64,10 +64,7 @@ impl Doctor<'_> {
             let connection = self.connections.iter().find(|connection| connection.id == *id);
             connection.map(|connection| connection.number)
         };
-        self.each(b'r', "tickets", |key, value| {
-            let Some(ticket) = self.sound(|| "a ticket".to_owned(), TICKETS.decode(value)) else {
-                return;
-            };
+        self.each_value(&TICKETS, "tickets", "a ticket", |key, ticket| {
             let Some(number) = number_of(&ticket.connection) else {
                 return;
             };

@@ -26,11 +26,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-pub use finding::{Ailment, Finding};
+pub(super) use finding::Ailment;
+pub use finding::Finding;
 
 use super::error::{Result, StoreError};
-use super::keys::{GARBAGE, KNOWN_TIME};
+use super::keys::{FAMILIES, GARBAGE, KNOWN_TIME, Keyspace};
 use super::shut::Shut;
 use super::{Options, Store};
 use crate::domain::Connection;
@@ -100,7 +102,7 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
         StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
         StoreError::HalfMade(_) => Ailment::HalfMade,
         StoreError::Lost { .. } => Ailment::CommitsLost,
-        StoreError::Corrupt(why) if why.contains("witness") => Ailment::WitnessDisagrees,
+        StoreError::WitnessDisagrees(_) => Ailment::WitnessDisagrees,
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => return None,
         StoreError::Io(_)
         | StoreError::Corrupt(_)
@@ -215,9 +217,9 @@ impl Doctor<'_> {
     }
 
     /// Hands over every key of a family with its value, until the database fails.
-    fn each(&self, family: u8, kind: &'static str, mut see: impl FnMut(&[u8], &[u8])) {
+    fn each<V>(&self, family: &Keyspace<V>, kind: &'static str, mut see: impl FnMut(&[u8], &[u8])) {
         let mut count = 0;
-        for entry in self.store.tree().scan_prefix([family]) {
+        for entry in self.store.tree().scan_prefix(family.key(&[])) {
             self.shared.tick();
             match entry {
                 Ok((key, value)) => see(&key, &value),
@@ -234,6 +236,42 @@ impl Doctor<'_> {
         self.shared.note_examined(kind, count);
     }
 
+    /// The same with values that are sound; of one that is damaged it is noted what it is.
+    fn each_value<V: Serialize + DeserializeOwned>(
+        &self,
+        family: &Keyspace<V>,
+        kind: &'static str,
+        what: &str,
+        mut see: impl FnMut(&[u8], V),
+    ) {
+        self.each(family, kind, |key, value| {
+            if let Some(value) = self.sound(|| what.to_owned(), family.decode(value)) {
+                see(key, value);
+            }
+        });
+    }
+
+    /// The same where keys are numbers, of which `next` is the one to be given next.
+    fn each_numbered<V: Serialize + DeserializeOwned>(
+        &self,
+        family: &Keyspace<V>,
+        kind: &'static str,
+        what: &str,
+        next: u64,
+        mut see: impl FnMut(Option<u64>, V),
+    ) {
+        self.each(family, kind, |key, value| {
+            let number = number_in(key);
+            if let Some(number) = number.filter(|number| next <= *number) {
+                let what = format!("{what} has the number {number}, the next one to be given is {next}");
+                self.add(Ailment::CounterBehind, what);
+            }
+            if let Some(value) = self.sound(|| what.to_owned(), family.decode(value)) {
+                see(number, value);
+            }
+        });
+    }
+
     /// The value, unless it is damaged, which is noted.
     fn sound<T>(&self, what: impl FnOnce() -> String, value: Result<T>) -> Option<T> {
         match value {
@@ -247,11 +285,8 @@ impl Doctor<'_> {
 
     fn examine_garbage(&mut self) {
         let mut garbage = Vec::new();
-        self.each(b'g', "ranges to be removed", |key, value| {
-            let range = GARBAGE.decode(value);
-            garbage.extend(self.sound(|| "a range to be removed".to_owned(), range));
-            self.expect_below(key, self.store.head.next_number, "a range to be removed");
-        });
+        let (what, next) = ("a range to be removed", self.store.head.next_number);
+        self.each_numbered(&GARBAGE, "ranges to be removed", what, next, |_, range| garbage.push(range));
         self.garbage = garbage;
     }
 
@@ -260,19 +295,8 @@ impl Doctor<'_> {
         self.sound(|| "the time that was known last".to_owned(), time);
     }
 
-    /// That the number of a key was given out.
-    fn expect_below(&self, key: &[u8], next: u64, what: &str) {
-        if let Some(number) = number_in(key)
-            && next <= number
-        {
-            let what = format!("{what} has the number {number}, the next one to be given is {next}");
-            self.add(Ailment::CounterBehind, what);
-        }
-    }
-
     fn examine_families(&mut self) {
-        const KNOWN: &[u8] = b"vwcabujkqxotprnelsdgh";
-        for family in (0..=u8::MAX).filter(|family| !KNOWN.contains(family)) {
+        for family in (0..=u8::MAX).filter(|family| !FAMILIES.contains(family)) {
             self.shared.tick();
             if let Some(found) = self.store.tree().scan_prefix([family]).next() {
                 let what = match found {

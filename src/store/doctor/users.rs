@@ -9,8 +9,15 @@ use super::super::record::{Keys, Record};
 use super::{Ailment, Doctor};
 use crate::domain::{Email, UserId, UserIdRef, Username};
 
-/// Where a key was seen: its hash, the connection and the place.
-type Seen = (u64, u32, Place);
+/// Where a key was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    /// Its hash.
+    hash: u64,
+    /// The number of the connection.
+    connection: u32,
+    place: Place,
+}
 
 /// The ids of all users, by their hashes.
 #[derive(Debug)]
@@ -30,11 +37,11 @@ impl Present {
     /// Whether a connection has a user with this id. Hashes of 64 bits are taken at their word.
     pub(super) fn has(&self, connection: u32, id: UserIdRef) -> bool {
         let hash = self.hasher.hash(Key::Id(id));
-        let first = self.ids.partition_point(|(seen, ..)| *seen < hash);
+        let first = self.ids.partition_point(|seen| seen.hash < hash);
         self.ids[first..]
             .iter()
-            .take_while(|(seen, ..)| *seen == hash)
-            .any(|(_, whose, _)| *whose == connection)
+            .take_while(|seen| seen.hash == hash)
+            .any(|seen| seen.connection == connection)
     }
 }
 
@@ -57,7 +64,7 @@ impl Doctor<'_> {
         let mut present = std::mem::take(&mut self.present);
         let mut made = vec![0; self.jobs.len()];
         let series = self.series();
-        self.each(b'u', "blocks of users", |key, value| {
+        self.each(&BLOCKS, "blocks of users", |key, value| {
             let Some((connection, number)) = numbers_in(key) else {
                 return self.add(Ailment::ValueDamaged, "a key of a block is no pair of numbers");
             };
@@ -125,19 +132,19 @@ impl Doctor<'_> {
         present: &mut Present,
         note_made: impl FnOnce(UserIdRef),
     ) {
-        let place =
+        let what =
             || format!("the user in slot {slot} of block {block} of connection {}", self.name(connection));
         let record = match Record::decode(record) {
             Ok(record) => record,
-            Err(error) => return self.add(Ailment::UserDamaged, format!("{}: {error}", place())),
+            Err(error) => return self.add(Ailment::UserDamaged, format!("{}: {error}", what())),
         };
-        let Some(at) = Place::new(block, slot) else {
+        let Some(place) = Place::new(block, slot) else {
             return self
-                .add(Ailment::BlockDamaged, format!("{} is beyond the last one there can be", place()));
+                .add(Ailment::BlockDamaged, format!("{} is beyond the last one there can be", what()));
         };
         for key in record.keys.each() {
             let list = if matches!(key, Key::Id(_)) { &mut present.ids } else { &mut *keys };
-            list.push((present.hasher.hash(key), connection, at));
+            list.push(Seen { hash: present.hasher.hash(key), connection, place });
         }
         for fault in faults_of(&record) {
             let what = format!("{} of connection {}: {fault}", record.keys.id, self.name(connection));
@@ -200,7 +207,7 @@ impl Doctor<'_> {
     /// That none of these keys is there twice; the list is empty then, unless it is to be kept in order.
     fn examine_shared(&self, seen: &mut Vec<Seen>, is_kept: bool) {
         seen.sort_unstable();
-        for pair in seen.chunk_by(|one, other| one.0 == other.0).filter(|group| group.len() > 1) {
+        for pair in seen.chunk_by(|one, other| one.hash == other.hash).filter(|group| group.len() > 1) {
             for (at, one) in pair.iter().enumerate() {
                 for other in &pair[..at] {
                     self.shared.tick();
@@ -214,21 +221,21 @@ impl Doctor<'_> {
     }
 
     fn examine_pair(&self, one: Seen, other: Seen) {
-        if (one.1, one.2) == (other.1, other.2) {
+        if (one.connection, one.place) == (other.connection, other.place) {
             return; // two keys of one user
         }
         let (Some(first), Some(second)) = (self.block(one), self.block(other)) else {
             return;
         };
-        let records = (first.record(one.2.slot()), second.record(other.2.slot()));
+        let records = (first.record(one.place.slot()), second.record(other.place.slot()));
         let (Some(first), Some(second)) = records else { return };
         let (Ok(first), Ok(second)) = (Keys::decode(first), Keys::decode(second)) else {
             return;
         };
-        let is_one_connection = one.1 == other.1;
+        let is_one_connection = one.connection == other.connection;
         let counts = |key: &Key| is_one_connection || matches!(key, Key::Id(_));
         if first.each().filter(counts).any(|key| second.each().any(|held| held == key)) {
-            let (here, there) = (self.name(one.1), self.name(other.1));
+            let (here, there) = (self.name(one.connection), self.name(other.connection));
             let what = format!(
                 "{} of connection {here} and {} of {there} have a key in common",
                 first.id, second.id
@@ -237,7 +244,7 @@ impl Doctor<'_> {
         }
     }
 
-    fn block(&self, (_, connection, place): Seen) -> Option<Block> {
+    fn block(&self, Seen { connection, place, .. }: Seen) -> Option<Block> {
         let key = [&connection.to_be_bytes()[..], &place.block().to_be_bytes()];
         let value = BLOCKS.get_bytes(self.store.tree(), &key).ok()??;
         Block::decode(&value).ok()

@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, FORMAT, FORMAT_VERSION, Written};
+use super::{Counts, Written};
 use crate::domain::Timestamp;
+
+/// The name of the format, in the first line of every dump.
+const FORMAT: &str = "intake-dump";
+/// The version of the format that is written; the only one there is.
+const FORMAT_VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]

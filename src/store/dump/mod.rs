@@ -28,12 +28,6 @@ use crate::domain::Timestamp;
 /// How many lines there are of each kind.
 pub type Counts = BTreeMap<String, u64>;
 
-/// The name of the format, in the first line of every dump.
-pub const FORMAT: &str = "intake-dump";
-
-/// The version of the format that is written; the only one there is.
-pub const FORMAT_VERSION: u32 = 1;
-
 /// What is said of a dump in its first line, but for what the store knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Written<'a> {

@@ -1,7 +1,7 @@
 //! Files in pieces: lines are text and have to fit into memory.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,14 +40,5 @@ pub(super) fn check_follows(offset: u64, length: u64) -> std::result::Result<(),
         Ok(())
     } else {
         Err(format!("the piece begins at byte {offset}, the one before ends at byte {length}"))
-    }
-}
-
-/// What a missing file is, and not a fault.
-pub(super) fn if_there(file: io::Result<File>) -> io::Result<Option<File>> {
-    match file {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

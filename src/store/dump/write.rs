@@ -10,7 +10,7 @@ use super::super::exports::Exports;
 use super::super::failures;
 use super::super::keys::{
     BLOCKS, CLAIMS, CLIENTS, CREDENTIALS, EVENTS, GRANTS, JOBS, LETTERS, NEWEST_TICKETS, QUEUE,
-    STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, of_user, user_of,
+    STREAM_PROGRESS, STREAMS, TASKS, TICKETS, newest_of, user_of,
 };
 use super::super::record::Record;
 use super::super::shut::Shut;
@@ -18,7 +18,7 @@ use super::super::spool::Spool;
 use super::super::{Options, Store};
 use super::frame::Header;
 use super::lines::Writer;
-use super::pieces::{each_piece, if_there};
+use super::pieces::each_piece;
 use super::shapes::{
     ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine,
     JobLine, LetterLine, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine,
@@ -26,6 +26,7 @@ use super::shapes::{
 };
 use super::{Counts, Written};
 use crate::domain::{Connection, Job, Task};
+use crate::files::open_if_there;
 
 impl Store {
     /// Writes all that is in a data directory that nobody has open; tells how many lines there are of each kind.
@@ -87,12 +88,9 @@ impl Dump<'_> {
         for connection in &self.connections {
             let prefix = CREDENTIALS.key(&[&connection.number.to_be_bytes()]);
             for entry in self.store.tree().scan_prefix(prefix) {
-                let (key, _) = entry?;
-                let (number, user) = user_of(&key[1..])?;
-                let credential = CREDENTIALS.get(self.store.tree(), &[&of_user(number, user.as_ref())])?;
-                if let Some(credential) = credential {
-                    self.lines.put(&PasswordLine::of(connection, &user, credential))?;
-                }
+                let (key, value) = entry?;
+                let (_, user) = user_of(&key[1..])?;
+                self.lines.put(&PasswordLine::of(connection, &user, CREDENTIALS.decode(&value)?))?;
             }
         }
         Ok(())
@@ -141,14 +139,10 @@ impl Dump<'_> {
     /// What only an unfinished job has.
     fn unfinished(&mut self, job: &Job) -> Result<()> {
         let ticket = job.ticket.to_be_bytes();
-        let claims = CLAIMS.key(&[&ticket])..CLAIMS.key(&[&(job.ticket + 1).to_be_bytes()]);
-        for entry in self.store.tree().range(claims) {
-            let (key, _) = entry?;
-            let name = &key[1 + ticket.len()..];
-            if let Some(row) = CLAIMS.get(self.store.tree(), &[&ticket, name])? {
-                let username = String::from_utf8_lossy(name).into_owned();
-                self.lines.put(&ClaimLine { job: job.ticket, username, row })?;
-            }
+        for entry in self.store.tree().scan_prefix(CLAIMS.key(&[&ticket])) {
+            let (key, value) = entry?;
+            let username = String::from_utf8_lossy(&key[1 + ticket.len()..]).into_owned();
+            self.lines.put(&ClaimLine { job: job.ticket, username, row: CLAIMS.decode(&value)? })?;
         }
         let file = Spool::of(&self.store.path).read(&job.id).map_err(|error| {
             StoreError::Corrupt(format!(
@@ -174,7 +168,7 @@ impl Dump<'_> {
             return Ok(());
         };
         let path = Exports::of(&self.store.path).path(&task.id, format);
-        let Some(file) = if_there(fs::File::open(path))? else {
+        let Some(file) = open_if_there(&path)? else {
             return Ok(());
         };
         let export = task.id.to_string();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::domain::BackupId;
 use crate::store::format::write_half_made;
+use crate::store::manifest::FileSeal;
 use crate::store::open::DirectoryLock;
 
 fn place(store: &TestStore, name: &str) -> PathBuf {

@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::{Credential, JobId, Leave, LogId, Progress, UserTicket};
 use crate::store::block::Block;
 use crate::store::database::{Change, Database, Head};
+use crate::store::doctor::Ailment;
 use crate::store::format;
 use crate::store::keys::{
     BLOCKS, CLAIMS, CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GARBAGE, HEAD, JOB_TICKETS, JOBS, LETTERS,

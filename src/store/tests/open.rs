@@ -93,7 +93,7 @@ fn a_database_from_elsewhere_is_refused() {
     let [mut one, other] = stores;
     put_back(&other.options.path.join("database"), &one.options.path.join("database"));
     let error = one.open().unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    assert!(matches!(error, StoreError::WitnessDisagrees(_)), "{error}");
     assert!(error.to_string().contains("witness"), "{error}");
 }
 

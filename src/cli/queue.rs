@@ -16,12 +16,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A place in the queue for a directory.
-pub(super) struct Turn<'a> {
+pub(super) struct Queue<'a> {
     directory: &'a Path,
     since: Option<Instant>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Queue<'a> {
     pub(super) fn of(directory: &'a Path) -> Self {
         Self { directory, since: None }
     }
@@ -33,7 +33,7 @@ impl<'a> Turn<'a> {
             eprintln!("another process is using the data directory {directory}: waiting for it");
             Instant::now()
         });
-        if PATIENCE <= since.elapsed() && app::is_disk_full(self.directory) {
+        if PATIENCE <= since.elapsed() && app::has_no_room(self.directory) {
             return Err(Problem::new(format!(
                 "another process is using the data directory {directory}, and its disk is so full that it cannot say \
                  where it is: make room there, or stop it"

@@ -1,4 +1,5 @@
-//! Data directories that nobody serves: dumped, loaded, examined.
+//! Data directories that nobody serves: backed up, restored, dumped, loaded, examined. The store is opened for as
+//! long as that takes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -11,7 +12,7 @@ use flate2::write::GzEncoder;
 use super::options;
 use crate::config::Settings;
 use crate::import::is_packed;
-use crate::store::{self, Counts, Diagnosis, LoadError, Store, StoreError, Written};
+use crate::store::{self, Counts, Diagnosis, LoadError, Manifest, Store, StoreError, Written};
 
 /// Bytes that are read or written in one go.
 const BUFFER: usize = 256 << 10;
@@ -23,6 +24,35 @@ pub enum Packing {
     Plain,
     /// As text, packed by gzip.
     Gzip,
+}
+
+/// Makes a backup of the settings' data directory, which nobody may have open, in a directory that is empty or
+/// not there.
+pub fn back_up(settings: &Settings, to: &Path) -> Result<Manifest, StoreError> {
+    let store = Store::open(options::store(settings))?;
+    store.back_up_to(to, SystemTime::now().into()).map_err(|error| error.at(to))
+}
+
+/// Whether there is a store in a directory, which is then one that this program may open.
+pub fn has_data(directory: &Path) -> Result<bool, StoreError> {
+    store::check_format(directory)?;
+    Ok(store::is_made(directory))
+}
+
+/// Moves a backup to a directory that is empty or not there, maybe on another disk. The first one may stay behind.
+pub fn move_backup(settings: &Settings, from: &Path, to: &Path) -> Result<(), StoreError> {
+    let min_free = options::store(settings).min_free_disk;
+    store::move_backup(from, to, min_free).map_err(|error| error.at(to))
+}
+
+/// Makes a backup the settings' data directory, which has to be empty or not there; and opens it, to see that it
+/// can be.
+pub fn restore(settings: &Settings, from: &Path) -> Result<Manifest, StoreError> {
+    let options = options::store(settings);
+    let restored = store::restore(from, &options.path, options.min_free_disk);
+    let manifest = restored.map_err(|error| error.at(&options.path))?;
+    drop(Store::open(options)?);
+    Ok(manifest)
 }
 
 /// Writes all that is in `directory` as a dump; tells how many lines there are of each kind.
