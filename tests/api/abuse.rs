@@ -341,6 +341,25 @@ fn used(server: &Server) -> f64 {
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
 }
 
+/// Each of them sends many requests at once and takes no answer.
+#[test]
+fn many_who_ask_for_much_at_once_and_take_nothing_cost_little() {
+    let server = Server::ephemeral();
+    let before = memory(&server);
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost:\r\n\r\n".repeat(2000);
+    let mut greedy = Vec::new();
+    for _ in 0..200 {
+        let mut stream = narrow(&server);
+        stream.set_nonblocking(true).unwrap();
+        // What does not go is not read.
+        let _ = stream.write(requests.as_bytes());
+        greedy.push(stream);
+    }
+    thread::sleep(Duration::from_secs(2));
+    let after = memory(&server);
+    assert!(after < before + 80, "{before} MiB grew to {after} MiB");
+}
+
 #[test]
 fn requests_that_wait_for_others_cost_nothing() {
     let server = Server::ephemeral();

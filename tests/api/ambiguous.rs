@@ -42,6 +42,7 @@ const LENIENT: &[(&str, &str)] = &[
     ("No extension after semicolon", "nobody reads this body: closed after the answer"),
     ("No semicolon before chunk extensions", "the same"),
     ("Upgrade GET request", "an upgrade may be ignored (RFC 9110, 7.8)"),
+    ("Upgrade POST request", "the same; what follows is not looked at"),
 ];
 
 #[test]

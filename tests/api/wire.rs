@@ -349,3 +349,67 @@ fn who_keeps_the_connection_and_sends_everything_first_sees_the_413() {
     stream.write_all(b"GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     assert!(read_head(&mut stream).starts_with("http/1.1 200"));
 }
+
+/// What is sent in one piece is answered as if each request had waited for the answer before.
+#[test]
+fn requests_that_are_sent_at_once_are_answered_one_by_one() {
+    let server = Server::ephemeral();
+    let request = |line: &str, more: &str| {
+        format!("{line}\r\nhost: x\r\nauthorization: Bearer {}\r\n{more}\r\n", server.token)
+    };
+    let get = request("GET /api/v2/connections HTTP/1.1", "");
+    let large = request("GET /openapi.json HTTP/1.1", "");
+    let head = request("HEAD /api/v2/connections HTTP/1.1", "");
+    let unread = request("HEAD /readyz HTTP/1.1", "content-length: 5\r\n") + "abcde";
+    let last = request("GET /api/v2/connections HTTP/1.1", "connection: close\r\n");
+    let old = request("GET /openapi.json HTTP/1.0", "accept-encoding: gzip\r\n");
+    let evil = request(
+        "POST /api/v2/connections HTTP/1.1",
+        "content-type: application/json\r\ncontent-length: 34\r\n",
+    ) + r#"{"name":"evil","strategy":"auth0"}"#;
+    // Answers, and how many of them are without a body; all but the last of each keep the connection.
+    for (sent, answers, bare) in [
+        (vec![&get, &head, &get, &last], 4, 1),
+        (vec![&head, &head, &last], 3, 2),
+        (vec![&get, &get, &head, &last], 4, 1),
+        (vec![&unread, &get, &last], 3, 1),
+        (vec![&large, &head, &large, &old], 4, 1),
+        (vec![&large, &large, &get, &old], 4, 0),
+        (vec![&large, &large, &last], 3, 0),
+        (vec![&last, &evil], 1, 0),
+        (vec![&get, &old, &evil], 2, 0),
+    ] {
+        let mut stream = server.dial();
+        stream.write_all(sent.into_iter().map(String::as_str).collect::<String>().as_bytes()).unwrap();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        let mut rest = &said[..];
+        let mut found = (0, 0);
+        while !rest.is_empty() {
+            let end = rest.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+            let head = str::from_utf8(&rest[..end]).unwrap().to_lowercase();
+            rest = &rest[end..];
+            let is_bare = rest.is_empty() || rest.starts_with(b"HTTP/1.");
+            let is_last = head.contains("connection: close") || head.starts_with("http/1.0");
+            assert!(head.contains(" 200 ok") && !head.contains("transfer-encoding"), "{head}");
+            assert_eq!(is_last, found.0 + 1 == answers, "{head}");
+            if !is_bare {
+                rest = if head.contains("content-length") { &rest[length_in(&head)..] } else { &[] };
+            }
+            found = (found.0 + 1, found.1 + usize::from(is_bare));
+        }
+        assert_eq!(found, (answers, bare));
+    }
+    let names = server.get("/api/v2/connections").text;
+    assert!(!names.contains("evil"), "{names}");
+}
+
+#[test]
+fn a_head_that_began_behind_a_request_has_its_time_and_no_more() {
+    let server = Server::ephemeral_with(&[("INTAKE_LIMITS_HEADER_TIMEOUT", "500ms")]);
+    let mut stream = server.dial();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\nGET /re").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("HTTP/1.1 408 "), "{said}");
+}

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::ConnectionType;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use futures_util::stream::Stream;
@@ -24,17 +25,32 @@ pub(in crate::http) async fn follow(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let course = request.conn_data::<Course>().cloned();
     if let Some(course) = &course {
-        course.begin();
+        course.begin(length(&mut request));
     }
+    let is_old = request.version() < Version::HTTP_11;
+    let ends = request.head().connection_type() == ConnectionType::Close;
     let payload = watch(&mut request, course.clone());
-    let mut end = End { course, is_last: true };
+    let mut end = End { course: course.clone(), is_last: true };
     let mut answer = next.call(request).await?;
+    let knows_no_chunks = is_old && answer.response().body().size() == BodySize::Stream;
     let head = answer.response_mut().head_mut();
-    if !is_all_here(payload).await {
+    head.no_chunking(knows_no_chunks);
+    // Actix takes heads of answers from a pool, with the version of those before, which would tell how this one ends.
+    head.version = Version::HTTP_11;
+    if !is_all_here(payload, course).await || knows_no_chunks {
         head.set_connection_type(ConnectionType::Close);
     }
-    end.is_last = head.connection_type() == ConnectionType::Close;
+    end.is_last = ends || head.connection_type() == ConnectionType::Close;
     Ok(answer.map_body(|_, body| Followed { body, _end: end }))
+}
+
+/// Bytes of the body of a request; if only its chunks tell, all there are.
+fn length(request: &mut ServiceRequest) -> u64 {
+    if let Payload::None = request.parts_mut().1 {
+        return 0;
+    }
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(u64::MAX)
 }
 
 /// The body of a request: whoever answers that may read it, or drop it.
@@ -50,13 +66,21 @@ fn watch(request: &mut ServiceRequest, course: Option<Course>) -> Shared {
     payload
 }
 
-/// Whether all of a body has come. What came together with the head may still have to be looked at.
-async fn is_all_here(payload: Shared) -> bool {
-    if has_ended(&payload) {
-        return true;
+/// Whether all of a body has come. What came together with the head may still have to be read, which takes actix some
+/// turns: in the first of them it may poll us twice.
+async fn is_all_here(payload: Shared, course: Option<Course>) -> bool {
+    const TURNS: usize = 3;
+    let mut is_all_here = has_ended(&payload);
+    for _ in 0..TURNS {
+        if is_all_here {
+            break;
+        }
+        if let Some(course) = &course {
+            course.want();
+        }
+        yield_now().await;
+        is_all_here = has_ended(&payload);
     }
-    yield_now().await;
-    let is_all_here = has_ended(&payload);
     // Actix reads over the rest of what nobody has a handle on.
     payload.replace(Payload::None);
     is_all_here

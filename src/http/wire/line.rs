@@ -4,12 +4,13 @@
 //! anybody likes. A [`Line`] stands between it and the socket and knows by its [`Course`] what is due: it ends what
 //! waits too long as if the client had gone.
 //!
-//! Nor does actix mind how much it is sent: it reads on while its answers wait to be written, and turns in circles
-//! when it has read all that it may. So it gets no more than it can use.
+//! Nor does actix mind how much it is sent: it reads requests ahead while others are answered, and answers those as it
+//! would the last one it has read (to HEAD without a body, to HTTP/1.0, with an end of the connection). So it gets one
+//! request at a time: a head to its end, and of the body what is wanted.
 //!
 //! **Invariants:** there is no state in which a connection may stay for ever. While a request is in hand its body has
-//! its own [`Pace`]; whatever is written has one, too. Nothing is read while an answer waits to be written, and little
-//! while one waits to be made.
+//! its own [`Pace`]; whatever is written has one, too. Nothing is read while an answer waits to be written or made, but
+//! for the body that it is made of.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -26,9 +27,10 @@ use super::super::error::ApiError;
 use super::super::pace::{Meter, Pace};
 use super::refusal;
 
-/// Bytes that actix is given before it has looked at the ones before. They may be hundreds of requests, and what these
-/// and their answers take is many times as much.
+/// Bytes that actix is given before it has looked at the ones before, or wants more of a body.
 const AHEAD: usize = 16 << 10;
+/// What a client may still send when it has its last answer, so that it gets to see that.
+const UNWANTED: usize = 64 << 10;
 
 /// How long each turn may take.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +66,12 @@ pub(in crate::http) struct Course(Rc<State>);
 struct State {
     turns: Turns,
     turn: Cell<Turn>,
-    /// Bytes that actix was given since it has surely looked at all of them.
-    ahead: Cell<usize>,
+    /// Bytes that actix may be given.
+    room: Cell<usize>,
+    /// Bytes of the body in hand that it was not given; where chunks tell the end, all there are.
+    body: Cell<u64>,
+    /// Nothing of the line of a head that has begun has come but its end, if that.
+    is_line_empty: Cell<bool>,
     /// Who reads from the connection, to be told when a turn lasts longer, or more may be read.
     reader: RefCell<Option<Waker>>,
 }
@@ -73,19 +79,20 @@ struct State {
 impl Course {
     fn new(turns: Turns) -> Self {
         let turn = Cell::new(Turn::Head(Instant::now() + turns.head));
-        Self(Rc::new(State { turns, turn, ahead: Cell::default(), reader: RefCell::default() }))
+        let (room, body, is_line_empty) = (Cell::new(AHEAD), Cell::default(), Cell::default());
+        Self(Rc::new(State { turns, turn, room, body, is_line_empty, reader: RefCell::default() }))
     }
 
-    /// A request is in hand.
-    pub(super) fn begin(&self) {
+    /// A request is in hand, with a body of so many bytes.
+    pub(super) fn begin(&self, body: u64) {
         self.0.turn.set(Turn::Ours);
+        self.0.body.set(body);
+        self.0.room.set(0);
     }
 
     /// More of its body is wanted: everything that came of it was taken.
     pub(super) fn want(&self) {
-        if self.0.ahead.replace(0) >= AHEAD {
-            self.wake_reader();
-        }
+        self.make_room();
     }
 
     /// It is answered; bytes of the answer may still wait to be written.
@@ -93,6 +100,11 @@ impl Course {
         let (now, turns) = (Instant::now(), &self.0.turns);
         let next = if is_last { Turn::Last(now + turns.close) } else { Turn::Idle(now + turns.idle) };
         self.0.turn.set(next);
+        self.make_room();
+    }
+
+    fn make_room(&self) {
+        self.0.room.set(AHEAD);
         self.wake_reader();
     }
 
@@ -105,23 +117,48 @@ impl Course {
         }
     }
 
-    /// Bytes came.
-    fn came(&self, bytes: usize) {
-        self.0.ahead.set(self.0.ahead.get() + bytes);
-        if let Turn::Idle(_) = self.0.turn.get() {
-            self.0.turn.set(Turn::Head(Instant::now() + self.0.turns.head));
+    /// Bytes came; tells how many of them belong to the request in hand, or the next one.
+    fn came(&self, bytes: &[u8]) -> usize {
+        let state = &self.0;
+        if let Turn::Idle(_) = state.turn.get() {
+            state.turn.set(Turn::Head(Instant::now() + state.turns.head));
         }
+        let room = state.room.get() - bytes.len();
+        if let Turn::Ours = state.turn.get() {
+            state.body.set(state.body.get() - bytes.len() as u64);
+        } else if let Some(end) = self.end_of_head(bytes) {
+            state.room.set(0);
+            return end;
+        }
+        state.room.set(room);
+        bytes.len()
+    }
+
+    /// Where a head ends, which is with an empty line. Actix takes lines that end with LF alone, too.
+    fn end_of_head(&self, bytes: &[u8]) -> Option<usize> {
+        let is_line_empty = &self.0.is_line_empty;
+        let end = bytes.iter().position(|byte| match byte {
+            b'\n' => is_line_empty.replace(true),
+            b'\r' => false,
+            _ => is_line_empty.replace(false) && false,
+        })?;
+        is_line_empty.set(false);
+        Some(end + 1)
     }
 
     /// How many bytes may be read now. If there are none, the reader is woken once there are.
     fn room(&self) -> usize {
-        let room = AHEAD.saturating_sub(self.0.ahead.get());
-        if room == 0 && !matches!(self.0.turn.get(), Turn::Ours) {
-            // Actix looks at what it has before it comes back for more.
-            self.0.ahead.set(0);
-            self.wake_reader();
+        let room = self.0.room.get();
+        match self.0.turn.get() {
+            Turn::Ours => room.min(usize::try_from(self.0.body.get()).unwrap_or(usize::MAX)),
+            _ => {
+                if room == 0 {
+                    // Actix looks at what it has before it comes back for more.
+                    self.make_room();
+                }
+                room
+            }
         }
-        room
     }
 
     fn wake_reader(&self) {
@@ -144,6 +181,8 @@ pub(super) struct Line<T> {
     course: Course,
     alarm: Pin<Box<Sleep>>,
     taken: Meter,
+    /// What came behind the request in hand.
+    held: Vec<u8>,
     /// What is written in place of a refusal of actix, and how much of it was.
     instead: Option<(Vec<u8>, usize)>,
     is_over: bool,
@@ -159,6 +198,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
             course: Course::new(turns),
             alarm: Box::pin(sleep_until(Instant::now() + turns.head)),
             taken: Meter::new(turns.pace.of_answers()),
+            held: Vec::new(),
             instead: None,
             is_over: false,
             _place: place,
@@ -222,6 +262,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
         }
     }
 
+    /// Gives what was held back, or else what the client sends.
+    fn fill(&mut self, context: &mut Context<'_>, part: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            return Pin::new(&mut self.io).poll_read(context, part);
+        }
+        let length = part.remaining().min(self.held.len());
+        part.put_slice(&self.held[..length]);
+        self.held.drain(..length);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads over what has come and nobody wants: a client that still sends when the connection is closed might not get
+    /// to see its last answer.
+    fn swallow(&mut self, context: &mut Context<'_>) {
+        let mut scrap = [0; AHEAD];
+        for _ in 0..UNWANTED / AHEAD {
+            let mut part = ReadBuf::new(&mut scrap);
+            let read = Pin::new(&mut self.io).poll_read(context, &mut part);
+            if !matches!(read, Poll::Ready(Ok(()))) || part.filled().is_empty() {
+                break;
+            }
+        }
+    }
+
     /// Writes what is written instead.
     fn write_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some((text, written)) = &mut self.instead {
@@ -250,12 +314,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
         if this.taken.is_waiting() {
             return Poll::Pending;
         }
+        if let Turn::Last(_) = this.course.0.turn.get() {
+            return this.turn_ends(context).map(Ok);
+        }
         let room = this.course.room().min(buffer.remaining());
         if room == 0 {
             return Poll::Pending;
         }
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        let read = Pin::new(&mut this.io).poll_read(context, &mut part);
+        let read = this.fill(context, &mut part);
         let bytes = part.filled().len();
         let is_late = match &read {
             Poll::Pending => this.turn_ends(context).is_ready(),
@@ -266,8 +333,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
             return Poll::Ready(Ok(()));
         }
         if bytes > 0 {
-            buffer.advance(bytes);
-            this.course.came(bytes);
+            let length = this.course.came(part.filled());
+            this.held.splice(..0, part.filled()[length..].iter().copied());
+            buffer.advance(length);
         }
         read
     }
@@ -299,6 +367,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.swallow(context);
         let done = Pin::new(&mut this.io).poll_shutdown(context);
         this.watch(context, done, |()| 0)
     }
