@@ -48,12 +48,17 @@ pub fn remove_durably(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file durably. It is there as a whole or as it was, whatever happens; two at once must not write the same.
-pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+/// What a file is called until it is whole.
+pub fn part_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".part");
-    let (folder, part) = (folder_of(path), path.with_file_name(name));
+    path.with_file_name(name)
+}
+
+/// Writes a file durably. It is there as a whole or as it was, whatever happens; two at once must not write the same.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (folder, part) = (folder_of(path), part_of(path));
     // Of one that was cut short. Never written to: whoever may write to the folder may have put something there.
     remove(&part)?;
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&part)?;

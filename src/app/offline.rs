@@ -12,7 +12,8 @@ use flate2::write::GzEncoder;
 use super::options;
 use crate::config::Settings;
 use crate::import::is_packed;
-use crate::store::{self, Counts, Diagnosis, LoadError, Manifest, Store, StoreError, Written};
+use crate::store::{self, Counts, Diagnosis, Finding, LoadError, Manifest, Store, StoreError, Written};
+use crate::tokens::Keys;
 
 /// Bytes that are read or written in one go.
 const BUFFER: usize = 256 << 10;
@@ -95,7 +96,19 @@ pub fn load(settings: &Settings, from: impl Read) -> Result<Counts, LoadError> {
 
 /// Examines `directory`.
 pub fn examine(settings: &Settings, directory: &Path) -> Result<Diagnosis, StoreError> {
-    Store::examine(&within(settings, directory))
+    let mut diagnosis = Store::examine(&within(settings, directory))?;
+    // The store does not know what signs; without that no server starts on it.
+    if store::is_made(directory)
+        && let Err(fault) = Keys::open(directory)
+    {
+        diagnosis.findings.push(Finding {
+            name: "signing-key-unusable",
+            what: fault.to_string(),
+            advice: "put it back from a backup, or make a new one (intake rotate-key --now): then nothing is good that \
+                     was signed before",
+        });
+    }
+    Ok(diagnosis)
 }
 
 fn within(settings: &Settings, directory: &Path) -> store::Options {

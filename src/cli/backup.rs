@@ -1,7 +1,7 @@
 //! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{BinaryBytes, HumanCount};
@@ -45,14 +45,20 @@ impl Backup {
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
         let place = self.directory.display();
         app::check_empty(&self.directory).map_err(|error| error.at(&self.directory))?;
-        let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-        if absolute(&self.directory)?.starts_with(absolute(data)?) {
+        if real(&self.directory)?.starts_with(real(data)?) {
             return Err(Problem::new(format!(
                 "{place} is in the data directory, which a backup is to outlive: name a directory elsewhere"
             )));
         }
         Ok(())
     }
+}
+
+/// Where a path leads, whether all of it is there or not.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
+    Ok(there.map_or_else(|| path.clone(), |(part, real)| real.join(path.strip_prefix(part).unwrap_or(&path))))
 }
 
 /// What a backup holds, for people.

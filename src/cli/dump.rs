@@ -12,7 +12,7 @@ use super::still::Still;
 use super::{Dump, Exit, Problem};
 use crate::app::{self, Counts, Packing};
 use crate::config::Settings;
-use crate::files::{folder_of, sync};
+use crate::files::{folder_of, part_of, remove, sync};
 
 impl Dump {
     pub(super) fn run(self) -> Result<Exit, Problem> {
@@ -59,7 +59,12 @@ fn to_file(settings: &Settings, path: &Path) -> Result<Counts, Problem> {
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let packing = if is_packed { Packing::Gzip } else { Packing::Plain };
     // Of mode 0600, and of whoever has asked for it.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable(path))?;
+    let part = part_of(path);
+    // Of one that was cut short.
+    remove(&part).map_err(unwritable(path))?;
+    let mut named = tempfile::Builder::new();
+    named.prefix(part.file_name().unwrap_or_default()).rand_bytes(0);
+    let mut file = named.tempfile_in(folder).map_err(unwritable(path))?;
     work_for_owner_of(&settings.storage.path);
     let still = Still::to_open(settings)?;
     let mut to = Named { file: file.as_file_mut(), path };

@@ -26,6 +26,9 @@ impl RotateKey {
         work_for_owner_of(directory);
         let overlap = if self.now { Some(Duration::ZERO) } else { self.overlap };
         let made = app::rotate_key(&settings, overlap)?;
+        // Whatever becomes of the words, the server has the key first.
+        let address = app::running(directory);
+        let used = address.as_ref().map_or(Ok(()), |address| wait_for(&address.local_url, &made.id));
         writeln!(io::stdout(), "{}", made.id)?;
         eprintln!("new tokens are signed with that key ({})", made.algorithm);
         match made.overlap_ends {
@@ -34,8 +37,8 @@ impl RotateKey {
             }
             None => eprintln!("  all that was signed before is refused"),
         }
-        if let Some(address) = app::running(directory) {
-            wait_for(&address.local_url, &made.id)?;
+        used?;
+        if let Some(address) = address {
             eprintln!("  the server at {} uses it", address.local_url);
         }
         Ok(Exit::Done)

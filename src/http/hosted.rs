@@ -63,9 +63,12 @@ pub(super) fn guarded(status: StatusCode, policy: &str) -> HttpResponseBuilder {
     response
 }
 
-/// Browsers hold the answer to a form to the form's own rule, so the place it leads to has to be in it.
+/// Browsers hold the answer to a form to the form's own rule, so the place it leads to has to be in it. One that would
+/// be read as more than a place is not: browsers do not go on to it.
 fn security_policy(way_on: Option<&Url>) -> String {
-    let origin = way_on.map(|url| format!(" {}", url.origin().ascii_serialization())).unwrap_or_default();
+    let is_place = |origin: &String| !origin.contains([';', ',', '\'', '"', '*', ' ']);
+    let origin = way_on.map(|url| url.origin().ascii_serialization()).filter(is_place);
+    let origin = origin.map(|origin| format!(" {origin}")).unwrap_or_default();
     format!(
         "default-src 'none'; style-src 'self'; form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
     )

@@ -32,7 +32,7 @@ use super::open::{is_locked, unfinished_jobs};
 use super::room::check_room;
 use super::site::{Site, made_in};
 use super::spool::Spool;
-use super::{Store, format, loss, witness};
+use super::{Store, loss, witness};
 use crate::domain::{BackupId, Timestamp};
 use crate::files::{below, bytes_of, copy_inside, make_folder, sync, sync_folders};
 
@@ -73,7 +73,7 @@ impl Store {
         let _turn = self.backing_up.try_lock().ok_or(StoreError::BackingUp)?;
         let site = Site::take(to)?;
         let manifest = self.fill(to, now)?;
-        site.keep();
+        site.keep()?;
         Ok(manifest)
     }
 
@@ -82,7 +82,6 @@ impl Store {
         let Moment { commit, users, unfinished_jobs } = self.copy_moment(to)?;
         self.copy_rest(to)?;
         let files = seal(to)?;
-        format::write(to)?;
         let program = env!("CARGO_PKG_VERSION").to_owned();
         let manifest =
             Manifest { format: LAYOUT, program, made_at: now, commit, users, unfinished_jobs, files };

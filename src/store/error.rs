@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use thiserror::Error;
 
 use super::ahead::NoRoom;
@@ -69,6 +70,11 @@ pub enum StoreError {
         /// What the system says.
         why: io::Error,
     },
+    /// The system gives this process too little.
+    #[error(
+        "the system gives this process too little ({0}): raise its limits (ulimit -n -u -v) and try again"
+    )]
+    Lack(io::Error),
     /// Another process has the data directory open.
     #[error(
         "another process is using the data directory {}: stop it, or give this one a directory of its own (storage.path)",
@@ -106,10 +112,10 @@ pub enum StoreError {
          directory was made with, or restore it from a backup", .0.display()
     )]
     UnknownFormat(PathBuf),
-    /// A restore or a load that was to make the directory did not come to its end.
+    /// A restore, load or backup that was to make the directory did not come to its end.
     #[error(
-        "the data directory {} is half made, because its restore or load was cut short: repeat that \
-         (intake restore, or intake load)", .0.display()
+        "the data directory {} is half made, because its restore, load or backup was cut short: repeat that \
+         (intake restore or intake load; a backup elsewhere)", .0.display()
     )]
     HalfMade(PathBuf),
     /// Somebody else's directory.
@@ -204,6 +210,16 @@ impl StoreError {
         }
     }
 
+    /// Whether the system gives this process too little for now: handles, threads, memory.
+    pub fn is_lack(&self) -> bool {
+        match self {
+            Self::Io(error) | Self::Database(sled::Error::Io(error)) => is_lack(error),
+            Self::Lack(_) => true,
+            Self::At { what, .. } => what.is_lack(),
+            _ => false,
+        }
+    }
+
     /// Names the place where it happened, if neither we nor the system do.
     #[must_use]
     pub fn at(self, path: &Path) -> Self {
@@ -212,6 +228,11 @@ impl StoreError {
             named => named,
         }
     }
+}
+
+fn is_lack(error: &io::Error) -> bool {
+    let of_system = error.raw_os_error().map(Errno::from_raw_os_error);
+    of_system.is_some_and(|code| [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM].contains(&code))
 }
 
 /// The result of a call to the store.

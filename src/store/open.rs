@@ -228,6 +228,10 @@ pub(super) fn in_directory(error: StoreError, directory: &Path) -> StoreError {
     let path = directory.to_owned();
     match error {
         StoreError::Io(why) if is_full(&why) => StoreError::FullAtStart { path, why },
+        lack @ StoreError::Io(_) if lack.is_lack() => match lack {
+            StoreError::Io(why) => StoreError::Lack(why),
+            other => other,
+        },
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => {
             StoreError::Unusable { path, why }
         }

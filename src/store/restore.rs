@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 
 use super::error::Result;
-use super::format;
 use super::manifest::Manifest;
 use super::room::check_room;
 use super::site::{DataSite, Site};
@@ -37,10 +36,8 @@ pub fn move_backup(from: &Path, to: &Path, min_free: u64) -> Result<()> {
     check_room(to, manifest.bytes(), min_free)?;
     copy(from, to, &manifest)?;
     manifest.verify(to)?;
-    format::write(to)?;
     manifest.write(to)?;
-    site.keep();
-    Ok(())
+    site.keep()
 }
 
 /// Copies every file, durably.

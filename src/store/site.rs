@@ -34,12 +34,15 @@ impl Site {
         let was_there = path.is_dir();
         make_folder(path)?;
         check_empty(path)?;
+        format::write_half_made(path)?;
         Ok(Self { path: path.to_owned(), was_there, is_kept: false })
     }
 
-    /// What was made is whole.
-    pub(super) fn keep(mut self) {
+    /// What was made is whole, and says so durably.
+    pub(super) fn keep(mut self) -> Result<()> {
+        format::write(&self.path)?;
         self.is_kept = true;
+        Ok(())
     }
 
     /// Removes what was made; that it is half made is forgotten at last.
@@ -85,9 +88,7 @@ impl DataSite {
 
     /// What was made is whole, and says so durably.
     pub(super) fn keep(self) -> Result<()> {
-        format::write(&self.site.path)?;
-        self.site.keep();
-        Ok(())
+        self.site.keep()
     }
 }
 
@@ -130,7 +131,8 @@ pub(super) fn made_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        if is_nothing(&entry.file_name().to_string_lossy()) {
+        let name = entry.file_name();
+        if is_nothing(&name.to_string_lossy()) || name == format::FILE {
             continue;
         }
         let kind = entry.file_type()?;

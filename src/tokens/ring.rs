@@ -75,7 +75,7 @@ impl Keys {
     }
 
     /// Reads the keys in `directory`, whatever they are for.
-    pub(super) fn open(directory: &Path) -> Result<Self, KeyError> {
+    pub fn open(directory: &Path) -> Result<Self, KeyError> {
         // First the one that signs: of a rotation meanwhile, the retired one is met twice rather than not at all.
         let current = read(&directory.join(KEY_FILE))?;
         let mut retired = Vec::new();

@@ -366,6 +366,10 @@ fn backup_and_restore_say_what_is_in_their_way() {
     let server = Server::on(data.path(), &[]);
     let told = refuse(&["backup", text(&data.path().join("mine"))], data.path());
     assert!(told.contains("is in the data directory"), "{told}");
+    let link = places.path().join("link");
+    std::os::unix::fs::symlink(data.path(), &link).unwrap();
+    let told = refuse(&["backup", text(&link.join("not/yet/there"))], data.path());
+    assert!(told.contains("is in the data directory"), "{told}");
     succeed(&["backup", text(&backup)], data.path());
     let told = refuse(&["backup", text(&backup)], data.path());
     assert!(told.contains("is not empty"), "{told}");

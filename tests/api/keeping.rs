@@ -190,6 +190,27 @@ fn the_doctor_has_a_line_and_a_status_for_what_is_wrong() {
     let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&told["findings"][0]["name"], &told["examined"]["users"]), (&json!("file-mode"), &json!(18)));
     assert!(place.refuse("data", &["doctor", "nowhere"]).contains("there is no data in nowhere"));
+    fs::write(place.path("data/signing-key.pem"), "no key").unwrap();
+    let output = place.run("data", &["doctor"]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("signing-key-unusable: ") && said.contains("intake rotate-key --now"), "{said}");
+    place.succeed("data", &["rotate-key", "--now"]);
+    place.succeed("data", &["doctor"]);
+}
+
+#[test]
+fn a_lack_of_handles_is_no_finding() {
+    let place = Place::new();
+    fs::write(place.path("users.json"), users(20, "acme")).unwrap();
+    place.run("data", &["import", "users.json"]);
+    for handles in [8, 9, 10, 12] {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("ulimit -n {handles}; exec \"$0\" doctor"), INTAKE]);
+        let output = command.env("INTAKE_STORAGE_PATH", place.path("data")).output().unwrap();
+        let said = stderr(&output);
+        assert!([Some(0), Some(1)].contains(&output.status.code()), "{handles}: {said} {}", stdout(&output));
+    }
 }
 
 /// The database warns of its settings when they are gone.
@@ -239,7 +260,7 @@ fn a_load_is_met_by_nobody_and_one_that_was_killed_can_be_repeated() {
     load.kill().unwrap();
     load.wait().unwrap();
 
-    assert!(place.refuse("copy", &serve).contains("repeat that (intake restore, or intake load)"));
+    assert!(place.refuse("copy", &serve).contains("repeat that (intake restore or intake load"));
     let found = place.run("copy", &["doctor"]);
     assert_eq!(found.status.code(), Some(4), "{}", stderr(&found));
     assert!(stdout(&found).contains("half-restored: "), "{}", stdout(&found));

@@ -136,29 +136,30 @@ impl Course {
 
     /// Where a head ends, which is with an empty line. Actix takes lines that end with LF alone, too.
     fn end_of_head(&self, bytes: &[u8]) -> Option<usize> {
-        let is_line_empty = &self.0.is_line_empty;
+        let mut is_line_empty = self.0.is_line_empty.get();
         let end = bytes.iter().position(|byte| match byte {
-            b'\n' => is_line_empty.replace(true),
+            b'\n' => std::mem::replace(&mut is_line_empty, true),
             b'\r' => false,
-            _ => is_line_empty.replace(false) && false,
-        })?;
-        is_line_empty.set(false);
-        Some(end + 1)
+            _ => {
+                is_line_empty = false;
+                false
+            }
+        });
+        self.0.is_line_empty.set(is_line_empty && end.is_none());
+        Some(end? + 1)
     }
 
     /// How many bytes may be read now. If there are none, the reader is woken once there are.
     fn room(&self) -> usize {
         let room = self.0.room.get();
-        match self.0.turn.get() {
-            Turn::Ours => room.min(usize::try_from(self.0.body.get()).unwrap_or(usize::MAX)),
-            _ => {
-                if room == 0 {
-                    // Actix looks at what it has before it comes back for more.
-                    self.make_room();
-                }
-                room
-            }
+        if let Turn::Ours = self.0.turn.get() {
+            return room.min(usize::try_from(self.0.body.get()).unwrap_or(usize::MAX));
         }
+        if room == 0 {
+            // Actix looks at what it has before it comes back for more.
+            self.make_room();
+        }
+        room
     }
 
     fn wake_reader(&self) {

@@ -69,8 +69,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes of answers that the system holds for a client that takes none. It tells of room only when a good part of
 /// what it holds is gone: with megabytes of them, as it would have, who takes little would seem to take nothing.
 const UNSENT: u32 = 16 << 10;
-/// The only protocol spoken inside TLS.
-const PROTOCOL: &[u8] = b"http/1.1";
+/// The protocols spoken inside TLS.
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
 /// Serves the API until `stop` is ready.
 pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'static) -> io::Result<()> {
@@ -109,7 +109,7 @@ pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'stati
 
 fn acceptor(certificates: &Certificates) -> io::Result<TlsAcceptor> {
     let mut config = certificates.server_config().map_err(io::Error::other)?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

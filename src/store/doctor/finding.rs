@@ -38,7 +38,7 @@ ailments! {
     DatabaseUnopenable => "database-unopenable", RESTORE;
     DatabaseUnreadable => "database-unreadable", RESTORE;
     ExaminationStuck => "examination-stuck", RESTORE;
-    HalfMade => "half-restored", "repeat what was to make it: intake restore, or intake load";
+    HalfMade => "half-restored", "repeat what was to make it: intake restore, intake load, or a backup elsewhere";
     BackupDamaged => "backup-damaged", "take another backup: this one is not what it was when it was made";
     OtherVersion => "other-version", "use the program that the data directory was made with";
     CommitsLost => "commits-lost",

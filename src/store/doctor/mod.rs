@@ -97,7 +97,7 @@ impl Shared {
 fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
     let ailment = match error {
         // Nothing was found out about the store.
-        full if full.is_full() => return None,
+        error if error.is_full() || error.is_lack() => return None,
         StoreError::Absent(_) => Ailment::DatabaseMissing,
         StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
         StoreError::HalfMade(_) => Ailment::HalfMade,

@@ -12,6 +12,7 @@ use crate::domain::BackupId;
 use crate::store::format::write_half_made;
 use crate::store::manifest::FileSeal;
 use crate::store::open::DirectoryLock;
+use crate::store::site::Site;
 
 fn place(store: &TestStore, name: &str) -> PathBuf {
     store.options.path.with_file_name(name)
@@ -30,6 +31,15 @@ fn backed_up() -> (TestStore, Import, PathBuf) {
     let to = place(&store, "backup");
     store.back_up_to(&to, NOW).unwrap();
     (store, import, to)
+}
+
+#[test]
+fn a_backup_that_was_cut_short_is_no_data_directory() {
+    let (store, _, _) = backed_up();
+    let cut = place(&store, "cut");
+    std::mem::forget(Site::take(&cut).unwrap()); // as a kill does
+    assert!(matches!(check_format(&cut), Err(StoreError::HalfMade(_))));
+    assert!(why_not(&cut, &place(&store, "elsewhere")).contains("there is no backup.json in it"));
 }
 
 fn why_not(backup: &Path, to: &Path) -> String {
