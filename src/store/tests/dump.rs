@@ -350,7 +350,7 @@ fn a_load_that_was_cut_short_is_no_store_and_can_be_repeated() {
     fs::write(place.path.join("retired-key-1-x.pem"), b"another dump's").unwrap();
     fs::write(place.path.join("database/conf"), b"half").unwrap();
     let refused = Store::open(place.clone()).unwrap_err();
-    assert!(refused.to_string().contains("(intake restore or intake load)"), "{refused}");
+    assert!(refused.to_string().contains("(intake restore or intake load;"), "{refused}");
     Store::load(&place, &mut text.as_bytes()).unwrap();
     assert!(!place.path.join("retired-key-1-x.pem").exists());
     assert_eq!(dump_of(&place), text);
