@@ -29,7 +29,7 @@ use super::refusal;
 
 /// Bytes that actix is given before it has looked at the ones before, or wants more of a body.
 const AHEAD: usize = 16 << 10;
-/// What a client may still send when it has its last answer, so that it gets to see that.
+/// Bytes that are read over in one go.
 const UNWANTED: usize = 64 << 10;
 
 /// How long each turn may take.
@@ -274,17 +274,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads over what has come and nobody wants: a client that still sends when the connection is closed might not get
-    /// to see its last answer.
-    fn swallow(&mut self, context: &mut Context<'_>) {
+    /// Reads over what comes and nobody wants: a client that still sends when the connection is closed might not get to
+    /// see its last answer. Tells whether that was all.
+    fn swallow(&mut self, context: &mut Context<'_>) -> bool {
         let mut scrap = [0; AHEAD];
         for _ in 0..UNWANTED / AHEAD {
             let mut part = ReadBuf::new(&mut scrap);
-            let read = Pin::new(&mut self.io).poll_read(context, &mut part);
-            if !matches!(read, Poll::Ready(Ok(()))) || part.filled().is_empty() {
-                break;
+            match Pin::new(&mut self.io).poll_read(context, &mut part) {
+                Poll::Ready(Ok(())) if !part.filled().is_empty() => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
             }
         }
+        context.waker().wake_by_ref();
+        false
     }
 
     /// Writes what is written instead.
@@ -316,7 +319,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
             return Poll::Pending;
         }
         if let Turn::Last(_) = this.course.0.turn.get() {
-            return this.turn_ends(context).map(Ok);
+            return if this.swallow(context) { Poll::Ready(Ok(())) } else { this.turn_ends(context).map(Ok) };
         }
         let room = this.course.room().min(buffer.remaining());
         if room == 0 {
