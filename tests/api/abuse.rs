@@ -380,9 +380,27 @@ fn requests_that_wait_for_others_cost_nothing() {
     assert!(used < 0.2, "{used} s of 2 s");
 }
 
+/// Who finds the line of the system full would have to try again, after a second at the earliest.
+#[test]
+fn many_who_come_at_once_need_not_come_again() {
+    let server = Server::ephemeral();
+    server.signal("STOP");
+    let place = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let come = || {
+        let mut stream = TcpStream::connect_timeout(&place, Duration::from_millis(900))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        Ok::<_, std::io::Error>(stream)
+    };
+    let many: Result<Vec<_>, _> = (0..1000).map(|_| come()).collect();
+    server.signal("CONT");
+    for mut stream in many.unwrap() {
+        assert_eq!(read_answer(&mut stream).status, 200);
+    }
+}
+
 #[test]
 fn half_open_handshakes_hold_up_nobody() {
-    let server = Server::ephemeral_with_tls(&[("INTAKE_LIMITS_HEADER_TIMEOUT", "3s")]);
+    let server = Server::ephemeral_with_tls(&[("INTAKE_LIMITS_HEADER_TIMEOUT", "15s")]);
     server.get("/healthz");
     let before = handles(&server);
     let place = server.about["url"].as_str().unwrap().strip_prefix("https://").unwrap().to_owned();

@@ -259,8 +259,7 @@ fn a_server_killed_while_it_makes_a_backup_misses_nothing() {
                     format!("POST /api/v2/backups HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n");
                 std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
                 thread::sleep(Duration::from_millis(3 + 5 * delay));
-                let id = address.child.id().to_string();
-                assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
+                address.signal("KILL");
             });
         });
         server.child.wait().unwrap();

@@ -338,6 +338,12 @@ impl Server {
         users[0].clone()
     }
 
+    /// Sends the process a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// Asks the process to stop; tells its exit status.
     pub fn stop(self) -> std::process::ExitStatus {
         self.stop_by("TERM")
@@ -345,8 +351,7 @@ impl Server {
 
     /// The same by another signal.
     pub fn stop_by(mut self, signal: &str) -> std::process::ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        self.signal(signal);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use intake::domain::Timestamp;
 use intake::store::{Ages, Sweep};
@@ -713,8 +712,7 @@ fn a_receiver_that_hangs_does_not_keep_the_server_from_stopping() {
     create(&server, &stream(&receiver.url(), &["fapi"]));
     fail(&server, 1);
     until("a request", || receiver.requests().first().cloned());
-    let process = server.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+    server.signal("TERM");
     let ended = until("an end", || server.child.try_wait().unwrap());
     assert!(ended.success(), "{ended}");
     drop(server);

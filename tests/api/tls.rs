@@ -133,11 +133,6 @@ fn https_url(line: &str) -> Option<String> {
     Some(line.trim().strip_prefix("https on ")?.to_owned())
 }
 
-fn hang_up(server: &Server) {
-    let id = server.child.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
-}
-
 fn text(server: &Server, name: &str) -> String {
     server.about[name].as_str().unwrap().to_owned()
 }
@@ -183,7 +178,7 @@ fn a_hangup_renews_the_certificate_and_connections_go_on() {
     assert_eq!(before.get("/api/v2/connections", &server.token).0, 200);
     let new = files.renew();
     assert!(Secure::dial(&url, &new).is_err(), "nobody has asked for the new one yet");
-    hang_up(&server);
+    server.signal("HUP");
     let mut after = until("the new certificate is shown", || Secure::dial(&url, &new).ok());
     assert_eq!(after.get("/api/v2/connections", &server.token).0, 200);
     assert!(Secure::dial(&url, &old).is_err(), "the old one is gone");
@@ -202,20 +197,20 @@ fn a_broken_pair_leaves_the_old_one_in_use_until_it_is_whole() {
     // As a renewal that has written one of its files.
     let renewed = pair();
     fs::write(files.path("certificate.pem"), renewed.cert.pem()).unwrap();
-    hang_up(&server);
+    server.signal("HUP");
     until("the mismatch is told", || (told() == 1).then_some(()));
     let line = fs::read_to_string(&log).unwrap();
     assert!(line.contains("ERROR") && line.contains("does not belong to the first certificate in"), "{line}");
     assert_eq!(Secure::dial(&url, &old).unwrap().get("/api/v2/connections", &server.token).0, 200);
 
     fs::remove_file(files.path("key.pem")).unwrap();
-    hang_up(&server);
+    server.signal("HUP");
     until("the missing key is told", || (told() == 2).then_some(()));
     assert!(fs::read_to_string(&log).unwrap().contains("key.pem cannot be read: No such file"));
     assert!(Secure::dial(&url, &old).is_ok());
 
     fs::write(files.path("key.pem"), renewed.signing_key.serialize_pem()).unwrap();
-    hang_up(&server);
+    server.signal("HUP");
     until("the whole pair is shown", || Secure::dial(&url, &files.path("certificate.pem")).ok());
 }
 
