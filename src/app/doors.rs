@@ -3,17 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use socket2::SockRef;
 use url::Url;
 
 use super::{Address, StartError};
 use crate::config::{PublicUrl, Server, Settings, Tls};
-use crate::http::{Doors, TlsDoor};
+use crate::http::{Doors, TlsDoor, listen};
 use crate::tls::{Certificates, Throwaway};
-
-/// Connections that wait in the system until they are taken. Clients of a longer line try again after a second or
-/// more, and the standard library's line of 128 is soon full.
-const WAITING: i32 = 1024;
 
 /// Takes the ports. Https is there if it has a certificate; plain http always is.
 pub(super) fn open(server: &Server, certificates: Option<Certificates>) -> Result<Doors, StartError> {
@@ -26,12 +21,7 @@ pub(super) fn open(server: &Server, certificates: Option<Certificates>) -> Resul
 }
 
 fn bind(address: SocketAddr, settings: &'static str) -> Result<TcpListener, StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        // To listen once more only makes the line longer.
-        SockRef::from(&listener).listen(WAITING)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| StartError::Bind(address, error, settings))
+    listen(address).map_err(|error| StartError::Bind(address, error, settings))
 }
 
 /// The certificate in the settings, if there is one.

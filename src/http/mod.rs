@@ -119,7 +119,7 @@ pub use pace::Pace;
 pub use page_sign_in::OneTimeCode;
 pub use rate_limits::RateLimit;
 use rate_limits::RateLimits;
-pub use wire::{Doors, TlsDoor, serve};
+pub use wire::{Doors, TlsDoor, listen, serve};
 
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";

@@ -15,7 +15,7 @@ use actix_web::web::Bytes;
 use futures_util::stream::Stream;
 use tokio::task::yield_now;
 
-use super::line::Course;
+use super::course::Course;
 
 /// Follows a request from its head to the end of its answer. After an answer to one whose body is not all here the
 /// connection is closed: nobody waits for the rest.

@@ -1,4 +1,4 @@
-//! One connection: whose turn it is, and until when.
+//! One connection: what goes over it, and when it ends.
 //!
 //! Actix limits the time for the first head only: later ones may stall, and answers may be taken as slowly as
 //! anybody likes. A [`Line`] stands between it and the socket and knows by its [`Course`] what is due: it ends what
@@ -12,169 +12,22 @@
 //! its own [`Pace`]; whatever is written has one, too. Nothing is read while an answer waits to be written or made, but
 //! for the body that it is made of.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use actix_web::rt::time::{Instant, Sleep, sleep_until};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::error::ApiError;
-use super::super::pace::{Meter, Pace};
+use super::super::pace::Meter;
+use super::course::{Course, Turn, Turns};
 use super::refusal;
 
-/// Bytes that actix is given before it has looked at the ones before, or wants more of a body.
-const AHEAD: usize = 16 << 10;
-/// Bytes that are read over in one go.
+/// Bytes that are read over before others have their turn, and at once.
 const UNWANTED: usize = 64 << 10;
-
-/// How long each turn may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turns {
-    /// To send a head.
-    pub(super) head: Duration,
-    /// To send nothing between two requests.
-    pub(super) idle: Duration,
-    /// To close after the last answer.
-    pub(super) close: Duration,
-    /// To take answers.
-    pub(super) pace: Pace,
-}
-
-/// Whose turn it is.
-#[derive(Debug, Clone, Copy)]
-enum Turn {
-    /// The client's: a head has to be here by then.
-    Head(Instant),
-    /// Ours: a request is in hand.
-    Ours,
-    /// Nobody's, until then: all that came is answered.
-    Idle(Instant),
-    /// The client's: it has its last answer, and has to close by then.
-    Last(Instant),
-}
-
-/// What is due on a connection. Clones share it.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Course(Rc<State>);
-
-#[derive(Debug)]
-struct State {
-    turns: Turns,
-    turn: Cell<Turn>,
-    /// Bytes that actix may be given.
-    room: Cell<usize>,
-    /// Bytes of the body in hand that it was not given; where chunks tell the end, all there are.
-    body: Cell<u64>,
-    /// Nothing of the line of a head that has begun has come but its end, if that.
-    is_line_empty: Cell<bool>,
-    /// Who reads from the connection, to be told when a turn lasts longer, or more may be read.
-    reader: RefCell<Option<Waker>>,
-}
-
-impl Course {
-    fn new(turns: Turns) -> Self {
-        let turn = Cell::new(Turn::Head(Instant::now() + turns.head));
-        let (room, body, is_line_empty) = (Cell::new(AHEAD), Cell::default(), Cell::default());
-        Self(Rc::new(State { turns, turn, room, body, is_line_empty, reader: RefCell::default() }))
-    }
-
-    /// A request is in hand, with a body of so many bytes.
-    pub(super) fn begin(&self, body: u64) {
-        self.0.turn.set(Turn::Ours);
-        self.0.body.set(body);
-        self.0.room.set(0);
-    }
-
-    /// More of its body is wanted: everything that came of it was taken.
-    pub(super) fn want(&self) {
-        self.make_room();
-    }
-
-    /// It is answered; bytes of the answer may still wait to be written.
-    pub(super) fn end(&self, is_last: bool) {
-        let (now, turns) = (Instant::now(), &self.0.turns);
-        let next = if is_last { Turn::Last(now + turns.close) } else { Turn::Idle(now + turns.idle) };
-        self.0.turn.set(next);
-        self.make_room();
-    }
-
-    fn make_room(&self) {
-        self.0.room.set(AHEAD);
-        self.wake_reader();
-    }
-
-    /// Bytes of an answer went out: what is due after it is so from the last of them on.
-    fn went(&self) {
-        match self.0.turn.get() {
-            Turn::Idle(_) => self.end(false),
-            Turn::Last(_) => self.end(true),
-            Turn::Head(_) | Turn::Ours => {}
-        }
-    }
-
-    /// Bytes came; tells how many of them belong to the request in hand, or the next one.
-    fn came(&self, bytes: &[u8]) -> usize {
-        let state = &self.0;
-        if let Turn::Idle(_) = state.turn.get() {
-            state.turn.set(Turn::Head(Instant::now() + state.turns.head));
-        }
-        let room = state.room.get() - bytes.len();
-        if let Turn::Ours = state.turn.get() {
-            state.body.set(state.body.get() - bytes.len() as u64);
-        } else if let Some(end) = self.end_of_head(bytes) {
-            state.room.set(0);
-            return end;
-        }
-        state.room.set(room);
-        bytes.len()
-    }
-
-    /// Where a head ends, which is with an empty line. Actix takes lines that end with LF alone, too.
-    fn end_of_head(&self, bytes: &[u8]) -> Option<usize> {
-        let mut is_line_empty = self.0.is_line_empty.get();
-        let end = bytes.iter().position(|byte| match byte {
-            b'\n' => std::mem::replace(&mut is_line_empty, true),
-            b'\r' => false,
-            _ => {
-                is_line_empty = false;
-                false
-            }
-        });
-        self.0.is_line_empty.set(is_line_empty && end.is_none());
-        Some(end? + 1)
-    }
-
-    /// How many bytes may be read now. If there are none, the reader is woken once there are.
-    fn room(&self) -> usize {
-        let room = self.0.room.get();
-        if let Turn::Ours = self.0.turn.get() {
-            return room.min(usize::try_from(self.0.body.get()).unwrap_or(usize::MAX));
-        }
-        if room == 0 {
-            // Actix looks at what it has before it comes back for more.
-            self.make_room();
-        }
-        room
-    }
-
-    fn wake_reader(&self) {
-        if let Some(reader) = self.0.reader.take() {
-            reader.wake();
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self.0.turn.get() {
-            Turn::Head(by) | Turn::Idle(by) | Turn::Last(by) => Some(by),
-            Turn::Ours => None,
-        }
-    }
-}
+const SCRAP: usize = 16 << 10;
 
 /// A connection that ends when it has to.
 pub(super) struct Line<T> {
@@ -230,7 +83,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
     /// Ends the connection. Who was to send a head is told, if that can be written at once.
     fn give_up(&mut self, context: &mut Context<'_>) {
         self.is_over = true;
-        if let Turn::Head(_) = self.course.0.turn.get() {
+        if let Turn::Head(_) = self.course.turn() {
             let told = Pin::new(&mut self.io).poll_write(context, &refusal::text(&ApiError::HeadOverdue));
             drop(told.map(|written| written.map(|bytes| self.taken.moved(bytes))));
         }
@@ -277,8 +130,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Line<T> {
     /// Reads over what comes and nobody wants: a client that still sends when the connection is closed might not get to
     /// see its last answer. Tells whether that was all.
     fn swallow(&mut self, context: &mut Context<'_>) -> bool {
-        let mut scrap = [0; AHEAD];
-        for _ in 0..UNWANTED / AHEAD {
+        let mut scrap = [0; SCRAP];
+        for _ in 0..UNWANTED / SCRAP {
             let mut part = ReadBuf::new(&mut scrap);
             match Pin::new(&mut self.io).poll_read(context, &mut part) {
                 Poll::Ready(Ok(())) if !part.filled().is_empty() => {}
@@ -314,11 +167,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<T> {
         if this.is_over {
             return Poll::Ready(Ok(()));
         }
-        this.course.0.reader.replace(Some(context.waker().clone()));
+        this.course.set_reader(context.waker());
         if this.taken.is_waiting() {
             return Poll::Pending;
         }
-        if let Turn::Last(_) = this.course.0.turn.get() {
+        if let Turn::Last(_) = this.course.turn() {
             return if this.swallow(context) { Poll::Ready(Ok(())) } else { this.turn_ends(context).map(Ok) };
         }
         let room = this.course.room().min(buffer.remaining());

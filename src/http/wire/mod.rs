@@ -6,6 +6,7 @@
 //! **Invariants:** no more than `max_connections` are open, but for some that are told so and closed. Every one of
 //! them ends in bounded time if its client does nothing, or disappears.
 
+mod course;
 mod follow;
 mod line;
 mod refusal;
@@ -33,8 +34,9 @@ use tokio_rustls::TlsAcceptor;
 use super::error::ApiError;
 use super::{State, reload, routes};
 use crate::tls::Certificates;
+use course::Turns;
 pub(super) use follow::follow;
-use line::{Line, Turns};
+use line::Line;
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -54,6 +56,9 @@ pub struct TlsDoor {
     pub certificates: Certificates,
 }
 
+/// Connections that wait in the system until they are taken. Clients that find the line full try again after a second
+/// or more, and the standard library's, of 128, is soon full.
+const WAITING: i32 = 1024;
 /// How long a connection may take to close.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Actix closes connections after their last answer by its own clock; ours is for those it forgets.
@@ -71,6 +76,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const UNSENT: u32 = 16 << 10;
 /// The protocols spoken inside TLS.
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+/// Takes a port.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // To listen once more only makes the line longer.
+    SockRef::from(&listener).listen(WAITING)?;
+    Ok(listener)
+}
 
 /// Serves the API until `stop` is ready.
 pub fn serve(doors: Doors, state: State, stop: impl Future<Output = ()> + 'static) -> io::Result<()> {

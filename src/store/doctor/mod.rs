@@ -11,6 +11,7 @@ mod access;
 mod files;
 mod finding;
 mod jobs;
+mod keys;
 mod log;
 mod logins;
 mod users;
@@ -38,7 +39,7 @@ use super::{Options, Store};
 use crate::domain::Connection;
 use finding::Findings;
 use jobs::JobFacts;
-use users::Present;
+use keys::Present;
 
 /// What came out.
 #[derive(Debug, Serialize)]

@@ -172,6 +172,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether a line was taken.
+pub(super) type Taken = std::result::Result<(), Refusal>;
+
 /// Why a line is not taken.
 pub(super) enum Refusal {
     Line(String),

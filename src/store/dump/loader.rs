@@ -1,16 +1,11 @@
 //! A store in the making: every line of a dump finds its place in it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
 
 use super::super::Options;
 use super::super::block::Block;
 use super::super::database::{Change, Database, Head};
-use super::super::error::{Result, StoreError};
-use super::super::exports::Exports;
+use super::super::error::Result;
 use super::super::failures;
 use super::super::keys::{
     BLOCKS, CLAIMS, CLIENTS, CONNECTIONS, CREDENTIALS, EVENTS, GRANTS, JOB_TICKETS, JOBS, LETTERS,
@@ -18,28 +13,20 @@ use super::super::keys::{
 };
 use super::super::loss::OnLoss;
 use super::super::record::Record;
-use super::super::spool::{Spool, Upload};
-use super::lines::{Refusal, parse};
-use super::pieces::{bytes_of, check_follows};
+use super::files::Files;
+use super::lines::{Refusal, Taken, parse};
 use super::shapes::{
     ClaimLine, ClientLine, ConnectionLine, CountersLine, EventLine, ExportFileLine, FailedRowLine, GrantLine,
     JobLine, LetterLine, Line, PasswordLine, SigningKeyLine, StreamLine, TaskLine, TicketLine, UploadLine,
     UserLine,
 };
-use super::write::is_signing_key;
-use crate::domain::{
-    Client, ClientGrant, Connection, ConnectionId, ExportFormat, FailedRow, Job, JobId, Posted, Task, Ticket,
-};
-use crate::files::sync;
+use crate::domain::{Client, ClientGrant, Connection, ConnectionId, FailedRow, Job, Posted, Task, Ticket};
 
 /// A change takes no further line above about this many bytes of lines.
 const CHANGE_BYTES: usize = 2 << 20;
 
-type Taken = std::result::Result<(), Refusal>;
-
 /// A store in the making.
 pub(super) struct Loader {
-    directory: PathBuf,
     database: Database,
     /// As it is while loading: its commits count the changes made here.
     head: Head,
@@ -49,14 +36,10 @@ pub(super) struct Loader {
     /// Bytes of the lines in it.
     bytes: usize,
     connections: HashMap<ConnectionId, Place>,
-    jobs: HashMap<Ticket, JobId>,
+    jobs: HashSet<Ticket>,
     /// Failed rows of one job that are in no change yet.
     failed: (Ticket, Vec<FailedRow>),
-    spool: Spool,
-    uploads: BTreeMap<Ticket, Option<Upload>>,
-    exports: HashMap<String, (JobId, ExportFormat)>,
-    /// The export whose file is being written.
-    export: Option<(String, File, u64)>,
+    files: Files,
     /// Families that hold one value for each key: a key may come once.
     given: HashSet<Vec<u8>>,
 }
@@ -72,21 +55,16 @@ struct Place {
 impl Loader {
     pub(super) fn new(options: &Options) -> Result<Self> {
         let (database, head) = Database::open(options, OnLoss::Refuse)?;
-        Exports::open(&options.path)?;
         Ok(Self {
-            directory: options.path.clone(),
+            files: Files::open(&options.path)?,
             database,
             head,
             counters: Head::default(),
             change: Change::default(),
             bytes: 0,
             connections: HashMap::new(),
-            jobs: HashMap::new(),
+            jobs: HashSet::new(),
             failed: (0, Vec::new()),
-            spool: Spool::open(&options.path)?,
-            uploads: BTreeMap::new(),
-            exports: HashMap::new(),
-            export: None,
             given: HashSet::new(),
         })
     }
@@ -96,7 +74,7 @@ impl Loader {
         match kind {
             UserLine::KIND => self.user(parse(body)?)?,
             CountersLine::KIND => self.counters(&parse(body)?),
-            SigningKeyLine::KIND => self.signing_key(&parse(body)?)?,
+            SigningKeyLine::KIND => self.files.signing_key(&parse(body)?)?,
             ClientLine::KIND => {
                 let client = Client::from(parse::<ClientLine>(body)?);
                 CLIENTS.put(&mut self.change, &[client.id.as_bytes()], &client)?;
@@ -111,9 +89,9 @@ impl Loader {
             JobLine::KIND => self.job(parse(body)?)?,
             FailedRowLine::KIND => self.failed_row(parse(body)?)?,
             ClaimLine::KIND => self.claim(&parse(body)?)?,
-            UploadLine::KIND => self.upload(&parse(body)?)?,
+            UploadLine::KIND => self.files.upload(&parse(body)?)?,
             TaskLine::KIND => self.task(parse(body)?)?,
-            ExportFileLine::KIND => self.export_file(&parse(body)?)?,
+            ExportFileLine::KIND => self.files.export(&parse(body)?)?,
             EventLine::KIND => self.event(parse(body)?)?,
             LetterLine::KIND => self.letter(parse(body)?)?,
             StreamLine::KIND => self.stream(parse(body)?)?,
@@ -139,27 +117,19 @@ impl Loader {
         };
     }
 
-    fn signing_key(&mut self, line: &SigningKeyLine) -> Taken {
-        if !is_signing_key(&line.file) {
-            return Err(Refusal::Line(format!("\"{}\" is no name of a signing key", line.file)));
-        }
-        let file =
-            File::options().write(true).create_new(true).mode(0o600).open(self.directory.join(&line.file));
-        let write = |mut file: File| file.write_all(line.pem.as_bytes()).and_then(|()| file.sync_all());
-        Ok(file.and_then(write).map_err(StoreError::from)?)
-    }
-
     fn connection(&mut self, line: ConnectionLine) -> Taken {
         let connection = Connection::try_from(line)?;
         let number = connection.number;
         self.counters.next_connection = self.counters.next_connection.max(number + 1);
         CONNECTIONS.put(&mut self.change, &[&number.to_be_bytes()], &connection)?;
-        let is_known = self.connections.values().any(|place| place.connection == number);
+        self.once(&[b"connection ", &number.to_be_bytes()], || {
+            format!("another connection has the number {number}")
+        })?;
         let place = Place { connection: number, ..Place::default() };
-        if is_known || self.connections.insert(connection.id, place).is_some() {
-            return Err(Refusal::Line("another connection has its id or number".to_owned()));
+        match self.connections.insert(connection.id, place) {
+            Some(_) => Err(Refusal::Line("another connection has its id".to_owned())),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn place(&mut self, connection: &str) -> std::result::Result<&mut Place, Refusal> {
@@ -211,9 +181,9 @@ impl Loader {
         JOB_TICKETS.put(&mut self.change, &[job.id.as_str().as_bytes()], &job.ticket)?;
         if job.progress().is_some() {
             QUEUE.put(&mut self.change, &[&ticket], &())?;
-            self.uploads.insert(job.ticket, None);
+            self.files.expect_upload(job.ticket, job.id);
         }
-        self.jobs.insert(job.ticket, job.id);
+        self.jobs.insert(job.ticket);
         Ok(())
     }
 
@@ -222,8 +192,10 @@ impl Loader {
     }
 
     fn check_job(&self, number: Ticket) -> Taken {
-        let missing = || Refusal::Line(format!("there is no job with the number {number} above"));
-        self.jobs.get(&number).map(|_| ()).ok_or_else(missing)
+        if self.jobs.contains(&number) {
+            return Ok(());
+        }
+        Err(Refusal::Line(format!("there is no job with the number {number} above")))
     }
 
     fn failed_row(&mut self, line: FailedRowLine) -> Taken {
@@ -255,56 +227,13 @@ impl Loader {
         Ok(CLAIMS.put(&mut self.change, &[&line.job.to_be_bytes(), line.username.as_bytes()], &line.row)?)
     }
 
-    fn upload(&mut self, line: &UploadLine) -> Taken {
-        let id = self.jobs.get(&line.job);
-        let (Some(id), Some(upload)) = (id, self.uploads.get_mut(&line.job)) else {
-            return Err(Refusal::Line(format!(
-                "there is no unfinished job with the number {} above",
-                line.job
-            )));
-        };
-        let upload = match upload {
-            Some(upload) => upload,
-            None => upload.insert(self.spool.create(id, 0)?),
-        };
-        check_follows(line.offset, upload.bytes())?;
-        Ok(upload.write(&bytes_of(&line.data)?)?)
-    }
-
     fn task(&mut self, line: TaskLine) -> Taken {
         let task = Task::try_from(line)?;
         TASKS.put(&mut self.change, &[task.id.as_str().as_bytes()], &task)?;
         if let Some(format) = task.file_format() {
-            self.exports.insert(task.id.to_string(), (task.id.clone(), format));
+            self.files.expect_export(&task.id, format);
         }
         Ok(())
-    }
-
-    fn export_file(&mut self, line: &ExportFileLine) -> Taken {
-        let Some((id, format)) = self.exports.get(&line.export) else {
-            return Err(Refusal::Line(format!("there is no completed export {} above", line.export)));
-        };
-        let is_same = self.export.as_ref().is_some_and(|(name, ..)| *name == line.export);
-        if !is_same {
-            let path = Exports::of(&self.directory).path(id, *format);
-            let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-            self.end_export()?;
-            self.export = Some((line.export.clone(), file.map_err(StoreError::from)?, 0));
-        }
-        let bytes = bytes_of(&line.data)?;
-        if let Some((_, file, length)) = &mut self.export {
-            check_follows(line.offset, *length)?;
-            file.write_all(&bytes).map_err(StoreError::from)?;
-            *length += bytes.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn end_export(&mut self) -> Result<()> {
-        match self.export.take() {
-            Some((_, file, _)) => Ok(file.sync_all()?),
-            None => Ok(()),
-        }
     }
 
     fn event(&mut self, line: EventLine) -> Taken {
@@ -338,18 +267,7 @@ impl Loader {
     /// Writes what is left, and makes all of it durable under the number of the last change that was dumped.
     pub(super) fn finish(mut self, commit: u64) -> Result<()> {
         self.write_failed()?;
-        self.end_export()?;
-        for (ticket, upload) in std::mem::take(&mut self.uploads) {
-            let mut upload = upload.ok_or_else(|| {
-                StoreError::Corrupt(format!(
-                    "the dump lacks the file of job number {ticket}, which is unfinished"
-                ))
-            })?;
-            upload.sync()?;
-            upload.keep();
-        }
-        self.spool.sync()?;
-        sync(&self.directory.join("exports"))?;
+        self.files.finish()?;
         for place in std::mem::take(&mut self.connections).into_values() {
             place.write(&mut self.change)?;
             self.bytes += CHANGE_BYTES / 32;

@@ -9,6 +9,7 @@
 //! - A server on what was loaded goes on as the dumped one would have: no id is given twice, no row is applied twice.
 //! - A text that was cut off or damaged loads nothing at all.
 
+mod files;
 mod frame;
 mod lines;
 mod load;
