@@ -61,6 +61,12 @@ pub enum NoRoom {
         /// Bytes that the log may have after the next commit.
         needed: u64,
     },
+    /// There is no file any more to write to, whatever room there is.
+    #[error(
+        "the files of the data directory were removed while the server was using them: nothing can be kept any more, \
+         and what can still be read is gone when it stops; restore a backup (intake restore) and start on that"
+    )]
+    Removed,
 }
 
 /// The blocks that were taken.
@@ -102,7 +108,7 @@ impl Ahead {
         }
         let lacking = self.look(&mut state, log)?;
         match (state.lacking, lacking) {
-            (None, Some(why)) => tracing::error!("nothing can be written until there is room: {why}"),
+            (None, Some(why)) => tracing::error!("nothing can be written: {why}"),
             (Some(_), None) => tracing::warn!("there is room again: the database is written to"),
             _ => {}
         }
@@ -113,6 +119,9 @@ impl Ahead {
     /// What is lacking for a commit.
     fn look(&self, state: &mut State, log: &File) -> io::Result<Option<NoRoom>> {
         let now = log.metadata()?;
+        if now.nlink() == 0 {
+            return Ok(Some(NoRoom::Removed));
+        }
         let length = now.len();
         let limit = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
         if limit < length + LEAST {

@@ -2,7 +2,8 @@
 //! many there are.
 
 use super::Store;
-use super::error::Result;
+use super::ahead::NoRoom;
+use super::error::{Result, StoreError};
 use super::meters::Meters;
 use super::room::free_bytes;
 use crate::domain::{ConnectionId, Timestamp};
@@ -14,6 +15,8 @@ pub enum Condition {
     Ready,
     /// Those that only read can: there is no room to write.
     Full,
+    /// The same, as the files were removed: that does not get better.
+    Removed,
     /// There was a fault: the database is to be opened anew.
     Faulty,
     /// It is being opened anew, and the directory of users rebuilt.
@@ -60,8 +63,11 @@ impl Store {
     pub fn condition(&self) -> Condition {
         match self.core.try_read().as_deref() {
             Some(Some(core)) if core.is_poisoned() => Condition::Faulty,
-            Some(Some(core)) if core.make_room().is_err() => Condition::Full,
-            Some(Some(_)) => Condition::Ready,
+            Some(Some(core)) => match core.make_room() {
+                Ok(()) => Condition::Ready,
+                Err(StoreError::NoRoom(NoRoom::Removed)) => Condition::Removed,
+                Err(_) => Condition::Full,
+            },
             Some(None) | None => Condition::Reopening,
         }
     }

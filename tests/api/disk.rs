@@ -29,7 +29,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("INTAKE_MAIL_TRANSPORT", "off"),
 ];
 /// What a server says once when it cannot write, and once when it can.
-const FULL: &str = "nothing can be written until there is room: ";
+const FULL: &str = "nothing can be written: ";
 const ROOM: &str = "there is room again";
 
 fn serve(disk: &Disk, more: &[(&str, &str)]) -> Server {
@@ -580,4 +580,31 @@ fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
         server = serve(&disk, &[]);
         eprintln!("{} failures, {faults} of them met by the database", number + 1);
     }
+}
+
+/// No room helps then, and nothing may seem to be kept.
+#[test]
+fn once_its_files_are_removed_a_server_accepts_nothing_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    let server = Server::logging_to(&log, &data, SETTINGS);
+    assert_eq!(server.import(&rows("early", 2), false)["status"], "completed");
+    fs::remove_dir_all(&data).unwrap();
+
+    let user = server.user(&email("early", 0));
+    let path = format!("/api/v2/users/{}", user["user_id"].as_str().unwrap());
+    for refused in [
+        server.upload(&Form::import(&server.connection_id(), &rows("late", 2), false)),
+        create_user(&server, "late"),
+        server.send("PATCH", &path, &json!({ "user_metadata": { "a": 1 } })),
+    ] {
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(refused.text.contains("were removed while"), "{refused:?}");
+    }
+    assert_eq!(server.get(&path).json(), user);
+    assert_eq!(server.get("/readyz").status, 503);
+    assert!(!data.exists());
+    server.stop();
+    let told = fs::read_to_string(&log).unwrap();
+    assert_eq!(told.matches("were removed while").count(), 1, "{told}");
 }

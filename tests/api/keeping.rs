@@ -308,7 +308,7 @@ fn noise() -> String {
 /// Beside a running server there is one copy, and on a full disk a backup is not called broken.
 #[test]
 fn the_doctor_takes_no_more_room_than_it_has_and_finds_nothing_in_its_lack() {
-    let (place, Some(disk)) = (Place::new(), Disk::of_megabytes(200)) else { return };
+    let (place, Some(disk)) = (Place::new(), Disk::of_megabytes(400)) else { return };
     let settings =
         [SETTINGS, &[("INTAKE_STORAGE_MIN_FREE_DISK", "0"), ("INTAKE_STORAGE_RESERVE", "16MB")]].concat();
     let data = disk.data();
@@ -336,7 +336,8 @@ fn the_doctor_takes_no_more_room_than_it_has_and_finds_nothing_in_its_lack() {
     assert_eq!(found.status.code(), Some(1), "{}", stdout(&found));
     assert!(stderr(&found).contains("the disk is nearly full"), "{}", stderr(&found));
     disk.clear();
-    assert_eq!(run(&["doctor", backup.to_str().unwrap()]).status.code(), Some(0));
+    let found = run(&["doctor", backup.to_str().unwrap()]);
+    assert_eq!(found.status.code(), Some(0), "{} {}", stdout(&found), stderr(&found));
 }
 
 #[test]

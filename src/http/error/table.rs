@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 
 use super::{ApiError, TOO_MANY_REQUESTS};
 use crate::domain::{ConnectionId, Scope};
-use crate::store::{Condition, StoreError};
+use crate::store::{Condition, NoRoom, StoreError};
 
 /// What the client gets to read.
 #[derive(Debug, PartialEq, Eq)]
@@ -248,6 +248,7 @@ fn used_code() -> String {
 fn not_ready(condition: Condition) -> &'static str {
     match condition {
         Condition::Ready | Condition::Full => "The server is ready.",
+        Condition::Removed => "The files of the data directory were removed: nothing can be kept any more.",
         Condition::Faulty => "The database had a fault and is about to be reopened.",
         Condition::Reopening => {
             "The database is being reopened after a fault, and the directory of users rebuilt."
@@ -296,6 +297,9 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             "conflict",
             "A backup is being made already, please try again when it is done".to_owned(),
         ),
+        StoreError::NoRoom(removed @ NoRoom::Removed) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "", format!("Refused: {removed}."))
+        }
         fault if fault.is_full() => (
             StatusCode::INSUFFICIENT_STORAGE,
             "insufficient_storage",
