@@ -60,8 +60,8 @@ impl Limits {
     pub const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize(4 << 10)..=ByteSize(1 << 20);
     /// Fewest and most parts.
     pub const PARTS: RangeInclusive<usize> = 5..=10_000;
-    /// Shortest and longest text parts.
-    pub const FIELD_SIZES: RangeInclusive<ByteSize> = ByteSize(64)..=ByteSize(64 << 10);
+    /// Shortest and longest text parts: letters quote them, and have to fit into the database's log.
+    pub const FIELD_SIZES: RangeInclusive<ByteSize> = ByteSize(64)..=ByteSize(8 << 10);
     /// Slowest and fastest rate.
     pub const RATES: RangeInclusive<ByteSize> = ByteSize(0)..=ByteSize(1 << 20);
 
@@ -90,7 +90,7 @@ impl Limits {
 }
 
 /// What is wrong with a setting that is not in its range.
-fn outside<T: PartialOrd>(
+pub(super) fn outside<T: PartialOrd>(
     key: &'static str,
     value: &T,
     range: &RangeInclusive<T>,

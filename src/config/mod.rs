@@ -18,6 +18,7 @@ mod rate_limit;
 mod retention;
 mod search;
 mod server;
+mod storage;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use search::Search;
 pub use server::{Server, Tls};
+pub use storage::Storage;
 pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};
 use values::{duration, text, whole};
@@ -115,29 +117,6 @@ pub struct Tenant {
     pub name: NonEmpty,
     /// Who is told about finished imports.
     pub owners: Vec<Address>,
-}
-
-/// `[storage]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Storage {
-    /// The data directory.
-    #[serde(deserialize_with = "text")]
-    pub path: PathBuf,
-    /// Memory for the database's cache.
-    pub cache: ByteSize,
-    /// Disk space uploads may not use up.
-    pub min_free_disk: ByteSize,
-    /// Disk space taken ahead of the database's log.
-    pub reserve: ByteSize,
-    /// How long opening may take.
-    #[serde(deserialize_with = "duration")]
-    pub open_timeout: Duration,
-}
-
-impl Storage {
-    /// Least that is taken ahead of the log: what one commit may need.
-    pub const MIN_RESERVE: ByteSize = ByteSize(16 << 20);
 }
 
 /// `[import]`
@@ -291,12 +270,6 @@ impl Settings {
         if self.import.max_file_size.bytes() == 0 {
             return refuse("import.max_file_size", "must be at least 1 byte".to_owned());
         }
-        if self.storage.path.as_os_str().is_empty() {
-            return refuse("storage.path", "may not be empty".to_owned());
-        }
-        if self.storage.reserve < Storage::MIN_RESERVE {
-            return refuse("storage.reserve", format!("must be at least {}", Storage::MIN_RESERVE));
-        }
         let lifetime = self.tokens.lifetime;
         if lifetime < Duration::from_secs(1) || lifetime > Tokens::MAX_LIFETIME {
             return refuse("tokens.lifetime", "must be 1s to 365d".to_owned());
@@ -306,6 +279,7 @@ impl Settings {
         }
         let faults = [
             self.server.fault(),
+            self.storage.fault(),
             self.limits.fault(),
             self.rate_limit.fault(),
             self.exports.fault(),

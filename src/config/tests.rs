@@ -245,7 +245,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[storage]\nmin_free_disk = -1", "setting \"storage.min_free_disk\""),
         (
             "[storage]\nreserve = 16777215",
-            "setting \"storage.reserve\" (given by settings.toml): must be at least 16MB",
+            "setting \"storage.reserve\" (given by settings.toml): must be 16MB to 1024GB",
         ),
         ("[storage]\nopen_timeout = 10", "setting \"storage.open_timeout\""),
         ("[storage]\nopen_timeout = \"soon\"", "setting \"storage.open_timeout\""),
@@ -476,20 +476,37 @@ fn limits_go_to_the_edge_of_their_ranges_and_no_further() {
         ("max_uri_size", "\"1KB\"", "\"60KB\"", "1023", "61441"),
         ("max_header_size", "\"1KB\"", "\"64KB\"", "1023", "65537"),
         ("max_body_size", "\"4KB\"", "\"1MB\"", "4095", "1048577"),
-        ("max_field_size", "64", "\"64KB\"", "63", "65537"),
+        ("max_field_size", "64", "\"8KB\"", "63", "8193"),
         ("min_rate", "0", "\"1MB\"", "-1", "1048577"),
         ("header_timeout", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
         ("max_pause", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
         ("rate_grace", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
         ("body_timeout", "\"100ms\"", "\"1h\"", "\"99ms\"", "\"3601s\""),
     ];
+    assert_edges("limits", &edges);
+}
+
+#[test]
+fn what_the_database_takes_goes_to_the_edge_of_its_ranges_and_no_further() {
+    let edges = [
+        ("cache", "\"1MB\"", "\"1024GB\"", "1048575", "1099511627777"),
+        ("reserve", "\"16MB\"", "\"1024GB\"", "16777215", "1099511627777"),
+        ("open_timeout", "\"10s\"", "\"7d\"", "\"9999ms\"", "\"604801s\""),
+    ];
+    assert_edges("storage", &edges);
+}
+
+/// Each with the least and the most that is good, and what is just below and above.
+#[track_caller]
+fn assert_edges(section: &str, edges: &[(&str, &str, &str, &str, &str)]) {
     for (name, least, most, below, above) in edges {
         for good in [least, most] {
-            load(&format!("[limits]\n{name} = {good}"), &[]).unwrap();
+            load(&format!("[{section}]\n{name} = {good}"), &[]).unwrap();
         }
         for bad in [below, above] {
-            let message = refusal(&format!("[limits]\n{name} = {bad}"), &[]);
-            assert!(message.contains(&format!("\"limits.{name}\" (given by settings.toml): m")), "{message}");
+            let message = refusal(&format!("[{section}]\n{name} = {bad}"), &[]);
+            let start = format!("\"{section}.{name}\" (given by settings.toml): m");
+            assert!(message.contains(&start), "{message}");
         }
     }
 }
