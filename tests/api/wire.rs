@@ -325,6 +325,26 @@ fn a_body_that_nobody_reads_leaves_the_connection_as_it_is() {
     }
 }
 
+/// Java's client asks for HTTP/2 with each of its requests, and takes HTTP/1.1. It has to know where that ends.
+#[test]
+fn who_would_rather_speak_something_else_is_answered_and_told_of_the_end() {
+    let server = Server::ephemeral();
+    let upgrade = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n";
+    for request in [
+        format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n"),
+        format!("POST /oauth/token HTTP/1.1\r\nhost: x\r\n{upgrade}content-length: 2\r\n\r\n{{}}"),
+        "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = server.dial();
+        stream.write_all(request.as_bytes()).unwrap();
+        let head = read_head(&mut stream);
+        assert!(head.contains("connection: close"), "{head}");
+        let mut body = Vec::new();
+        stream.read_to_end(&mut body).unwrap();
+        assert_eq!(body.len(), length_in(&head));
+    }
+}
+
 /// npm 4 and py 4 keep the connection, send all of a file that is too large, and only then read.
 #[test]
 fn who_keeps_the_connection_and_sends_everything_first_sees_the_413() {

@@ -28,7 +28,7 @@ pub(in crate::http) async fn follow(
         course.begin(length(&mut request));
     }
     let is_old = request.version() < Version::HTTP_11;
-    let ends = request.head().connection_type() == ConnectionType::Close;
+    let asked = request.head().connection_type();
     let payload = watch(&mut request, course.clone());
     let mut end = End { course: course.clone(), is_last: true };
     let mut answer = next.call(request).await?;
@@ -37,10 +37,12 @@ pub(in crate::http) async fn follow(
     head.no_chunking(knows_no_chunks);
     // Actix takes heads of answers from a pool, with the version of those before, which would tell how this one ends.
     head.version = Version::HTTP_11;
-    if !is_all_here(payload, course).await || knows_no_chunks {
+    // Actix ends a connection whose client would rather speak something else, and would not say so.
+    let is_last = knows_no_chunks || asked == ConnectionType::Upgrade;
+    if !is_all_here(payload, course).await || is_last {
         head.set_connection_type(ConnectionType::Close);
     }
-    end.is_last = ends || head.connection_type() == ConnectionType::Close;
+    end.is_last = asked == ConnectionType::Close || head.connection_type() == ConnectionType::Close;
     Ok(answer.map_body(|_, body| Followed { body, _end: end }))
 }
 
