@@ -701,6 +701,28 @@ fn a_stream_that_is_changed_while_it_rests_tries_at_once() {
     assert_eq!(receiver.wait_for(2).len(), 2);
 }
 
+/// What was to be sent to the first before is not what is to be sent to it now.
+#[test]
+fn a_stream_that_is_led_elsewhere_and_back_sends_nothing_again() {
+    let (first, second) = (receiver!(), receiver!());
+    let server = Server::ephemeral_with(EAGER);
+    first.treat("500");
+    let made = create(&server, &stream(&first.url(), &["fapi"]));
+    fail(&server, 1);
+    until("a failure", || show(&server, &made)["delivery"]["attempts"].as_u64().filter(|count| *count > 0));
+    patch(&server, &made, json!({ "sink": { "httpEndpoint": second.url() } }));
+    fail(&server, 5);
+    assert_eq!(second.wait_for(6).len(), 6);
+    until("all is sent", || (show(&server, &made)["delivery"]["waiting"] == 0).then_some(()));
+    first.treat("ok");
+    patch(&server, &made, json!({ "sink": { "httpEndpoint": first.url() } }));
+    fail(&server, 2);
+    until("all is sent", || (show(&server, &made)["delivery"]["delivered"] == 8).then_some(()));
+    let (at_first, at_second) = (first.taken(), second.taken());
+    assert_eq!((at_first.len(), at_second.len()), (2, 6));
+    assert!(at_first.iter().all(|event| !at_second.contains(event)));
+}
+
 #[test]
 fn a_receiver_that_hangs_does_not_keep_the_server_from_stopping() {
     let receiver = receiver!();

@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
             return Ok(Next::Leave);
         };
         let progress = store.stream_progress(self.id)?.unwrap_or_default();
-        if let Some(rest) = self.rest.take_if(|rest| rest.stream == stream) {
+        if let Some(rest) = self.rest.take().filter(|rest| rest.stream == stream) {
             let left = rest.until.saturating_duration_since(Instant::now());
             if !left.is_zero() {
                 self.rest = Some(rest);
@@ -100,7 +100,8 @@ impl<'a> Worker<'a> {
             }
         }
         self.seen = self.seen.max(progress.next);
-        let batch = match self.batch.take_if(|batch| batch.stream == stream) {
+        // One for the stream as it was is dropped: it may be that again when others have been sent.
+        let batch = match self.batch.take().filter(|batch| batch.stream == stream) {
             Some(batch) => batch,
             None => self.read(&stream)?,
         };
