@@ -50,10 +50,7 @@ pub fn move_backup(settings: &Settings, from: &Path, to: &Path) -> Result<(), St
 /// can be.
 pub fn restore(settings: &Settings, from: &Path) -> Result<Manifest, StoreError> {
     let options = options::store(settings);
-    let restored = store::restore(from, &options.path, options.min_free_disk);
-    let manifest = restored.map_err(|error| error.at(&options.path))?;
-    drop(Store::open(options)?);
-    Ok(manifest)
+    store::restore(from, &options).map_err(|error| error.at(&options.path))
 }
 
 /// Writes all that is in `directory` as a dump; tells how many lines there are of each kind.

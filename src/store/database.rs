@@ -11,6 +11,7 @@
 //! **Invariant:** what was synced with `Ok` is on disk, and the witness knows it.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -29,7 +30,7 @@ use super::roll_call::Move;
 use super::watch::Watch;
 use super::witness::{Seal, Witness};
 use crate::domain::{Owed, Timestamp};
-use crate::files::{remove_durably, sync};
+use crate::files::{below, remove_durably, sync};
 
 /// The layout this program writes and reads.
 pub(super) const LAYOUT: u32 = 3;
@@ -37,6 +38,9 @@ pub(super) const LAYOUT: u32 = 3;
 /// Log segments of this size survive simulated power cuts as long as a commit is smaller; frozen
 /// into the database when it is made.
 const SEGMENT_BYTES: usize = 8 << 20;
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 20;
 
 /// How long to wait for the lock: sled holds its own a few milliseconds longer than its handle.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -279,13 +283,15 @@ impl Database {
 /// never opens, and of which nobody was ever told anything. The next start makes it anew.
 struct Making {
     mark: PathBuf,
+    /// There was one before, which was lost.
+    is_replacement: bool,
 }
 
 impl Making {
     /// Sets the mark, before the first file of a new database is there.
     fn begin(directory: &Path, database: &Path, on_loss: OnLoss) -> Result<Self> {
-        let making = Self { mark: directory.join("database.new") };
-        let acknowledged = Witness::acknowledged(directory);
+        let acknowledged = Witness::acknowledged(directory)?;
+        let making = Self { mark: directory.join("database.new"), is_replacement: acknowledged > 0 };
         if making.mark.exists() && acknowledged == 0 && database.exists() {
             fs::remove_dir_all(database)?;
         }
@@ -304,7 +310,8 @@ impl Making {
     /// Why a database does not open may be that it was being made in place of one that was lost. It is not made anew
     /// by itself: somebody may have put one back.
     fn explain(&self, error: StoreError, database: &Path) -> StoreError {
-        if self.mark.exists() && matches!(error, StoreError::Unopenable { .. }) {
+        let is_unopenable = matches!(error, StoreError::Unopenable { .. });
+        if is_unopenable && self.is_replacement && self.mark.exists() {
             StoreError::HalfReplaced(database.to_owned())
         } else {
             error
@@ -345,10 +352,11 @@ fn open_watched(path: &Path, config: &sled::Config, patience: Duration) -> Resul
     remove_cut_snapshots(path)?;
     let unopenable = |why: &str| StoreError::Unopenable { path: path.to_owned(), why: why.to_owned() };
     let (sender, receiver) = mpsc::channel();
-    let config = config.clone();
+    let (config, read) = (config.clone(), path.to_owned());
     thread::Builder::new().name("recovery".to_owned()).spawn(move || {
+        let opened = read_through(&read).map_err(sled::Error::Io).and_then(|()| open_when_unlocked(&config));
         // The receiver is gone only if we took too long; then nobody wants the answer.
-        let _ = sender.send(open_when_unlocked(&config));
+        let _ = sender.send(opened);
     })?;
     match receiver.recv_timeout(patience) {
         Ok(Ok(db)) => Ok(db),
@@ -362,6 +370,21 @@ fn open_watched(path: &Path, config: &sled::Config, patience: Duration) -> Resul
             humantime::format_duration(patience)
         ))),
     }
+}
+
+/// Reads every file of a database. Its recovery takes what cannot be read for the end of the log, and overwrites what
+/// comes behind that: so a disk that does not give all of it must not be recovered from. What it has given is in the
+/// system's cache when the recovery reads it.
+fn read_through(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut piece = vec![0; PIECE];
+    for file in below(path)? {
+        let mut file = File::open(file)?;
+        while file.read(&mut piece)? > 0 {}
+    }
+    Ok(())
 }
 
 fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {

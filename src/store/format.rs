@@ -80,7 +80,7 @@ pub(super) fn look(directory: &Path) -> Result<Format> {
 
 /// Whether a store was ever made in the directory.
 pub fn is_made(directory: &Path) -> bool {
-    database::folder(directory).is_dir() || Witness::acknowledged(directory) > 0
+    database::folder(directory).is_dir() || !matches!(Witness::acknowledged(directory), Ok(0))
 }
 
 /// Whether a restore or a load was cut short that was to make the directory.

@@ -5,21 +5,27 @@
 use std::fs;
 use std::path::Path;
 
+use super::directory::KeyHasher;
 use super::error::Result;
+use super::loss::OnLoss;
 use super::manifest::Manifest;
 use super::room::check_room;
 use super::site::{DataSite, Site};
+use super::{Options, Store};
 use crate::files::{copy_inside, folder_of, make_folder, sync, sync_folders};
 
-/// Makes the backup in `from` the data directory `to`, which has to be empty or not there, but for what a restore
-/// or a load that was cut short has left. The disk is left with `min_free` bytes at least.
-pub fn restore(from: &Path, to: &Path, min_free: u64) -> Result<Manifest> {
+/// Makes the backup in `from` a data directory, which has to be empty or not there, but for what a restore or a load
+/// that was cut short has left. It is one once it has been opened as a start does.
+pub fn restore(from: &Path, options: &Options) -> Result<Manifest> {
     let manifest = Manifest::read(from)?;
     manifest.verify(from)?;
+    let to = &*options.path;
     let site = DataSite::take(to)?;
-    check_room(to, manifest.bytes(), min_free)?;
+    check_room(to, manifest.bytes(), options.min_free_disk)?;
     copy(from, to, &manifest)?;
+    let store = Store::open_locked(options.clone(), KeyHasher::new(u64::MAX), OnLoss::Refuse, site.lock())?;
     site.keep()?;
+    drop(store);
     Ok(manifest)
 }
 

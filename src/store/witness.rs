@@ -4,12 +4,14 @@
 //! it should have gone.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{Result, StoreError};
 use super::loss::{Loss, OnLoss};
+use crate::files::open_if_there;
 
 /// What is remembered of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,8 @@ impl Witness {
     pub(super) fn open(directory: &Path, found: Seal, on_loss: OnLoss) -> Result<(Self, Option<Loss>)> {
         let path = directory.join(FILE);
         let witness =
-            Self::of(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?);
-        match witness.last() {
+            Self::of(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?)?;
+        match witness.last()? {
             Some(seen) if seen.commit > found.commit && on_loss == OnLoss::Accept => {
                 let loss = Loss { found: found.commit, acknowledged: seen.commit, kept: Vec::new() };
                 Ok((witness, Some(loss)))
@@ -57,22 +59,28 @@ impl Witness {
     }
 
     /// The last commit acknowledged in this directory; 0 if there never was one.
-    pub(super) fn acknowledged(directory: &Path) -> u64 {
-        let witness = File::open(directory.join(FILE)).map(Self::of);
-        witness.ok().and_then(|witness| witness.last()).map_or(0, |seal| seal.commit)
+    pub(super) fn acknowledged(directory: &Path) -> Result<u64> {
+        let witness = Self::read(directory)?;
+        let last = witness.map(|witness| witness.last()).transpose()?.flatten();
+        Ok(last.map_or(0, |seal| seal.commit))
     }
 
-    /// How many of its two seals can be read; `None` if there is no witness.
-    pub(super) fn seals(directory: &Path) -> Option<usize> {
-        let witness = Self::of(File::open(directory.join(FILE)).ok()?);
-        Some(SLOTS.into_iter().filter(|slot| witness.slot(*slot).is_some()).count())
+    /// How many of its two seals are whole; `None` if there is no witness.
+    pub(super) fn seals(directory: &Path) -> Result<Option<usize>> {
+        let witness = Self::read(directory)?;
+        let seals = witness.map(|witness| witness.slots()).transpose()?;
+        Ok(seals.map(|seals| seals.into_iter().flatten().count()))
     }
 
-    fn of(file: File) -> Self {
+    fn read(directory: &Path) -> Result<Option<Self>> {
+        open_if_there(&directory.join(FILE))?.map(Self::of).transpose()
+    }
+
+    fn of(file: File) -> Result<Self> {
         let witness = Self { file, older: AtomicU64::new(0) };
-        let [first, second] = SLOTS.map(|slot| witness.slot(slot).map_or(0, |seal| seal.commit));
+        let [first, second] = witness.slots()?.map(|seal| seal.map_or(0, |seal| seal.commit));
         witness.older.store(u64::from(second < first), Ordering::Relaxed);
-        witness
+        Ok(witness)
     }
 
     /// Remembers `seal`, durably.
@@ -88,17 +96,22 @@ impl Witness {
         self.record(seal)
     }
 
-    fn last(&self) -> Option<Seal> {
-        SLOTS.into_iter().filter_map(|slot| self.slot(slot)).max_by_key(|seal| seal.commit)
+    fn last(&self) -> Result<Option<Seal>> {
+        Ok(self.slots()?.into_iter().flatten().max_by_key(|seal| seal.commit))
     }
 
-    fn slot(&self, number: u64) -> Option<Seal> {
-        let mut bytes = [0; SLOT_BYTES];
-        self.file.read_exact_at(&mut bytes, number * SLOT_DISTANCE).ok()?;
-        let (commit, rest) = bytes.split_first_chunk()?;
-        let seal =
-            Seal { commit: u64::from_be_bytes(*commit), crc: u32::from_be_bytes(*rest.first_chunk()?) };
-        (encode(seal) == bytes).then_some(seal)
+    /// The seals that are whole. It is an error, and no seal that is missing, if the disk does not give them.
+    fn slots(&self) -> Result<[Option<Seal>; 2]> {
+        let mut seals = [None; 2];
+        for (seal, slot) in seals.iter_mut().zip(SLOTS) {
+            let mut bytes = [0; SLOT_BYTES];
+            match self.file.read_exact_at(&mut bytes, slot * SLOT_DISTANCE) {
+                Ok(()) => *seal = decode(bytes),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(seals)
     }
 }
 
@@ -109,6 +122,12 @@ fn encode(seal: Seal) -> [u8; SLOT_BYTES] {
     let check = crc32fast::hash(&bytes[..12]);
     bytes[12..].copy_from_slice(&check.to_be_bytes());
     bytes
+}
+
+fn decode(bytes: [u8; SLOT_BYTES]) -> Option<Seal> {
+    let (commit, rest) = bytes.split_first_chunk()?;
+    let seal = Seal { commit: u64::from_be_bytes(*commit), crc: u32::from_be_bytes(*rest.first_chunk()?) };
+    (encode(seal) == bytes).then_some(seal)
 }
 
 #[cfg(test)]
@@ -126,13 +145,14 @@ mod tests {
             for number in 1..=5 {
                 let witness = Witness::of(
                     File::options().read(true).write(true).open(directory.path().join(FILE)).unwrap(),
-                );
+                )
+                .unwrap();
                 let seal = Seal { commit: 7 + number * step, crc: 1 };
                 witness.record(seal).unwrap();
-                assert_eq!(witness.last(), Some(seal));
+                assert_eq!(witness.last().unwrap(), Some(seal));
                 let slot = 1 - witness.older.load(Ordering::Relaxed);
                 witness.file.write_all_at(&[0xff; 5], slot * SLOT_DISTANCE).unwrap();
-                assert_eq!(witness.last(), Some(before), "step {step}");
+                assert_eq!(witness.last().unwrap(), Some(before), "step {step}");
                 witness.older.store(slot, Ordering::Relaxed);
                 witness.record(seal).unwrap();
                 before = seal;

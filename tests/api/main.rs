@@ -58,6 +58,7 @@ mod secrecy;
 mod small_disk;
 mod smtp;
 mod story;
+mod system_faults;
 mod tls;
 mod token_attacks;
 mod unprivileged;

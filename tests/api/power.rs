@@ -6,7 +6,7 @@
 
 #[path = "../power/record.rs"]
 #[allow(dead_code, reason = "the tests of the store use the rest")]
-mod record;
+pub mod record;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -93,16 +93,21 @@ const SECTOR: usize = 512;
 /// Has strace write down what a command asks of the disk, and what it tells others; `None` without strace. The
 /// process that is started is the command's own.
 pub fn recorded(command: &Command, trace: &Path) -> Option<Command> {
+    let calls = "trace=openat,write,writev,sendto,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,mkdir";
+    let options = ["-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls, "-o", trace.to_str()?];
+    under_strace(&options, command)
+}
+
+/// The same command under strace with these options; `None` without strace.
+pub fn under_strace(options: &[&str], command: &Command) -> Option<Command> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         eprintln!("skipped: strace is not installed");
         return None;
     }
     let mut strace = Command::new("strace");
     strace
-        .args(["-D", "-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e"])
-        .arg("trace=openat,write,writev,sendto,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,mkdir")
-        .arg("-o")
-        .arg(trace)
+        .args(["-D", "-f"])
+        .args(options)
         .arg(command.get_program())
         .args(command.get_args())
         .stdin(Stdio::null());

@@ -40,11 +40,14 @@ pub(super) fn examine_directory(options: &Options, shared: &Shared) {
 
 fn examine_witness(directory: &Path, shared: &Shared) {
     match Witness::seals(directory) {
-        None => shared.add(Ailment::WitnessMissing, "there is no file \"witness\" beside the database"),
-        Some(0) => {
+        Err(error) => {
+            shared.add(Ailment::WitnessMissing, format!("the file \"witness\" cannot be read: {error}"));
+        }
+        Ok(None) => shared.add(Ailment::WitnessMissing, "there is no file \"witness\" beside the database"),
+        Ok(Some(0)) => {
             shared.add(Ailment::WitnessMissing, "the file \"witness\" remembers no commit: it is damaged");
         }
-        Some(_) => {}
+        Ok(Some(_)) => {}
     }
 }
 

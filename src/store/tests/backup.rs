@@ -42,6 +42,10 @@ fn a_backup_that_was_cut_short_is_no_data_directory() {
     assert!(why_not(&cut, &place(&store, "elsewhere")).contains("there is no backup.json in it"));
 }
 
+fn restore(from: &Path, to: &Path, min_free_disk: u64) -> Result<Manifest> {
+    super::restore(from, &Options { min_free_disk, ..options(to) })
+}
+
 fn why_not(backup: &Path, to: &Path) -> String {
     let error = restore(backup, to, 0).unwrap_err();
     assert!(!to.exists(), "what is refused leaves nothing");
@@ -196,6 +200,18 @@ fn what_is_no_whole_backup_is_refused_by_name() {
     fs::write(backup.join("backup.json"), manifest).unwrap();
     restore(&backup, &to, 0).unwrap();
     import.finish(&store, 100);
+}
+
+/// Or it could not be repeated.
+#[test]
+fn what_was_restored_and_cannot_be_opened_is_not_there() {
+    let (store, import, backup) = backed_up();
+    import.finish(&store, 100);
+    let to = place(&store, "restored");
+    let hopeless = Options { open_timeout: Duration::ZERO, ..options(&to) };
+    assert!(matches!(super::restore(&backup, &hopeless), Err(StoreError::Unopenable { .. })));
+    restore(&backup, &to, 0).unwrap();
+    assert_eq!(scan(&Store::open(options(&to)).unwrap(), &store.connection).len(), 2);
 }
 
 #[test]

@@ -189,6 +189,16 @@ fn a_database_half_made_in_place_of_a_lost_one_says_what_to_do() {
 }
 
 #[test]
+fn a_database_that_cannot_be_made_is_none_in_place_of_a_lost_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory.path().join("data"));
+    let hopeless = Options { open_timeout: Duration::ZERO, ..options.clone() };
+    let refused = Store::open(hopeless).unwrap_err();
+    assert!(matches!(refused, StoreError::Unopenable { .. }), "{refused}");
+    Store::open(options).unwrap();
+}
+
+#[test]
 fn a_database_that_is_gone_is_missed_and_none_is_made_in_its_place() {
     let mut store = TestStore::new();
     store.import(&Import::insert(1, rows!["ann@acme.test"]));
