@@ -26,6 +26,7 @@ impl Store {
         if CLIENTS.get(core.database.tree(), &[client.id.as_bytes()])?.is_some() {
             return Err(StoreError::Exists);
         }
+        CLIENTS.check_size(client)?;
         CLIENTS.put(&mut change, &[client.id.as_bytes()], client)?;
         if let Some(grant) = grant {
             put_grant(&mut change, grant)?;
@@ -50,6 +51,7 @@ impl Store {
         how(&mut client);
         id.clone_into(&mut client.id);
         let mut change = Change::default();
+        CLIENTS.check_size(&client)?;
         CLIENTS.put(&mut change, &[id.as_bytes()], &client)?;
         change.owe(owed);
         core.commit(&mut writer, change)?.done();
@@ -155,6 +157,7 @@ impl Store {
 }
 
 fn put_grant(change: &mut Change, grant: &ClientGrant) -> Result<()> {
+    GRANTS.check_size(grant)?;
     GRANTS.put(change, &[grant.id.as_str().as_bytes()], grant)
 }
 

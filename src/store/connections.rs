@@ -118,5 +118,6 @@ pub(super) fn number_of(core: &Core, id: &ConnectionId) -> Option<u32> {
 }
 
 fn put(change: &mut Change, connection: &Connection) -> Result<()> {
+    CONNECTIONS.check_size(connection)?;
     CONNECTIONS.put(change, &[&connection.number.to_be_bytes()], connection)
 }

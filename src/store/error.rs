@@ -21,6 +21,14 @@ pub enum StoreError {
     /// Something else has this name or id.
     #[error("the name or id is taken")]
     Exists,
+    /// More than may be kept of one thing, in bytes.
+    #[error("{bytes} bytes are to be kept of it, {most} may be")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        most: usize,
+    },
     /// There is no client with this id.
     #[error("there is no client {0}")]
     UnknownClient(String),

@@ -139,6 +139,10 @@ impl<V> Keyspace<V> {
     }
 }
 
+/// Most bytes of a value of which a client says how large it is. Sixteen values share a leaf of the tree, and what is
+/// larger than a quarter of a segment would be kept in a file outside of the log, which nobody syncs.
+const LARGEST: usize = 96 << 10;
+
 impl<V: Serialize + DeserializeOwned> Keyspace<V> {
     pub(super) fn get(&self, tree: &sled::Tree, parts: &[&[u8]]) -> Result<Option<V>> {
         tree.get(self.key(parts))?.map(|value| self.decode(&value)).transpose()
@@ -147,6 +151,14 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
     pub(super) fn put(&self, change: &mut Change, parts: &[&[u8]], value: &V) -> Result<()> {
         change.put(self.key(parts), self.encode(value)?);
         Ok(())
+    }
+
+    /// Refuses a value that its owner has made larger than may be kept.
+    pub(super) fn check_size(&self, value: &V) -> Result<()> {
+        match self.encode(value)?.len() {
+            bytes if LARGEST < bytes => Err(StoreError::TooLarge { bytes, most: LARGEST }),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn encode(&self, value: &V) -> Result<Vec<u8>> {

@@ -39,6 +39,7 @@ impl Store {
         let next = next.unwrap_or(writer.head.next_event);
         let mut change = Change::default();
         let key = [stream.id.as_str().as_bytes()];
+        STREAMS.check_size(stream)?;
         STREAMS.put(&mut change, &key, stream)?;
         STREAM_PROGRESS.put(&mut change, &key, &StreamProgress { next, ..StreamProgress::default() })?;
         change.owe(owed);
@@ -66,6 +67,7 @@ impl Store {
         how(&mut stream);
         stream.id = id.clone();
         let mut change = Change::default();
+        STREAMS.check_size(&stream)?;
         STREAMS.put(&mut change, &key, &stream)?;
         if stream.status == StreamStatus::Active && before != StreamStatus::Active {
             let progress = STREAM_PROGRESS.get(tree, &key)?.unwrap_or_default();

@@ -54,6 +54,7 @@ impl Store {
 
     /// Writes down an export to be made, unless there are `most` already.
     pub fn accept_export(&self, task: &Task, owed: Owed, most: usize) -> Result<()> {
+        TASKS.check_size(task)?;
         let core = self.core()?;
         {
             let mut pending = core.pending_exports.lock();

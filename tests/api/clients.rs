@@ -163,6 +163,33 @@ fn a_client_that_cannot_be_is_refused() {
     assert_eq!(text(&server.get(&at(&client, "")).json(), "name"), "App");
 }
 
+/// The limit for all that clients can make; theirs is a smaller one.
+#[test]
+fn what_is_kept_of_a_connection_or_a_grant_does_not_grow_without_end() {
+    let server = Server::ephemeral();
+    let connection = server.connection_id();
+    let options = |length: usize| {
+        let body = json!({ "options": { "x": "y".repeat(length) } });
+        server.send("PATCH", &format!("/api/v2/connections/{connection}"), &body)
+    };
+    let client = made(&server, &json!({ "name": "App" }));
+    let client = text(&client, "client_id").to_owned();
+    let scopes = |count: usize| {
+        let scope: Vec<String> = (0..count).map(|at| format!("{at:0>280}")).collect();
+        let audience = format!("https://api-{count}.test");
+        let body = json!({ "client_id": client, "audience": audience, "scope": scope });
+        server.send("POST", "/api/v2/client-grants", &body)
+    };
+    assert_eq!(options(90_000).status, 200);
+    assert_eq!(scopes(330).status, 201);
+    for refusal in [options(100_000), scopes(350)] {
+        assert_eq!(refusal.status, 400, "{refusal:?}");
+        let message = text(&refusal.json(), "message").to_owned();
+        assert!(message.contains("Too large to be kept ("), "{message}");
+        assert!(message.ends_with(" bytes), maximum 98304'."), "{message}");
+    }
+}
+
 #[test]
 fn settings_do_not_grow_without_end() {
     let server = Server::ephemeral();

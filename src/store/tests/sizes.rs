@@ -1,6 +1,7 @@
 //! How large things get, and where they go.
 
 use super::*;
+use crate::domain::{Client, ClientGrant, Errand, ExportField, LogStream, TaskStage};
 
 /// Metadata of a user as large as the largest setting allows, with some room for the keys and the profile.
 const LARGEST: usize = 112 << 10;
@@ -81,6 +82,48 @@ fn the_largest_failed_rows_stay_in_the_log_and_come_back() {
     assert!(rows.iter().zip(&reports).all(|(row, report)| row.user == *report));
     let (page, _) = store.failed_rows(job.ticket, 100).unwrap();
     assert_eq!(page[0].index, 100);
+}
+
+/// Whatever clients may make as large as they like: sixteen of the largest share a leaf.
+#[test]
+fn the_largest_of_what_clients_make_stays_in_the_log_and_what_is_larger_is_refused() {
+    type Make = fn(&Store, u8, String) -> Result<()>;
+    let kinds: [Make; 5] = [
+        |store, number, text| {
+            let options = [("x".to_owned(), text.into())].into_iter().collect();
+            store.create_connection(Connection { options, ..connection(number) }, Owed::nothing()).map(drop)
+        },
+        |store, number, text| {
+            let settings = [("x".to_owned(), text.into())].into_iter().collect();
+            store.create_client(&Client { settings, ..history::client(number) }, None, Owed::nothing())
+        },
+        |store, number, text| {
+            let grant = ClientGrant { scope: vec![text], ..history::grant(number, Some("api")) };
+            store.create_grant(&grant, Owed::nothing())
+        },
+        |store, number, text| {
+            let stream = LogStream { name: text, ..history::stream(number) };
+            store.create_stream(&stream, None, 200, Owed::nothing())
+        },
+        |store, number, text| {
+            let mut task = history::export(number, TaskStage::Pending);
+            if let Errand::Export(export) = &mut task.what {
+                export.fields.push(ExportField { name: text, export_as: None });
+            }
+            store.accept_export(&task, Owed::nothing(), 200)
+        },
+    ];
+    let store = TestStore::new();
+    let mut dice = Dice(11);
+    for make in kinds {
+        for number in 20..60 {
+            make(&store, number, dice.noise(95 << 10)).unwrap();
+        }
+        let refused = make(&store, 60, dice.noise(97 << 10)).unwrap_err();
+        assert!(matches!(refused, StoreError::TooLarge { most: 98_304, .. }), "{refused}");
+        make(&store, 60, dice.noise(10)).unwrap();
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+    }
 }
 
 #[test]
