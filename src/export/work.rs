@@ -55,8 +55,12 @@ enum Trouble {
     Stopping,
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Write(#[from] io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl Exports {
@@ -168,7 +172,9 @@ impl Shared {
         Some(Ok(match done {
             Ok(Ok(users)) => Ok(users),
             Ok(Err(Trouble::Stopping)) => return None,
-            Ok(Err(Trouble::Store(error @ StoreError::Unavailable))) => return Some(Err(error)),
+            Ok(Err(Trouble::Store(error))) if matches!(error, StoreError::Unavailable) || error.is_lack() => {
+                return Some(Err(error));
+            }
             Ok(Err(Trouble::Store(StoreError::ConnectionGone(name)))) => Err(format!(
                 "{CONNECTION_NOT_FOUND}: the connection {name} was deleted before the export was done"
             )),

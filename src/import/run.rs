@@ -66,7 +66,8 @@ pub fn run(
     thread::scope(|scope| {
         let (now, mut job) = (&now, job.clone());
         let begun_as = job.clone();
-        scope.spawn(move || prepare_all(store, &begun_as, progress, file, limits, now, &sender));
+        let ahead = move || prepare_all(store, &begun_as, progress, file, limits, now, &sender);
+        thread::Builder::new().spawn_scoped(scope, ahead)?;
         for prepared in receiver {
             let Prepared { raw, rows } = prepared?;
             let failed_row = &|at: usize, faults| failed_row(&raw, at, faults);

@@ -7,12 +7,13 @@
 //! **Invariants**
 //! - A job is in the hands of one thread at most.
 //! - A panic, a missing file and a job that keeps killing the process end that job, not the others.
-//! - A full disk ends no job: it stays where it is until there is room.
+//! - A full disk ends no job, nor does a lack of handles or threads: it stays where it is until there is more.
 
 mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -175,10 +176,12 @@ impl Shared {
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(after)) => {
                 self.note_pace(job, &after, begun.elapsed());
+                *self.trouble.lock() = None;
                 log_end(&after);
                 Ok(after.progress().is_none())
             }
             Ok(Err(RunError::Store(error))) => Err(error),
+            Ok(Err(RunError::File(error))) if may_pass(&error) => Err(error.into()),
             Ok(Err(RunError::File(error))) => {
                 self.fail(job, format!("The uploaded file cannot be read: {error}"))
             }
@@ -209,7 +212,7 @@ impl Shared {
                 return false;
             }
             _ => {
-                tracing::error!("an import job was interrupted and will go on: {error}");
+                self.note(format!("an import job was interrupted and will go on: {error}"));
                 self.queue.rest(PAUSE);
                 return false;
             }
@@ -247,7 +250,7 @@ impl Shared {
                     self.adopt();
                 }
                 Err(error) => {
-                    self.note(error.to_string());
+                    self.note(format!("the store cannot be reopened, trying again: {error}"));
                     self.queue.rest(PAUSE);
                 }
             }
@@ -256,11 +259,11 @@ impl Shared {
         drop(self.store.check_room());
     }
 
-    /// Logs why the store cannot be reopened, once as long as that is why.
+    /// Logs what holds jobs up, once as long as that does.
     fn note(&self, trouble: String) {
         let mut last = self.trouble.lock();
         if last.as_ref() != Some(&trouble) {
-            tracing::error!("the store cannot be reopened, trying again: {trouble}");
+            tracing::error!("{trouble}");
             *last = Some(trouble);
         }
     }
@@ -271,6 +274,11 @@ impl Shared {
             self.queue.submit(ticket);
         }
     }
+}
+
+/// Whether a file may be read another time: the system does not give it now, or no thread to read it.
+fn may_pass(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound
 }
 
 /// Lets requests go first where processors are short: they need little, and somebody waits for them. Threads
