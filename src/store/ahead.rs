@@ -8,7 +8,7 @@
 //! **Invariant:** a commit begins only if as much as it may need lies ahead of the log's end, or is free where the file
 //! system takes nothing beforehand.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 
+use super::database::folder;
 use super::error::Result;
 use super::room::free_bytes;
 
@@ -61,10 +62,10 @@ pub enum NoRoom {
         /// Bytes that the log may have after the next commit.
         needed: u64,
     },
-    /// There is no file any more to write to, whatever room there is.
+    /// The file to write to is not there any more, whatever room there is.
     #[error(
-        "the files of the data directory were removed while the server was using them: nothing can be kept any more, \
-         and what can still be read is gone when it stops; restore a backup (intake restore) and start on that"
+        "the data directory was removed or moved while the server was using it: nothing can be kept any more; put it \
+         back where it was, or stop the server and restore a backup (intake restore)"
     )]
     Removed,
 }
@@ -72,7 +73,7 @@ pub enum NoRoom {
 /// The blocks that were taken.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    /// A folder on the disk.
+    /// The data directory.
     path: PathBuf,
     /// How much is to lie ahead; 0 is nothing, it is only looked whether there is room.
     reserve: u64,
@@ -119,7 +120,7 @@ impl Ahead {
     /// What is lacking for a commit.
     fn look(&self, state: &mut State, log: &File) -> io::Result<Option<NoRoom>> {
         let now = log.metadata()?;
-        if now.nlink() == 0 {
+        if !self.is_there(&now) {
             return Ok(Some(NoRoom::Removed));
         }
         let length = now.len();
@@ -142,6 +143,12 @@ impl Ahead {
             Some(_) if length + LEAST <= state.taken => Ok(None),
             outcome => Ok(outcome),
         }
+    }
+
+    /// Whether the log is still found by its name.
+    fn is_there(&self, log: &Metadata) -> bool {
+        let named = fs::metadata(folder(&self.path).join("db"));
+        named.is_ok_and(|named| (named.dev(), named.ino()) == (log.dev(), log.ino()))
     }
 
     /// Takes blocks, without a change of the log's length, `most` bytes of them; tells why they are not to be had.

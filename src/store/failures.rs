@@ -41,25 +41,17 @@ fn put_page(change: &mut Change, ticket: Ticket, first: u64, page: &[u8]) -> Res
     Ok(())
 }
 
-/// The first page that starts at row `from` or later, and where the one after it starts.
-pub(super) fn page(tree: &sled::Tree, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
-    let last = FAILURES.key(&[&ticket.to_be_bytes(), &u64::MAX.to_be_bytes()]);
-    let mut pages = tree.range(FAILURES.key(&[&ticket.to_be_bytes(), &from.to_be_bytes()])..=last);
+/// The rows from `row` on of the page that it would be in, if any are left there, and where the next page starts.
+pub(super) fn page(tree: &sled::Tree, ticket: Ticket, row: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
+    let key = |row: u64| FAILURES.key(&[&ticket.to_be_bytes(), &row.to_be_bytes()]);
+    let begun = tree.range(key(0)..=key(row)).next_back().transpose()?;
+    let start = begun.map_or_else(|| key(row), |(begun, _)| begun.to_vec());
+    let mut pages = tree.range(start..=key(u64::MAX));
     let Some((_, value)) = pages.next().transpose()? else {
         return Ok((Vec::new(), None));
     };
     let next = pages.next().transpose()?.map(|(key, _)| trailing_u64(&key)).transpose()?;
-    Ok((decode(&decompress(&value)?)?, next))
-}
-
-/// The first page with row `row` or a later one, without the rows before it, and where the one after it
-/// starts.
-pub(super) fn rest(tree: &sled::Tree, ticket: Ticket, row: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
-    let first = FAILURES.key(&[&ticket.to_be_bytes(), &0_u64.to_be_bytes()]);
-    let wanted = FAILURES.key(&[&ticket.to_be_bytes(), &row.to_be_bytes()]);
-    let begun = tree.range(first..=wanted).next_back().transpose()?;
-    let start = begun.map_or(Ok(row), |(key, _)| trailing_u64(&key))?;
-    let (mut rows, next) = page(tree, ticket, start)?;
+    let mut rows = decode(&decompress(&value)?)?;
     rows.retain(|failed| row <= failed.index);
     Ok((rows, next))
 }

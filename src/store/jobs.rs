@@ -40,7 +40,7 @@ pub struct NewJob {
 #[derive(Debug)]
 pub struct Page {
     /// The jobs asked for.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<Arc<Job>>,
     /// How many there are in all, if that was asked.
     pub total: Option<usize>,
 }
@@ -77,8 +77,10 @@ impl Store {
     }
 
     /// Accepts a job: its file and the job itself are on disk when this returns.
-    pub fn enqueue(&self, new: NewJob, mut upload: Upload, owed: Owed) -> Result<Arc<Job>> {
+    pub fn enqueue(&self, new: NewJob, upload: Upload, owed: Owed) -> Result<Arc<Job>> {
         let core = self.core()?;
+        // It goes before the core does, so that a reopening meets no file that is only about to be needed.
+        let mut upload = upload;
         let entering = self.enter(&core)?;
         upload.sync()?;
         self.spool.sync()?;
@@ -103,7 +105,7 @@ impl Store {
         JOB_TICKETS.put(&mut change, &[job.id.as_str().as_bytes()], &job.ticket)?;
         QUEUE.put(&mut change, &[&ticket], &())?;
         change.owe(owed);
-        // Should the commit fail half-way, the job may be there after all: its file must be, too.
+        // Should the commit fail half-way, the job may be there after all: its file must be, too, until that is known.
         upload.keep();
         let committed = core.commit_with_others(change);
         if let Err(StoreError::NoRoom(_)) = committed {
@@ -138,7 +140,8 @@ impl Store {
         let Some(ticket) = JOB_TICKETS.get(tree, &[id.as_str().as_bytes()])? else {
             return Ok(None);
         };
-        Ok(JOBS.get(tree, &[&ticket.to_be_bytes()])?.map(Arc::new))
+        let found = JOBS.get(tree, &[&ticket.to_be_bytes()])?;
+        Ok(found.map(|job| as_told(&core, job)).transpose()?.flatten())
     }
 
     /// The tickets of all unfinished jobs, in the order of arrival.
@@ -171,8 +174,7 @@ impl Store {
         let mut jobs = Vec::new();
         let mut matches = 0;
         for job in JOBS.values(core.database.tree()).rev() {
-            let job = job?;
-            let job = active_job(&core, &job.id).map_or(job, |live| (*live).clone());
+            let Some(job) = as_told(&core, job?)? else { continue };
             if wanted(&job) {
                 if skip <= matches && jobs.len() < take {
                     jobs.push(job);
@@ -186,8 +188,8 @@ impl Store {
         Ok(Page { jobs, total: counted.then_some(matches) })
     }
 
-    /// A page of a job's failed rows in file order, beginning at row `from` or later; and where the
-    /// next page begins, if there is one.
+    /// A page of a job's failed rows in file order, without those before row `from`; and where the next page begins, if
+    /// there is one. There may be no rows left in a page although others follow.
     pub fn failed_rows(&self, ticket: Ticket, from: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
         let core = self.core()?;
         let tree = core.database.tree();
@@ -197,12 +199,6 @@ impl Store {
             Some(_) => Ok(page),
             None => Err(StoreError::JobGone(ticket)),
         }
-    }
-
-    /// The same, but beginning in the middle of a page where `row` is in the middle of one. There may be
-    /// no rows left in it although others follow.
-    pub fn failed_rows_from(&self, ticket: Ticket, row: u64) -> Result<(Vec<FailedRow>, Option<u64>)> {
-        failures::rest(self.core()?.database.tree(), ticket, row)
     }
 
     /// The file of an unfinished job.
@@ -294,6 +290,19 @@ impl Drop for Entering<'_> {
     fn drop(&mut self) {
         self.0.active.lock().entering -= 1;
     }
+}
+
+/// A job that was found on disk as it may be told of; `None` if it is only about to be accepted.
+fn as_told(core: &Core, found: Job) -> Result<Option<Arc<Job>>> {
+    if let Some(live) = active_job(core, &found.id) {
+        return Ok(Some(live));
+    }
+    if found.progress().is_none() {
+        return Ok(Some(Arc::new(found)));
+    }
+    // Or it has ended since it was found, or was removed even.
+    let again = JOBS.get(core.database.tree(), &[&found.ticket.to_be_bytes()])?;
+    Ok(again.filter(|job| job.progress().is_none()).map(Arc::new))
 }
 
 fn active_job(core: &Core, id: &JobId) -> Option<Arc<Job>> {

@@ -1,7 +1,7 @@
 //! Opening: lock, recover, check, rebuild. A first start, a start after a crash and the mending of a
 //! fault while running are the same code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -131,7 +131,10 @@ impl Store {
         cached.doubt()?;
         cached.drop_pages()?;
         let (bell, meters) = (self.bell.clone(), self.meters.clone());
-        *slot = Some(Arc::new(open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?));
+        let core = open_core(&self.options, &self.hasher, bell, meters, OnLoss::Refuse)?;
+        // Of jobs that were being accepted, or were ending, it is known only now what became of them.
+        sweep(&core, &self.spool)?;
+        *slot = Some(Arc::new(core));
         Ok(())
     }
 
@@ -266,14 +269,18 @@ fn release(mut core: Arc<Core>) -> Result<()> {
     }
 }
 
-/// Rids the spool of what no job needs; or keeps that and accepts the loss, if there was one.
+/// Rids the spool of what no job needs.
+fn sweep(core: &Core, spool: &Spool) -> Result<()> {
+    spool.sweep(&core.active.lock().tickets.keys().collect())
+}
+
+/// Does that; or keeps that and accepts the loss, if there was one.
 fn settle(core: &Core, spool: &Spool, directory: &Path) -> Result<Option<Loss>> {
-    let active = core.active.lock();
-    let needed = active.tickets.keys().collect::<HashSet<_>>();
     let Some(loss) = core.database.loss.clone() else {
-        spool.sweep(&needed)?;
-        return Ok(None);
+        return sweep(core, spool).map(|()| None);
     };
+    let active = core.active.lock();
+    let needed = active.tickets.keys().collect();
     // First kept, then accepted: the start after a crash in between finds the loss again.
     let kept = spool.keep_lost(directory, &needed)?;
     core.database.accept_loss(&core.writer.lock().head)?;
@@ -335,9 +342,10 @@ fn rebuild(
     let rebuild = Rebuild { tree: database.tree(), hasher, shards: &shards, connection };
     let middle = last / 2;
     thread::scope(|scope| {
-        let low = scope.spawn(|| rebuild.blocks(0, middle));
+        let low = thread::Builder::new().spawn_scoped(scope, || rebuild.blocks(0, middle));
         rebuild.blocks(middle + 1, last)?;
-        low.join()
+        // Without a thread for it, this one does it.
+        low.map_or_else(|_| Ok(rebuild.blocks(0, middle)), thread::ScopedJoinHandle::join)
             .unwrap_or_else(|_| Err(StoreError::Corrupt("the rebuild of the directory panicked".to_owned())))
     })?;
     Ok(last)

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use parking_lot::Mutex;
+
 use super::error::Result;
 use super::loss;
 use super::room::Room;
@@ -16,7 +18,13 @@ use crate::files;
 
 /// The folder with the files of unfinished jobs.
 #[derive(Debug)]
-pub(super) struct Spool(PathBuf);
+pub(super) struct Spool {
+    folder: PathBuf,
+    /// The files that are on their way in.
+    coming: Coming,
+}
+
+type Coming = Arc<Mutex<HashSet<PathBuf>>>;
 
 /// So many bytes are synced while the next are coming, so that the end of a large file is not a long wait.
 const SYNCED_AT_ONCE: u64 = 4 << 20;
@@ -27,6 +35,7 @@ pub struct Upload {
     file: Arc<File>,
     room: Room,
     path: PathBuf,
+    coming: Coming,
     bytes: u64,
     /// The sync in the background, and how many bytes there were when it began.
     syncing: Option<JoinHandle<io::Result<()>>>,
@@ -37,20 +46,23 @@ pub struct Upload {
 impl Spool {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         let spool = Self::of(directory);
-        fs::create_dir_all(&spool.0)?;
+        fs::create_dir_all(&spool.folder)?;
         Ok(spool)
     }
 
     /// The folder of a data directory as it is.
     pub(super) fn of(directory: &Path) -> Self {
-        Self(directory.join("spool"))
+        Self { folder: directory.join("spool"), coming: Coming::default() }
     }
 
     pub(super) fn create(&self, id: &JobId, min_free_disk: u64) -> Result<Upload> {
-        let path = self.path(id);
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        let room = Room::new(&self.0, min_free_disk);
-        Ok(Upload { file: Arc::new(file), room, path, bytes: 0, syncing: None, synced: 0, kept: false })
+        let (path, coming) = (self.path(id), self.coming.clone());
+        let mut others = coming.lock();
+        let file = Arc::new(File::options().write(true).create_new(true).mode(0o600).open(&path)?);
+        others.insert(path.clone());
+        drop(others);
+        let room = Room::new(&self.folder, min_free_disk);
+        Ok(Upload { file, room, path, coming, bytes: 0, syncing: None, synced: 0, kept: false })
     }
 
     /// The file of an unfinished job.
@@ -60,7 +72,7 @@ impl Spool {
 
     /// Makes the entry of a new file durable.
     pub(super) fn sync(&self) -> Result<()> {
-        Ok(files::sync(&self.0)?)
+        Ok(files::sync(&self.folder)?)
     }
 
     /// Removes a file that is needed no more; if that fails, the next start does it.
@@ -70,35 +82,34 @@ impl Spool {
         }
     }
 
-    /// Removes what no unfinished job needs.
+    /// Removes what no unfinished job needs, nor one that is about to be accepted. No job may be accepted meanwhile.
     pub(super) fn sweep(&self, needed: &HashSet<&JobId>) -> Result<()> {
-        for path in self.unneeded(needed)? {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        Ok(self.unneeded(needed)?.iter().try_for_each(|path| files::remove(path))?)
     }
 
     /// Keeps what no unfinished job needs elsewhere: after a loss it may be an upload that was acknowledged.
     pub(super) fn keep_lost(&self, directory: &Path, needed: &HashSet<&JobId>) -> Result<Vec<PathBuf>> {
-        loss::keep(directory, &self.0, &self.unneeded(needed)?)
+        loss::keep(directory, &self.folder, &self.unneeded(needed)?)
     }
 
     fn unneeded(&self, needed: &HashSet<&JobId>) -> Result<Vec<PathBuf>> {
         let needed: HashSet<PathBuf> = needed.iter().map(|id| self.path(id)).collect();
         let mut unneeded = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.folder)? {
             unneeded.extend(Some(entry?.path()).filter(|path| !needed.contains(path)));
         }
+        let coming = self.coming.lock();
+        unneeded.retain(|path| !coming.contains(path));
         Ok(unneeded)
     }
 
     /// The folder with the files.
     pub(super) fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     pub(super) fn path(&self, id: &JobId) -> PathBuf {
-        self.0.join(format!("{id}.json"))
+        self.folder.join(format!("{id}.json"))
     }
 }
 
@@ -140,7 +151,7 @@ impl Upload {
     }
 
     /// A job needs the file from now on.
-    pub(super) fn keep(mut self) {
+    pub(super) fn keep(&mut self) {
         self.kept = true;
     }
 }
@@ -152,5 +163,6 @@ impl Drop for Upload {
         {
             tracing::warn!("an abandoned upload was not removed: {error}");
         }
+        self.coming.lock().remove(&self.path);
     }
 }

@@ -100,6 +100,8 @@ fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
         strike(&store, at, || file.enqueue(&store, &store.connection));
         let known = store.job(&file.id()).unwrap();
         assert_eq!(known.is_some(), at != At::Apply);
+        let spool = store.options.path.join("spool").join(format!("{}.json", file.id()));
+        assert_eq!(spool.exists(), known.is_some(), "its file stays if the job does");
         assert_eq!(store.unfinished().unwrap().len(), usize::from(known.is_some()));
         store.restart();
         if known.is_none() {
@@ -108,6 +110,40 @@ fn a_fault_while_a_job_is_accepted_leaves_it_whole_or_not_at_all() {
         assert_eq!(counts(&file.finish(&store, 10))[0], 37);
         assert_jobs_told(&store);
     }
+}
+
+#[test]
+fn a_reopening_leaves_what_is_on_its_way_in_and_removes_what_a_job_left_that_ended_in_the_fault() {
+    let store = TestStore::new();
+    let (ending, coming) = (file(1, false), file(2, false));
+    store.enqueue(&ending);
+    let mut upload = store.begin_upload(&coming.id()).unwrap();
+    upload.write(b"[").unwrap();
+    strike(&store, At::Publish, || ending.step(&store, usize::MAX));
+    assert!(store.job(&ending.id()).unwrap().unwrap().progress().is_none());
+    let files = || std::fs::read_dir(store.options.path.join("spool")).unwrap().count();
+    assert_eq!(files(), 1);
+    upload.write(b"]").unwrap();
+    Store::enqueue(&store, coming.new_job(&store.connection), upload, accepted(&coming.id())).unwrap();
+    coming.finish(&store, 10);
+    assert_eq!(files(), 0);
+}
+
+/// Half of being accepted: the job is written, and neither synced nor answered.
+#[test]
+fn a_job_is_told_of_only_once_it_is_accepted() {
+    let store = TestStore::new();
+    let first = store.enqueue(&file(1, false));
+    let core = store.core().unwrap();
+    let job = Job { id: file(2, false).id(), ticket: first.ticket + 1, ..(*first).clone() };
+    let mut change = database::Change::default();
+    keys::JOBS.put(&mut change, &[&job.ticket.to_be_bytes()], &job).unwrap();
+    keys::JOB_TICKETS.put(&mut change, &[job.id.as_str().as_bytes()], &job.ticket).unwrap();
+    core.commit(&mut core.writer.lock(), change).unwrap().done();
+    assert!(store.job(&job.id).unwrap().is_none());
+    let listed = store.jobs(&|_| true, 0, 9, true).unwrap();
+    assert_eq!(listed.jobs.iter().map(|job| &job.id).collect::<Vec<_>>(), [&first.id]);
+    assert_eq!(listed.total, Some(1));
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub(super) fn holdings(store: &Store, rounds: &[Vec<Import>]) -> Holdings {
         .unwrap()
         .jobs
         .into_iter()
-        .map(|job| (job.ticket, job.stage))
+        .map(|job| (job.ticket, job.stage.clone()))
         .collect();
     jobs.reverse();
     let failed = rounds.iter().flatten().map(|import| failed_rows(store, import)).collect();
