@@ -134,7 +134,7 @@ pub(super) async fn note_refusal(
         let message = error.map(|error| ("body".to_owned(), json!({ "message": cut(&error.to_string()) })));
         let event = caller.event(EventType::ApiFailure, status, message.into_iter().collect());
         // The answer is not held back by a log that cannot be written; the store has logged why.
-        drop(state.store(move |store| store.tell(event.into())).await);
+        drop(state.change(move |store| store.tell(event.into())).await);
     }
     Ok(answer)
 }

@@ -123,7 +123,7 @@ fn find(store: &Store, ticket: Ticket, wanted: Wanted) -> Result<Found, StoreErr
     let mut found = Found { rows: Vec::new(), next: Some(wanted.from) };
     for _ in 0..PAGES {
         let Some(from) = found.next else { break };
-        let (page, after) = store.failed_rows_from(ticket, from)?;
+        let (page, after) = store.failed_rows(ticket, from)?;
         found.next = after;
         for row in page.into_iter().filter(is_wanted) {
             if found.rows.len() == wanted.take {

@@ -123,7 +123,7 @@ pub(super) async fn create(
     };
     let event = about(granted.caller.success(StatusCode::CREATED), &grant, &state);
     let made = grant.clone();
-    let created = state.store(move |store| store.create_grant(&made, event.into())).await;
+    let created = state.change(move |store| store.create_grant(&made, event.into())).await;
     created.map_err(|fault| match fault {
         ApiError::Store(StoreError::Exists) => ApiError::GrantExists,
         ApiError::Store(StoreError::UnknownClient(_)) => ApiError::NoSuchClient,
@@ -155,7 +155,7 @@ pub(super) async fn update(
     let grant = state.store(move |store| store.grant(&wanted)).await?.ok_or(ApiError::NoSuchGrant)?;
     let after = ClientGrant { scope: scope.clone(), ..grant };
     let event = about(granted.caller.success(StatusCode::OK), &after, &state);
-    let updated = state.store(move |store| store.update_grant(&id, scope, event.into())).await?;
+    let updated = state.change(move |store| store.update_grant(&id, scope, event.into())).await?;
     json(StatusCode::OK, &view(&updated.ok_or(ApiError::NoSuchGrant)?, &state))
 }
 
@@ -175,7 +175,7 @@ pub(super) async fn delete(
     let wanted = id.clone();
     if let Some(grant) = state.store(move |store| store.grant(&wanted)).await? {
         let event = about(granted.caller.success(StatusCode::NO_CONTENT), &grant, &state);
-        state.store(move |store| store.delete_grant(&id, event.into())).await?;
+        state.change(move |store| store.delete_grant(&id, event.into())).await?;
     }
     Ok(no_content())
 }

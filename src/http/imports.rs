@@ -91,7 +91,7 @@ async fn enqueue(
     let ids = IdSeries::new(created_at, random().map_err(ApiError::internal)?);
     let engine = state.engine.clone();
     let event = accepted(caller, &id, &connection, &order, created_at);
-    let enqueued = state.store(move |store| {
+    let enqueued = state.change(move |store| {
         let job = NewJob {
             id,
             connection,

@@ -85,7 +85,7 @@ pub(super) async fn create(
     let status = StreamStatus::Active;
     let stream = LogStream { id, name, declared_as: None, status, sink, filters, created_at: now() };
     let most = state.streams.options().max_streams;
-    let known = state.store(move |store| {
+    let known = state.change(move |store| {
         let next = start_from.map(|at| store.first_event_since(at)).transpose()?;
         store.create_stream(&stream, next, most, event.into())?;
         Known::of(store, stream)
@@ -126,7 +126,7 @@ pub(super) async fn update(
     }
     let made_secret = change.made_secret().map(str::to_owned);
     let event = granted.caller.success(StatusCode::OK).with("log_stream_id", id.as_str());
-    let known = state.store(move |store| {
+    let known = state.change(move |store| {
         let updated = store.update_stream(&id, |stream| apply(stream, change), event.into())?;
         updated.map(|stream| Known::of(store, stream)).transpose()
     });
@@ -166,7 +166,7 @@ pub(super) async fn delete(
     };
     let event = granted.caller.success(StatusCode::NO_CONTENT).with("log_stream_id", id.as_str());
     if state
-        .store({
+        .change({
             let id = id.clone();
             move |store| store.delete_stream(&id, event.into())
         })

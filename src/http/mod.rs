@@ -98,6 +98,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::StatusCode;
+use actix_web::rt::spawn;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use parking_lot::Mutex;
@@ -124,6 +125,10 @@ pub use wire::{Doors, TlsDoor, listen, serve};
 /// The header of answers about connections that tells the largest upload taken, in bytes.
 pub const MAX_FILE_SIZE_HEADER: &str = "x-intake-max-file-size";
 
+/// Changes that wait for the store at the same time, each on a thread of its own. More of them wait for their turn
+/// without one, as there would be none left for those who only read.
+const WRITERS: usize = 64;
+
 /// What handlers share.
 pub struct State {
     parts: Parts,
@@ -133,6 +138,7 @@ pub struct State {
     requests: metrics::Requests,
     rate_limits: Option<RateLimits>,
     uploads: Semaphore,
+    writers: Arc<Semaphore>,
     document: OnceLock<Bytes>,
     searches: user_search::Searches,
 }
@@ -200,9 +206,21 @@ impl State {
         let page_code = Mutex::new(page_code);
         let rate_limits = parts.rate_limit.map(RateLimits::new);
         let uploads = Semaphore::new(parts.bounds.max_uploads.min(Semaphore::MAX_PERMITS));
+        let writers = Arc::new(Semaphore::new(WRITERS));
         let searches = user_search::Searches::new(parts.max_searches, parts.search_timeout);
         let (wrong_secrets, requests, document) = Default::default();
-        Self { parts, hostname, wrong_secrets, page_code, requests, rate_limits, uploads, document, searches }
+        Self {
+            parts,
+            hostname,
+            wrong_secrets,
+            page_code,
+            requests,
+            rate_limits,
+            uploads,
+            writers,
+            document,
+            searches,
+        }
     }
 
     /// That of the server which a request came to.
@@ -225,16 +243,45 @@ impl State {
         }
     }
 
-    /// The same for what is about signing in.
+    /// The same for what changes something, which begins in its turn.
+    fn change<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = self.store.clone();
+        let done = self.in_turn(move || work(&store));
+        async move {
+            let done = done.await.ok_or_else(|| ApiError::internal("a store call panicked"))?;
+            Ok(done?)
+        }
+    }
+
+    /// Runs `work` on a thread that may wait, once there are few enough of those that do; nobody has to wait for it.
+    /// `None` if it panicked.
+    fn in_turn<T, F>(&self, work: F) -> impl Future<Output = Option<T>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let writers = self.writers.clone();
+        let done = spawn(async move {
+            let _turn = writers.acquire_owned().await; // an error only where it was closed, which it never is
+            web::block(work).await
+        });
+        async move { done.await.ok()?.ok() }
+    }
+
+    /// The same as [`State::change`] for what is about signing in.
     fn logins<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Logins) -> Result<T, LoginError> + Send + 'static,
     {
         let logins = self.logins.clone();
-        let done = web::block(move || work(&logins));
+        let done = self.in_turn(move || work(&logins));
         async move {
-            let done = done.await.map_err(|_| ApiError::internal("a sign-in panicked"))?;
+            let done = done.await.ok_or_else(|| ApiError::internal("a sign-in panicked"))?;
             Ok(done?)
         }
     }

@@ -54,7 +54,7 @@ pub(super) async fn retry(
 ) -> Result<HttpResponse, ApiError> {
     let number = number(&id).ok_or(ApiError::NoSuchLetter)?;
     let event = granted.caller.success(StatusCode::NO_CONTENT);
-    let found = state.store(move |store| store.try_letter_again(number, now(), event.into())).await?;
+    let found = state.change(move |store| store.try_letter_again(number, now(), event.into())).await?;
     if found { Ok(no_content()) } else { Err(ApiError::NoSuchLetter) }
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     if let Some(number) = number(&id) {
         let event = granted.caller.success(StatusCode::NO_CONTENT);
-        state.store(move |store| store.drop_letter(number, event.into())).await?;
+        state.change(move |store| store.drop_letter(number, event.into())).await?;
     }
     Ok(no_content())
 }

@@ -81,7 +81,7 @@ pub(super) async fn sign_in(
     let asked = read(&request, &read_small(payload, LARGEST_REQUEST).await?)?;
     let code = OneTimeCode::redeem(&state.page_code, &asked.code, now()).ok_or(ApiError::UsedCode)?;
     let event = event(&request, &state);
-    if let Err(error) = state.store(move |store| store.tell(event.into())).await {
+    if let Err(error) = state.change(move |store| store.tell(event.into())).await {
         *state.page_code.lock() = Some(code);
         return Err(error);
     }

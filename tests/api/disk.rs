@@ -584,27 +584,35 @@ fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
 
 /// No room helps then, and nothing may seem to be kept.
 #[test]
-fn once_its_files_are_removed_a_server_accepts_nothing_and_says_so() {
+fn once_its_directory_is_not_there_any_more_a_server_accepts_nothing_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let (data, log) = (directory.path().join("data"), directory.path().join("log"));
     let server = Server::logging_to(&log, &data, SETTINGS);
     assert_eq!(server.import(&rows("early", 2), false)["status"], "completed");
+    let (aside, said) = (directory.path().join("aside"), "was removed or moved while");
+    fs::rename(&data, &aside).unwrap();
+    fs::create_dir(&data).unwrap();
+    let refused = create_user(&server, "late");
+    assert!(refused.status == 503 && refused.text.contains(said), "{refused:?}");
+    fs::remove_dir(&data).unwrap();
+    fs::rename(&aside, &data).unwrap();
+    assert_eq!(create_user(&server, "late").status, 201);
     fs::remove_dir_all(&data).unwrap();
 
     let user = server.user(&email("early", 0));
     let path = format!("/api/v2/users/{}", user["user_id"].as_str().unwrap());
     for refused in [
         server.upload(&Form::import(&server.connection_id(), &rows("late", 2), false)),
-        create_user(&server, "late"),
+        create_user(&server, "later"),
         server.send("PATCH", &path, &json!({ "user_metadata": { "a": 1 } })),
     ] {
         assert_eq!(refused.status, 503, "{refused:?}");
-        assert!(refused.text.contains("were removed while"), "{refused:?}");
+        assert!(refused.text.contains(said), "{refused:?}");
     }
     assert_eq!(server.get(&path).json(), user);
     assert_eq!(server.get("/readyz").status, 503);
     assert!(!data.exists());
     server.stop();
     let told = fs::read_to_string(&log).unwrap();
-    assert_eq!(told.matches("were removed while").count(), 1, "{told}");
+    assert_eq!(told.matches(said).count(), 2, "{told}");
 }

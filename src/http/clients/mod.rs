@@ -128,7 +128,7 @@ pub(super) async fn create(
     asked.change(&mut client);
     check_size(&client)?;
     let (made, event) = (client.clone(), about(event, &client));
-    state.store(move |store| store.create_client(&made, None, event.into())).await?;
+    state.change(move |store| store.create_client(&made, None, event.into())).await?;
     with_secret(StatusCode::CREATED, &client, &state, &secret)
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn update(
     asked.clone().change(&mut after);
     check_size(&after)?;
     let change = move |client: &mut Client| asked.change(client);
-    let updated = state.store(move |store| store.update_client(&id, change, event.into())).await?;
+    let updated = state.change(move |store| store.update_client(&id, change, event.into())).await?;
     json(StatusCode::OK, &view(&updated.ok_or(ApiError::NoSuchClient)?, &state))
 }
 
@@ -175,7 +175,7 @@ pub(super) async fn delete(
     let wanted = id.clone();
     if let Some(client) = state.store(move |store| store.client(&wanted)).await? {
         let event = about(granted.caller.success(StatusCode::NO_CONTENT), &client);
-        state.store(move |store| store.delete_client(&id, event.into())).await?;
+        state.change(move |store| store.delete_client(&id, event.into())).await?;
     }
     Ok(no_content())
 }
@@ -197,7 +197,7 @@ pub(super) async fn rotate_secret(
     let secret = random_text(SECRET_CHARS).map_err(ApiError::internal)?;
     let hash = secret_hash(&secret);
     let change = move |client: &mut Client| client.secret_hash = hash;
-    let updated = state.store(move |store| store.update_client(&id, change, event.into())).await?;
+    let updated = state.change(move |store| store.update_client(&id, change, event.into())).await?;
     with_secret(StatusCode::OK, &updated.ok_or(ApiError::NoSuchClient)?, &state, &secret)
 }
 

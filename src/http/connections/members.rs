@@ -85,7 +85,7 @@ pub(in crate::http) async fn change_clients(
     let switched: Vec<Value> =
         asked.iter().map(|(client, status)| json!({ "client_id": client, "status": status })).collect();
     let event = granted.caller.success(StatusCode::NO_CONTENT).about(&connection).with("clients", switched);
-    let changed = state.store(move |store| {
+    let changed = state.change(move |store| {
         check_clients(store, &asked)?;
         store.update_connection(&id, |connection| switch_all(connection, &asked), event.into())
     });
@@ -145,7 +145,7 @@ pub(in crate::http) async fn delete_user(
     if !connection.is_database() {
         return Err(ApiError::NoDatabase);
     }
-    let deleted = state.store(move |store| {
+    let deleted = state.change(move |store| {
         let Some(user) = store.user_in(&connection, email.as_str())? else {
             return Ok(false);
         };

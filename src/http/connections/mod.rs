@@ -108,7 +108,7 @@ pub(super) async fn create(
     let event = granted.caller.success(StatusCode::CREATED).about(&connection);
     let event = event.with("changed", asked.names());
     asked.make(&mut connection);
-    let created = state.store(move |store| store.create_connection(connection, event.into())).await;
+    let created = state.change(move |store| store.create_connection(connection, event.into())).await;
     json(StatusCode::CREATED, &view(&created.map_err(refused)?))
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn update(
     let connection = find(&state, &id).await?;
     let event = granted.caller.success(StatusCode::OK).about(&connection).with("changed", asked.names());
     let change = move |connection: &mut Connection| asked.change(connection);
-    let updated = state.store(move |store| store.update_connection(&id, change, event.into())).await;
+    let updated = state.change(move |store| store.update_connection(&id, change, event.into())).await;
     let updated = updated.map_err(refused)?.ok_or(ApiError::NoSuchConnection)?;
     json(StatusCode::OK, &view(&updated))
 }
@@ -165,7 +165,7 @@ pub(super) async fn delete(
         return Ok(no_content());
     };
     let event = granted.caller.success(StatusCode::ACCEPTED).about(&connection);
-    if !state.store(move |store| store.delete_connection(&id, event.into())).await? {
+    if !state.change(move |store| store.delete_connection(&id, event.into())).await? {
         return Ok(no_content());
     }
     tracing::info!("connection {} deleted", connection.name);

@@ -248,7 +248,7 @@ fn used_code() -> String {
 fn not_ready(condition: Condition) -> &'static str {
     match condition {
         Condition::Ready | Condition::Full => "The server is ready.",
-        Condition::Removed => "The files of the data directory were removed: nothing can be kept any more.",
+        Condition::Removed => "The data directory was removed or moved: nothing can be kept any more.",
         Condition::Faulty => "The database had a fault and is about to be reopened.",
         Condition::Reopening => {
             "The database is being reopened after a fault, and the directory of users rebuilt."
@@ -291,6 +291,11 @@ fn store_row(fault: &StoreError) -> (StatusCode, &'static str, String) {
             StatusCode::CONFLICT,
             "",
             format!("There are {most} log streams already, as many as webhooks.max_streams allows."),
+        ),
+        StoreError::TooLarge { bytes, most } => (
+            StatusCode::BAD_REQUEST,
+            "invalid_body",
+            format!("Payload validation error: 'Too large to be kept ({bytes} bytes), maximum {most}'."),
         ),
         StoreError::BackingUp => (
             StatusCode::CONFLICT,

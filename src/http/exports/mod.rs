@@ -44,7 +44,7 @@ pub(super) async fn create(
     let id = JobId::from_entropy(random().map_err(ApiError::internal)?);
     let (exports, most) = (state.exports.clone(), state.max_pending_exports);
     let created_at = now();
-    let accepted = state.store(move |store| {
+    let accepted = state.change(move |store| {
         let connection = match &connection_id {
             None => None,
             Some(id) => match store.connection(id)? {

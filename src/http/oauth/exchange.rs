@@ -67,7 +67,7 @@ pub(super) async fn client_credentials(
         Err(refusal) => Event::new(now(), EventType::ClientLoginFailed, cut(&refusal.to_string())),
     };
     let event = Event { audience: Some(cut(audience)), ..event.by(by) };
-    match state.store(move |store| store.tell(event.into())).await {
+    match state.change(move |store| store.tell(event.into())).await {
         // Who only reads is not locked out by a full disk.
         Err(ApiError::Store(StoreError::NoRoom(_))) => {}
         told => told?,
@@ -115,7 +115,7 @@ pub(super) fn unauthorized(request: &HttpRequest, state: &Data<State>, asked: &T
     {
         let (by, shared) = (origin(request, state), state.clone());
         // Nobody waits for it, see above.
-        drop(state.store(move |store| {
+        drop(state.change(move |store| {
             let Some(client) = store.client(&id)?.filter(|_| shared.wrong_secrets.is_news(&id, now())) else {
                 return Ok(());
             };

@@ -68,7 +68,7 @@ pub(in crate::http) async fn change(
     let event = granted.caller.success(StatusCode::OK).about(&connection).with("changed", asked.names());
     let letter = verification(&state, &granted.caller, asked.client_id.clone(), asked.wants_letter(&before))?;
     let (at, around) = (connection.clone(), state.clone());
-    let changed = state.store(move |store| {
+    let changed = state.change(move |store| {
         let how = |user: &mut User| {
             asked.change.apply(user, &around.limits).map_err(|fault| broken(&[fault]))?;
             user.updated_at = now();

@@ -69,7 +69,7 @@ pub(in crate::http) async fn create(
     let letter = verification(&state, &granted.caller, None, wants_letter)?;
     let event = granted.caller.success(StatusCode::CREATED).about(&connection);
     let at = connection.clone();
-    let created = state.store(move |store| {
+    let created = state.change(move |store| {
         store.create_user(&at.id, &candidate, &id, password.as_ref(), now(), |user| {
             owed(user, &at, event, letter)
         })

@@ -88,7 +88,7 @@ pub(super) async fn delete(
     let Ok(id) = id.parse::<UserId>() else {
         return Ok(no_content());
     };
-    let deleted = state.store(move |store| {
+    let deleted = state.change(move |store| {
         let Some((user, connection)) = store.user(&id)? else {
             return Ok(false);
         };

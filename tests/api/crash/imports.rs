@@ -266,7 +266,7 @@ impl Act for Small {
             job.external_id.as_deref().is_some_and(|name| names.contains(name))
                 && !self.answered.ended.contains_key(job.id.as_str())
         };
-        if jobs.iter().any(is_news) {
+        if jobs.iter().any(|job| is_news(job)) {
             met.push(Phase::Ending);
         }
         if !store.letters().unwrap().is_empty() {
