@@ -31,7 +31,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("upkeep", &["store", "tokens", "domain"]),
 ];
 
-/// Crates that one room alone may name.
+/// Crates that are hidden, each with a room that may name it; one that two rooms may name has two rows.
 const OWNERS: &[(&str, &str)] = &[
     ("sled", "store"),
     ("lz4_flex", "store"),
@@ -42,6 +42,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("governor", "http"),
     ("socket2", "http"),
     ("tokio_rustls", "http"),
+    ("tokio_rustls", "notify"),
+    ("webpki_roots", "notify"),
     ("jsonwebtoken", "tokens"),
     ("pem", "tokens"),
     ("aws_lc_rs", "tokens"),
@@ -112,7 +114,7 @@ fn every_room_sees_only_what_the_plan_allows() {
 fn crates_that_a_room_hides_are_named_in_that_room_only() {
     for (room, path) in files() {
         let code = code(&path);
-        for (hidden, owner) in OWNERS.iter().filter(|(_, owner)| *owner != room) {
+        for (hidden, owner) in OWNERS.iter().filter(|(hidden, _)| !OWNERS.contains(&(hidden, &room))) {
             let named = names(&code, &format!("{hidden}::")) && !names(&code, &format!("crate::{hidden}::"));
             assert!(!named, "{} names {hidden}, which {owner} hides", path.display());
         }

@@ -37,7 +37,7 @@ pub struct Mail {
     /// Certificates (PEM) to trust besides the public ones.
     #[serde(deserialize_with = "text")]
     pub smtp_ca_file: PathBuf,
-    /// How long the server may take for each answer.
+    /// How long the server may take for each answer as a whole.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
     /// Pause after the first try that failed.

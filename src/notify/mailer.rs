@@ -7,7 +7,8 @@
 //! **Invariants**
 //! - While no server can be reached, or it takes nothing from us, one letter at a time is tried, whatever
 //!   the number of those that wait.
-//! - The log says which letter (its number in the outbox), never for whom or what is in it.
+//! - The log says which letter (its number in the outbox), never for whom or what is in it, nor what a mail
+//!   server said but for its number.
 //! - While a letter is on its way, the store is not held: it can be closed without waiting for a mail server.
 //! - Pauses are measured by the clock that nobody can set: a letter never waits because the time of day was.
 
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::post::{Blame, Failure, Post};
+use super::post::{Blame, Failure, Post, Wording};
 use crate::domain::{Event, EventType, Fate, Owed, Posted, Timestamp};
 use crate::store::{Bell, OutboxMark, Store, StoreError};
 
@@ -313,11 +314,12 @@ impl Rounds {
 
 /// A failure for the log: without the server's words, as they may name people.
 fn said(failure: &Failure) -> String {
-    match (failure.status, failure.blame) {
-        (Some(status), _) => format!("the mail server said {status}"),
-        (None, Blame::Unreachable | Blame::Unwilling) => failure.answer.clone(),
-        (None, Blame::Silent) => "the mail server fell silent".to_owned(),
-        (None, Blame::Refused | Blame::Deferred) => "it cannot be put into a mail".to_owned(),
+    match (failure.status, failure.wording, failure.blame) {
+        (Some(status), _, _) => format!("the mail server said {status}"),
+        (None, Wording::Theirs, _) => "the mail server said what is no answer; the outbox has it".to_owned(),
+        (None, Wording::Ours, Blame::Unreachable | Blame::Unwilling) => failure.answer.clone(),
+        (None, Wording::Ours, Blame::Silent) => format!("no answer to a letter: {}", failure.answer),
+        (None, Wording::Ours, Blame::Refused | Blame::Deferred) => "it cannot be put into a mail".to_owned(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! The ways a letter can go: into a file, or to a mail server. Names lettre, with nobody else.
 //!
+//! [`server`] has the connections to mail servers, [`line`] the bounds of what these may say.
+//!
 //! **Invariants:** the same letter always makes the same bytes, `Message-ID` included. Without the privacy
 //! that the settings ask for nothing is sent, no password either.
 //!
 //! Deliberately absent: the outbox, and when to try again; `mailer` decides that by the [`Blame`].
 
-use std::fs;
+mod line;
+mod server;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,17 +17,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use lettre::address::{Address, Envelope};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
-use lettre::transport::smtp::Error as SmtpError;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
 use thiserror::Error;
 
 use crate::domain::{Email, Letter};
 use crate::files;
+use server::{Connection, MailServer};
 
-/// Longest answer of a mail server that is kept, in characters.
-const LONGEST_ANSWER: usize = 500;
+/// How much of an answer is kept, in characters.
+const LONGEST_KEPT: usize = 500;
 /// Longest name of a file, in bytes, without its extension.
 const LONGEST_NAME: usize = 200;
 /// No line of a quoted-printable text begins like this.
@@ -104,15 +105,6 @@ enum Route {
     Smtp(Box<MailServer>),
 }
 
-struct MailServer {
-    host: String,
-    port: u16,
-    security: Security,
-    login: Option<Credentials>,
-    tls: TlsParameters,
-    timeout: Duration,
-}
-
 impl Post {
     /// Checks the settings; reads the file with certificates, but talks to no server yet.
     pub fn new(settings: PostSettings) -> Result<Self, PostFault> {
@@ -139,7 +131,7 @@ impl Post {
     }
 
     fn message(&self, letter: &Letter) -> Result<Message, Failure> {
-        let refuse = |why: String| Failure::new(Blame::Refused, None, &why);
+        let refuse = |why: String| Failure::new(Blame::Refused, &why);
         let to = reader(&letter.to).ok_or_else(|| refuse("its reader has no e-mail address".to_owned()))?;
         let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
         let message = Message::builder()
@@ -177,7 +169,7 @@ fn by_machine() -> HeaderValue {
 
 fn part(kind: ContentType, text: &str) -> Result<SinglePart, Failure> {
     let body = Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable);
-    let body = body.map_err(|_| Failure::new(Blame::Refused, None, "the text cannot be encoded"))?;
+    let body = body.map_err(|_| Failure::new(Blame::Refused, "the text cannot be encoded"))?;
     Ok(SinglePart::builder().header(kind).body(body))
 }
 
@@ -204,40 +196,36 @@ pub(super) struct Failure {
     pub(super) answer: String,
     /// The number it said it with.
     pub(super) status: Option<u16>,
+    /// Whose words the answer has.
+    pub(super) wording: Wording,
+}
+
+/// Whose words something is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wording {
+    /// Ours and the system's: fit for the log.
+    Ours,
+    /// A stranger's.
+    Theirs,
 }
 
 impl Failure {
-    fn new(blame: Blame, status: Option<u16>, answer: &str) -> Self {
-        let plain = answer.chars().map(|c| if c.is_control() { ' ' } else { c });
-        Self { blame, answer: plain.take(LONGEST_ANSWER).collect(), status }
+    /// A failure in our words.
+    fn new(blame: Blame, why: &str) -> Self {
+        Self { wording: Wording::Ours, ..Self::quoting(blame, None, why) }
     }
 
-    /// A failure before any letter was in hand.
-    fn on_the_way(error: &SmtpError) -> Self {
-        let status = error.status().map(u16::from);
-        let answered = status.is_some() || error.is_client() || error.is_tls();
-        Self::new(if answered { Blame::Unwilling } else { Blame::Unreachable }, status, &error.to_string())
-    }
-
-    /// A failure over a letter.
-    fn over_a_letter(error: &SmtpError) -> Self {
-        let status = error.status().map(u16::from);
-        let blame = match status {
-            // It closes down, or wants to know who we are: no letter is to blame for that.
-            Some(421 | 530..=538) => Blame::Unwilling,
-            Some(400..500) => Blame::Deferred,
-            Some(_) => Blame::Refused,
-            None if error.is_client() => Blame::Refused,
-            None => Blame::Silent,
-        };
-        Self::new(blame, status, &error.to_string())
+    /// A failure in words that the server may have chosen.
+    fn quoting(blame: Blame, status: Option<u16>, answer: &str) -> Self {
+        let plain = answer.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self { blame, answer: plain.take(LONGEST_KEPT).collect(), status, wording: Wording::Theirs }
     }
 }
 
 /// One round of sending.
 pub(super) struct Round<'a> {
     post: &'a Post,
-    connection: Option<SmtpConnection>,
+    connection: Option<Connection>,
 }
 
 impl Round<'_> {
@@ -245,23 +233,21 @@ impl Round<'_> {
     pub(super) fn send(&mut self, letter: &Letter) -> Result<(), Failure> {
         let message = self.post.message(letter)?;
         match &self.post.route {
-            Route::Off => Err(Failure::new(Blame::Unwilling, None, "mail.transport is off")),
+            Route::Off => Err(Failure::new(Blame::Unwilling, "mail.transport is off")),
             Route::File(folder) => write(folder, &file_name(&letter.message_id), &message.formatted())
-                .map_err(|error| {
-                    Failure::new(Blame::Unreachable, None, &format!("{}: {error}", folder.display()))
-                }),
+                .map_err(|error| Failure::new(Blame::Unreachable, &format!("{}: {error}", folder.display()))),
             Route::Smtp(server) => self.hand_over(server, message.envelope(), &message.formatted()),
         }
     }
 
     fn hand_over(&mut self, server: &MailServer, envelope: &Envelope, letter: &[u8]) -> Result<(), Failure> {
         // Many servers end a connection after some letters.
-        let held = self.connection.take().and_then(|mut held| held.test_connected().then_some(held));
+        let held = self.connection.take().and_then(|mut held| held.holds().then_some(held));
         let mut connection = match held {
             Some(connection) => connection,
             None => server.connect()?,
         };
-        connection.send(envelope, letter).map_err(|error| Failure::over_a_letter(&error))?;
+        connection.send(envelope, letter)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -269,60 +255,10 @@ impl Round<'_> {
 
 impl Drop for Round<'_> {
     fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            // All letters are delivered; how the goodbye goes does not matter.
-            let _ = connection.quit();
+        if let Some(connection) = self.connection.take() {
+            connection.quit();
         }
     }
-}
-
-impl MailServer {
-    fn new(settings: SmtpSettings) -> Result<Self, PostFault> {
-        let SmtpSettings { host, port, security, login, ca_file, timeout } = settings;
-        let mut tls = TlsParameters::builder(host.clone());
-        if let Some(path) = &ca_file {
-            tls = tls.add_root_certificate(certificates(path)?);
-        }
-        let tls = tls.build_rustls().map_err(|error| PostFault {
-            setting: if ca_file.is_some() { "mail.smtp_ca_file" } else { "mail.smtp_host" },
-            why: error.to_string(),
-        })?;
-        let port = port.unwrap_or(security.usual_port());
-        let login = login.map(|(user, password)| Credentials::new(user, password));
-        Ok(Self { host, port, security, login, tls, timeout })
-    }
-
-    /// Connects and says who we are.
-    fn connect(&self) -> Result<SmtpConnection, Failure> {
-        let on_the_way = |error: SmtpError| Failure::on_the_way(&error);
-        let hello = ClientId::default();
-        let wrapped = (self.security == Security::Tls).then_some(&self.tls);
-        let server = (self.host.as_str(), self.port);
-        let connected = SmtpConnection::connect(server, Some(self.timeout), &hello, wrapped, None);
-        let mut connection = connected.map_err(on_the_way)?;
-        if self.security == Security::StartTls {
-            if !connection.can_starttls() {
-                let why = "the mail server offers no STARTTLS, and mail.smtp_security asks for it";
-                return Err(Failure::new(Blame::Unwilling, None, why));
-            }
-            connection.starttls(&self.tls, &hello).map_err(on_the_way)?;
-        }
-        if let Some(login) = &self.login {
-            connection.auth(DEFAULT_MECHANISMS, login).map_err(on_the_way)?;
-        }
-        Ok(connection)
-    }
-}
-
-fn certificates(path: &Path) -> Result<Certificate, PostFault> {
-    let fault =
-        |why: String| PostFault { setting: "mail.smtp_ca_file", why: format!("{}: {why}", path.display()) };
-    let pem = fs::read(path).map_err(|error| fault(error.to_string()))?;
-    let begins = b"-----BEGIN CERTIFICATE-----";
-    if !pem.windows(begins.len()).any(|part| part == begins) {
-        return Err(fault("it holds no certificate (PEM)".to_owned()));
-    }
-    Certificate::from_pem(&pem).map_err(|error| fault(error.to_string()))
 }
 
 /// The name of a letter's file: the same for the same letter, whatever its id is made of.

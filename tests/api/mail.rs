@@ -14,8 +14,8 @@ use crate::helpers::{Form, Server, intake, until};
 use crate::smtp::MailServer;
 
 const OWNERS: (&str, &str) = ("INTAKE_TENANT_OWNERS", "ann@acme.test,bob@acme.test");
-const OWNER: (&str, &str) = ("INTAKE_TENANT_OWNERS", "ann@acme.test");
-const ONE_ROW: &str = r#"[{ "email": "new@example.test", "email_verified": true }]"#;
+pub const OWNER: (&str, &str) = ("INTAKE_TENANT_OWNERS", "ann@acme.test");
+pub const ONE_ROW: &str = r#"[{ "email": "new@example.test", "email_verified": true }]"#;
 
 /// A server on a directory, with the settings of a mail server and some more that win over them.
 fn serve(directory: &Path, mail: &[(String, String)], more: &[(&str, &str)]) -> Server {
@@ -26,7 +26,7 @@ fn settings<'a>(mail: &'a [(String, String)], more: &[(&'a str, &'a str)]) -> Ve
     mail.iter().map(|(name, value)| (&**name, &**value)).chain(more.iter().copied()).collect()
 }
 
-fn outbox(server: &Server) -> Vec<Value> {
+pub fn outbox(server: &Server) -> Vec<Value> {
     let answer = server.get("/api/v2/outbox");
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json().as_array().unwrap().clone()
@@ -463,10 +463,11 @@ fn a_start_that_could_send_no_letter_fails_and_says_which_setting_is_wrong() {
     fs::write(&empty, "").unwrap();
     let ca_file = ("INTAKE_MAIL_SMTP_CA_FILE", empty.to_str().unwrap());
     let smtp = ("INTAKE_MAIL_TRANSPORT", "smtp");
-    let wrong: [(&[(&str, &str)], &str); 3] = [
+    let wrong: [(&[(&str, &str)], &str); 4] = [
         (&[("INTAKE_MAIL_FROM", "nobody at all")], "\"mail.from\""),
         (&[smtp, ("INTAKE_MAIL_SMTP_CA_FILE", "/no/such.pem")], "\"mail.smtp_ca_file\": /no/such.pem"),
         (&[smtp, ca_file], "holds no certificate"),
+        (&[smtp, ("INTAKE_MAIL_SMTP_HOST", "mail server")], "\"mail.smtp_host\""),
     ];
     for (settings, expected) in wrong {
         let settings = [settings, &[("INTAKE_STORAGE_PATH", path.to_str().unwrap())]].concat();

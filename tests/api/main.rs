@@ -34,6 +34,7 @@ mod log_streams;
 mod login;
 mod logs;
 mod mail;
+mod mail_hostile;
 mod metrics;
 mod multipart;
 mod naughty;
