@@ -14,6 +14,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, SendBody};
+use url::{Host, Url};
 
 use super::Problem;
 use super::report::FailedRow;
@@ -105,9 +106,12 @@ struct ErrorBody {
 }
 
 impl Client {
-    /// Trusts the certificates in `ca_file`, or else the public ones.
-    pub(super) fn new(url: &str, token: &str, ca_file: Option<&Path>) -> Result<Self, Problem> {
-        Ok(Self::asking(config(roots(ca_file)?).build().into(), url, token))
+    /// For a server wherever it is, maybe behind a proxy that the environment names. Trusts the certificates in
+    /// `ca_file`, or else the public ones.
+    pub(super) fn anywhere(url: &str, token: &str, ca_file: Option<&Path>) -> Result<Self, Problem> {
+        let config = config(roots(ca_file)?);
+        let config = if is_here(url) { config.proxy(None) } else { config };
+        Ok(Self::asking(config.build().into(), url, token))
     }
 
     /// For a server on this machine: what is sent to it is for no proxy's eyes, whatever the environment says
@@ -264,6 +268,17 @@ fn config(roots: RootCerts) -> ConfigBuilder<AgentScope> {
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
+}
+
+/// Whether a URL names this machine: what is sent there would mean another one to a proxy.
+fn is_here(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// The certificates to trust.

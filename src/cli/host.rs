@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use super::Problem;
+use super::client::Client;
 use super::owner::work_for_owner_of;
 use super::queue::Queue;
 use super::serve::introduce_client;
@@ -79,12 +80,9 @@ impl Host {
         Ok(Some(Self { url: address.local_url, token, own: None }))
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
-    }
-
-    pub(super) fn token(&self) -> &str {
-        &self.token
+    /// To talk to it. Nobody else gets the token, which has all rights.
+    pub(super) fn client(&self) -> Client {
+        Client::here(&self.url, &self.token)
     }
 }
 

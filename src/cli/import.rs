@@ -64,12 +64,12 @@ impl Import {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
             // No settings are read.
             start_log(&Log { format: LogFormat::Text, level: LevelFilter::WARN });
-            return Ok((None, Client::new(url, token, self.ca_file.as_deref())?));
+            return Ok((None, Client::anywhere(url, token, self.ca_file.as_deref())?));
         }
         let settings = self.config.load()?;
         start_quiet_log(&settings.log);
         let host = Host::find_or_start(&settings)?;
-        let client = Client::here(host.url(), host.token());
+        let client = host.client();
         Ok((Some(host), client))
     }
 

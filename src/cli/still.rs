@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Problem;
-use super::client::Client;
 use super::host::Host;
 use super::queue::Queue;
 use crate::app;
@@ -32,7 +31,7 @@ impl Still {
         let mut queue = Queue::of(directory);
         while app::is_locked(directory) {
             if let Some(host) = Host::find(settings)? {
-                let id = Client::new(host.url(), host.token(), None)?.back_up()?;
+                let id = host.client().back_up()?;
                 return Ok(Self { path: directory.join("backups").join(id), is_copy: true });
             }
             queue.wait()?;

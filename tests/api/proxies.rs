@@ -72,9 +72,21 @@ fn commands_talk_to_the_server_of_a_data_directory_through_no_proxy() {
         let output = intake(arguments, &settings).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
+    let place = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     run(&["import", rows.to_str().unwrap()]);
-    let _server = Server::on(&data, &[]);
-    run(&["import", rows.to_str().unwrap(), "--upsert"]);
-    run(&["rotate-key"]);
-    trap.assert_unseen();
+    let server = Server::on(&data, &[]);
+    let away = ["import", rows.to_str().unwrap(), "--upsert", "--url", &server.url, "--token", &server.token];
+    for command in [
+        &["import", rows.to_str().unwrap(), "--upsert"][..],
+        &away,
+        &["rotate-key"],
+        &["token"],
+        &["backup", &place("backup")],
+        &["dump", &place("users.dump")],
+        &["dump"],
+        &["doctor"],
+    ] {
+        run(command);
+        trap.assert_unseen();
+    }
 }
