@@ -365,10 +365,7 @@ fn open_watched(path: &Path, config: &sled::Config, patience: Duration) -> Resul
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             Err(unopenable("its recovery panicked, so its log is damaged"))
         }
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(unopenable(&format!(
-            "its recovery did not end within {} (storage.open_timeout)",
-            humantime::format_duration(patience)
-        ))),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(StoreError::Slow { path: path.to_owned(), patience }),
     }
 }
 

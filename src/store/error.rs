@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use thiserror::Error;
@@ -187,6 +188,31 @@ pub enum StoreError {
         path: PathBuf,
         /// What was seen.
         why: String,
+    },
+    /// The database is not open yet; it may only be large, or the disk slow.
+    #[error(
+        "the database in {} cannot be opened: its recovery did not end within {}; raise storage.open_timeout and try \
+         again, a large database takes its time; only if that does not help, restore the data directory from a backup",
+        .path.display(), humantime::format_duration(*.patience)
+    )]
+    Slow {
+        /// Its directory.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// A backup is not opened but as a copy, and there is no place for that.
+    #[error(
+        "no copy of the backup {} can be made to look into, neither beside it nor in {} ({why}): set TMPDIR to a \
+         directory that can be written to, with room for it", .backup.display(), .place.display()
+    )]
+    NoPlace {
+        /// The backup.
+        backup: PathBuf,
+        /// Where temporary files go.
+        place: PathBuf,
+        /// What the system says of that place.
+        why: io::Error,
     },
     /// Something on disk that the store did not write.
     #[error("the store is damaged: {0}")]

@@ -4,6 +4,7 @@
 //! it goes. The database of a backup is copied for that, as a backup is what its manifest says to the last byte.
 
 use std::fs::Permissions;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use super::keys::CONNECTIONS;
 use super::loss::OnLoss;
 use super::manifest::is_backup;
 use super::open::{DirectoryLock, in_directory};
-use super::room::check_room;
+use super::room::{check_room, is_full};
 use super::{Options, format, witness};
 use crate::domain::Connection;
 use crate::files::{below, bytes_of, copy_inside};
@@ -66,7 +67,10 @@ fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
     // What is left of it by a kill goes with backups that are not whole.
     named.prefix(".opened-").suffix(".part").permissions(Permissions::from_mode(0o700));
     let beside = from.parent().and_then(|parent| named.tempdir_in(parent).ok());
-    let copy = beside.map_or_else(|| named.tempdir(), Ok)?;
+    let copy = match beside {
+        Some(copy) => copy,
+        None => named.tempdir().map_err(|error| nowhere(error, from))?,
+    };
     let copy_all = || {
         let mut files = below(&folder(from))?;
         files.push(from.join(witness::FILE));
@@ -76,4 +80,13 @@ fn copy_to_open(from: &Path, min_free: u64) -> Result<TempDir> {
     copy_all().map_err(|error: StoreError| if error.is_full() { error.at(copy.path()) } else { error })?;
     // Whoever opens it makes it something else than a backup first.
     if is_backup(from) { Ok(copy) } else { Err(StoreError::Locked(from.to_owned())) }
+}
+
+/// Why there is no place for a copy, which says nothing of the backup.
+fn nowhere(error: io::Error, backup: &Path) -> StoreError {
+    let place = std::env::temp_dir();
+    if is_full(&error) {
+        return StoreError::Io(error).at(&place);
+    }
+    StoreError::NoPlace { backup: backup.to_owned(), place, why: error }
 }

@@ -37,7 +37,9 @@ ailments! {
     DatabaseMissing => "database-missing", RESTORE;
     DatabaseUnopenable => "database-unopenable", RESTORE;
     DatabaseUnreadable => "database-unreadable", RESTORE;
-    ExaminationStuck => "examination-stuck", RESTORE;
+    ExaminationStuck => "examination-stuck",
+        "raise storage.open_timeout and examine again; only if that does not help, restore the data directory from a \
+         backup";
     HalfMade => "half-restored", "repeat what was to make it: intake restore, intake load, or a backup elsewhere";
     BackupDamaged => "backup-damaged", "take another backup: this one is not what it was when it was made";
     OtherVersion => "other-version", "use the program that the data directory was made with";

@@ -17,7 +17,7 @@ mod logins;
 mod users;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,8 +58,9 @@ impl Store {
         }
         let shared = Arc::new(Shared::default());
         files::examine_directory(options, &shared);
+        check_threads()?;
         match Shut::open(options) {
-            Ok(store) => watch(store, options, &shared),
+            Ok(store) => watch(store, options, &shared)?,
             Err(error) => match ailment_of(&error) {
                 Some((ailment, what)) => shared.add(ailment, what),
                 None => return Err(error),
@@ -102,6 +103,7 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
         StoreError::Absent(_) => Ailment::DatabaseMissing,
         StoreError::Version { .. } | StoreError::UnknownFormat(_) => Ailment::OtherVersion,
         StoreError::HalfMade(_) => Ailment::HalfMade,
+        StoreError::Slow { .. } => Ailment::ExaminationStuck,
         StoreError::Lost { .. } => Ailment::CommitsLost,
         StoreError::WitnessDisagrees(_) => Ailment::WitnessDisagrees,
         StoreError::Io(why) if why.kind() == ErrorKind::PermissionDenied => return None,
@@ -115,12 +117,30 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
     Some((ailment, error.to_string()))
 }
 
+/// Checks that there are threads for the database: it waits without end for those that it did not get, which would
+/// look like damage.
+fn check_threads() -> Result<()> {
+    const LEAST: usize = 3;
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let spawn = |_| {
+        let held = held.clone();
+        // It ends when nobody holds it any more, which is what the error says.
+        thread::Builder::new().name("probe".to_owned()).spawn(move || held.lock().recv().is_err())
+    };
+    let threads: io::Result<Vec<_>> = (0..LEAST).map(spawn).collect();
+    drop(hold);
+    threads.map_err(StoreError::Lack)?.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
+}
+
 /// Examines on a thread of its own, as damage can make the database hang; ends when it gets nowhere.
-fn watch(store: Shut, options: &Options, shared: &Arc<Shared>) {
+fn watch(store: Shut, options: &Options, shared: &Arc<Shared>) -> Result<()> {
     const LOOK_EVERY: Duration = Duration::from_millis(100);
     let (done, ended) = mpsc::channel::<()>();
     let (options, patience) = (options.clone(), options.open_timeout);
     let theirs = shared.clone();
+    // Without a thread nothing was found out about the store.
     let spawned = thread::Builder::new().name("doctor".to_owned()).spawn(move || {
         // Closing it may panic as well.
         let closed = catch_unwind(AssertUnwindSafe(|| examine_all(store, &options, &theirs)));
@@ -129,10 +149,7 @@ fn watch(store: Shut, options: &Options, shared: &Arc<Shared>) {
         }
         drop(done);
     });
-    if let Err(error) = spawned {
-        shared.add(Ailment::ExaminationStuck, format!("there is no thread for the examination: {error}"));
-        return;
-    }
+    spawned.map_err(StoreError::Lack)?;
     let (mut ticks, mut since) = (0, Instant::now());
     while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
         let now = shared.ticks.load(Ordering::Relaxed);
@@ -142,9 +159,10 @@ fn watch(store: Shut, options: &Options, shared: &Arc<Shared>) {
             let patience = humantime::format_duration(patience);
             let what = format!("reading the database came to a stop for {patience} (storage.open_timeout)");
             shared.add(Ailment::ExaminationStuck, what);
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 /// An examination, as far as it is.

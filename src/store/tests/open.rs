@@ -194,7 +194,10 @@ fn a_database_that_cannot_be_made_is_none_in_place_of_a_lost_one() {
     let options = options(&directory.path().join("data"));
     let hopeless = Options { open_timeout: Duration::ZERO, ..options.clone() };
     let refused = Store::open(hopeless).unwrap_err();
-    assert!(matches!(refused, StoreError::Unopenable { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Slow { .. }), "{refused}");
+    let words = refused.to_string();
+    let advice = ["raise storage.open_timeout", "restore"].map(|part| words.find(part).unwrap());
+    assert!(advice.is_sorted(), "restoring a backup is not the first thing to do: {words}");
     Store::open(options).unwrap();
 }
 
