@@ -179,6 +179,8 @@ impl Origins {
         match error {
             E::At { error, key, .. } => self.invalid(&key.unwrap_or_default(), error.to_string()),
             E::Type { unexpected, expected, key, .. } => {
+                let expected =
+                    if expected == "a sequence" { "a list like [\"…\", \"…\"]" } else { expected };
                 let why = format!("expected {expected}, found {unexpected}");
                 self.invalid(&key.unwrap_or_default(), why)
             }

@@ -49,7 +49,7 @@ pub use metrics::Metrics;
 pub use rate_limit::RateLimit;
 pub use retention::Retention;
 pub use search::Search;
-pub use server::{Server, Tls};
+pub use server::{Server, Tls, parse_bind};
 pub use storage::Storage;
 pub use stream::DeclaredStream;
 pub use values::{Address, ByteSize, NonEmpty, PublicUrl, Secret, WebOrigin};

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::values::{Fault, PublicUrl, WebOrigin, duration, first_broken, text};
 
@@ -14,7 +15,7 @@ use super::values::{Fault, PublicUrl, WebOrigin, duration, first_broken, text};
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// Address and port for plain http.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "address")]
     pub bind: SocketAddr,
     /// The URL clients use.
     #[serde(deserialize_with = "text")]
@@ -57,7 +58,7 @@ impl Server {
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// Address and port for https.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "address")]
     pub bind: SocketAddr,
     /// The certificate and its chain (PEM); empty: no https.
     #[serde(deserialize_with = "text")]
@@ -92,4 +93,20 @@ impl Tls {
             ("server.tls.certificate", self.is_on() || !has_key, "may not be empty when there is a key"),
         ])
     }
+}
+
+/// The address and port that a text names.
+pub fn parse_bind(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected a numeric address and a port, like 127.0.0.1:3000 or [::]:3000")
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    struct Bind(SocketAddr);
+    impl FromStr for Bind {
+        type Err = &'static str;
+        fn from_str(text: &str) -> Result<Self, Self::Err> {
+            parse_bind(text).map(Self)
+        }
+    }
+    text::<Bind, D>(deserializer).map(|bind| bind.0)
 }

@@ -230,7 +230,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("server = 5", "setting \"server\" (given by settings.toml): expected a section"),
         ("[import.workers]\na = 1", "there is no setting \"import.workers.a\""),
         ("[server]\nbind = 3000", "setting \"server.bind\" (given by settings.toml): invalid type"),
-        ("[server]\nbind = \"localhost\"", "setting \"server.bind\""),
+        (
+            "[server]\nbind = \"localhost:3000\"",
+            "setting \"server.bind\" (given by settings.toml): expected a numeric address and a port, like 127.0.0.1:",
+        ),
         ("[server]\npublic_url = \"users.acme.test\"", "setting \"server.public_url\""),
         ("[server]\npublic_url = \"ftp://acme.test\"", "setting \"server.public_url\""),
         ("[server]\npublic_url = \"https://\"", "setting \"server.public_url\""),
@@ -238,6 +241,10 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[server]\npublic_url = \"https://a?x\"", "setting \"server.public_url\""),
         ("[tenant]\nname = 5", "setting \"tenant.name\""),
         ("[tenant]\nname = \" \"", "setting \"tenant.name\" (given by settings.toml): may not"),
+        (
+            "[tenant]\nowners = \"ann@acme.test\"",
+            "(given by settings.toml): expected a list like [\"…\", \"…\"]",
+        ),
         ("[tenant]\nowners = [\"ann\"]", "setting \"tenant.owners[0]\""),
         ("[storage]\npath = \"\"", "setting \"storage.path\""),
         ("[storage]\ncache = \"64 megs\"", "setting \"storage.cache\""),
