@@ -26,6 +26,9 @@
 //!
 //! `tests/floor_plan.rs` holds the code to these arrows.
 
+// What is said on stderr may not end anything: see `cli::said`.
+#![cfg_attr(not(test), warn(clippy::print_stderr))]
+
 pub mod app;
 pub mod cli;
 pub mod config;

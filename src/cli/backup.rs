@@ -1,13 +1,14 @@
 //! `intake backup`: a copy of the data directory that is one itself, whether the server runs or not.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::json;
 
 use super::owner::work_for_owner_of;
+use super::place::check_outside;
+use super::said::{self, notice};
 use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Backup, Exit, Problem};
@@ -32,33 +33,22 @@ impl Backup {
         if self.json {
             let mut told = about(&manifest, &self.directory);
             told["seconds"] = json!((seconds * 1000.0).round() / 1000.0);
-            writeln!(io::stdout(), "{told:#}")?;
+            said::result(format_args!("{told:#}"))?;
         } else {
             let place = self.directory.display();
-            writeln!(io::stdout(), "{place}: {}, in {seconds:.1} s", summary(&manifest))?;
-            eprintln!("next: intake restore {place}     (into a data directory that is empty or not there)");
+            said::result(format_args!("{place}: {}, in {seconds:.1} s", summary(&manifest)))?;
+            notice(format_args!(
+                "next: intake restore {place}     (into a data directory that is empty or not there)"
+            ));
         }
         Ok(Exit::Done)
     }
 
     /// Refuses a place that will not do, before anything is made.
     fn check_place(&self, data: &Path) -> Result<(), Problem> {
-        let place = self.directory.display();
         app::check_empty(&self.directory).map_err(|error| error.at(&self.directory))?;
-        if real(&self.directory)?.starts_with(real(data)?) {
-            return Err(Problem::new(format!(
-                "{place} is in the data directory, which a backup is to outlive: name a directory elsewhere"
-            )));
-        }
-        Ok(())
+        check_outside(data, &self.directory, "backup")
     }
-}
-
-/// Where a path leads, whether all of it is there or not.
-fn real(path: &Path) -> io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    let there = path.ancestors().find_map(|part| Some((part, part.canonicalize().ok()?)));
-    Ok(there.map_or_else(|| path.clone(), |(part, real)| real.join(path.strip_prefix(part).unwrap_or(&path))))
 }
 
 /// What a backup holds, for people.

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde_json::json;
 
 use super::report::FailedRow;
+use super::said::Stdout;
 use super::serve::start_quiet_log;
 use super::source::Source;
 use super::{Check, Exit, Problem};
@@ -20,7 +21,7 @@ impl Check {
         let limits = app::limits(&settings);
         let source = Source::open(&self.file)?;
         let mut keys = Keys::default();
-        let mut findings = Findings::new(BufWriter::new(io::stdout().lock()), self.json);
+        let mut findings = Findings::new(BufWriter::new(Stdout::lock()), self.json);
         let mut written = Ok(());
         let rows = examine(source.file()?, &limits, |row| {
             if let Some(row) = keys.judge(row) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::owner::work_for_owner_of;
+use super::said::Stdout;
 use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Doctor, Exit, Problem};
@@ -21,7 +22,7 @@ impl Doctor {
         let is_served = self.directory.is_none() && app::is_locked(named);
         let still = if is_served { Some(Still::to_open(&settings)?) } else { None };
         let diagnosis = app::examine(&settings, still.as_ref().map_or(named, Still::path))?;
-        let mut to = BufWriter::new(io::stdout().lock());
+        let mut to = BufWriter::new(Stdout::lock());
         if self.json {
             let Diagnosis { findings, examined: counts } = &diagnosis;
             writeln!(to, "{}", json!({ "directory": named, "findings": findings, "examined": counts }))?;

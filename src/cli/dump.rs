@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::owner::work_for_owner_of;
+use super::place::check_outside;
+use super::said::{self, Stdout, notice};
 use super::serve::start_quiet_log;
 use super::still::Still;
 use super::{Dump, Exit, Problem};
@@ -16,35 +18,37 @@ use crate::files::{folder_of, part_of, remove, sync};
 
 impl Dump {
     pub(super) fn run(self) -> Result<Exit, Problem> {
+        let is_stdout = self.file == Path::new("-");
+        if is_stdout && self.json {
+            return Err(Problem::of_usage("--json needs a FILE: standard output is taken by the dump"));
+        }
         let settings = self.config.load()?;
         start_quiet_log(&settings.log);
-        if self.file == Path::new("-") {
-            return self.to_stdout(&settings);
+        if is_stdout {
+            return to_stdout(&settings);
         }
+        check_outside(&settings.storage.path, &self.file, "dump")?;
         let counts = to_file(&settings, &self.file)?;
         if self.json {
-            writeln!(io::stdout(), "{}", json!({ "file": self.file, "counts": counts }))?;
+            said::result(json!({ "file": self.file, "counts": counts }))?;
         } else {
-            writeln!(io::stdout(), "{}: {}", self.file.display(), in_words(&counts))?;
+            said::result(format_args!("{}: {}", self.file.display(), in_words(&counts)))?;
         }
         Ok(Exit::Done)
     }
+}
 
-    fn to_stdout(&self, settings: &Settings) -> Result<Exit, Problem> {
-        if self.json {
-            return Err(Problem::new("--json needs a FILE: standard output is taken by the dump"));
-        }
-        if io::stdout().is_terminal() {
-            return Err(Problem::new(
-                "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
-            ));
-        }
-        work_for_owner_of(&settings.storage.path);
-        let still = Still::to_open(settings)?;
-        let counts = app::dump(settings, still.path(), Packing::Plain, &mut io::stdout().lock())?;
-        eprintln!("{}", in_words(&counts));
-        Ok(Exit::Done)
+fn to_stdout(settings: &Settings) -> Result<Exit, Problem> {
+    if io::stdout().is_terminal() {
+        return Err(Problem::new(
+            "a dump holds secrets and is no text to look at: name a FILE, or send it through a pipe",
+        ));
     }
+    work_for_owner_of(&settings.storage.path);
+    let still = Still::to_open(settings)?;
+    let counts = app::dump(settings, still.path(), Packing::Plain, &mut Stdout::lock())?;
+    notice(format_args!("{}", in_words(&counts)));
+    Ok(Exit::Done)
 }
 
 /// Writes a file that nobody else may read and that is there wholly or not at all.

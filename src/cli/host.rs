@@ -14,6 +14,7 @@ use super::Problem;
 use super::client::Client;
 use super::owner::work_for_owner_of;
 use super::queue::Queue;
+use super::said::notice;
 use super::serve::introduce_client;
 use crate::app::{self, Address, App};
 use crate::config::{PublicUrl, Settings};
@@ -59,7 +60,7 @@ impl Host {
 
     fn start(app: App, settings: &Settings) -> Result<Self, Problem> {
         if app.new_client().is_some() {
-            eprintln!("made the data directory {}", settings.storage.path.display());
+            notice(format_args!("made the data directory {}", settings.storage.path.display()));
             introduce_client(&app);
         }
         let (url, token) = (app.address().local_url.clone(), app.full_token(CLIENT)?);
@@ -76,7 +77,11 @@ impl Host {
             return Ok(None);
         };
         let token = app::token_for(settings, CLIENT, Scope::ALL, None)?;
-        eprintln!("using the server at {}, which has {} open", address.local_url, directory.display());
+        notice(format_args!(
+            "using the server at {}, which has {} open",
+            address.local_url,
+            directory.display()
+        ));
         Ok(Some(Self { url: address.local_url, token, own: None }))
     }
 
@@ -97,8 +102,8 @@ impl Drop for Host {
         let _ = own.stop.send(());
         match own.thread.join() {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("intake: the server did not stop cleanly: {error}"),
-            Err(_) => eprintln!("intake: the server ended by a panic"),
+            Ok(Err(error)) => notice(format_args!("intake: the server did not stop cleanly: {error}")),
+            Err(_) => notice(format_args!("intake: the server ended by a panic")),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `intake import`: sends files, waits, and accounts for every row.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::host::Host;
 use super::outcome::Outcome;
 use super::parts::{self, Part};
 use super::report::{FailedRow, Report, beside};
+use super::said::{self, Stdout};
 use super::serve::{start_log, start_quiet_log};
 use super::source::Source;
 use super::{Exit, Import, Problem};
@@ -33,13 +33,12 @@ impl Import {
         for input in &self.files {
             let outcome = self.import(&client, connection, limit, input);
             if !self.json {
-                outcome.print(&mut io::stdout().lock())?;
+                outcome.print(&mut Stdout::lock())?;
             }
             outcomes.push(outcome);
         }
         if self.json {
-            serde_json::to_writer_pretty(io::stdout().lock(), &outcomes)?;
-            writeln!(io::stdout())?;
+            said::result(serde_json::to_string_pretty(&outcomes)?)?;
         }
         Ok(outcomes.iter().map(Outcome::exit).min_by_key(|exit| exit.severity()).unwrap_or(Exit::Done))
     }
@@ -49,12 +48,14 @@ impl Import {
             return Ok(());
         };
         if self.files.len() > 1 {
-            return Err(Problem::new("--report takes the rows of one file: import the files one by one"));
+            return Err(Problem::of_usage(
+                "--report takes the rows of one file: import the files one by one",
+            ));
         }
         let place = |path: &Path| path.canonicalize().ok();
         match place(report) {
             Some(existing) if self.files.iter().any(|file| place(file).as_ref() == Some(&existing)) => {
-                Err(Problem::new("--report names the file to import: choose another name"))
+                Err(Problem::of_usage("--report names the file to import: choose another name"))
             }
             _ => Ok(()),
         }

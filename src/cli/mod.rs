@@ -15,10 +15,12 @@ mod outcome;
 mod owner;
 mod panics;
 mod parts;
+mod place;
 mod queue;
 mod report;
 mod restore;
 mod rotate_key;
+mod said;
 mod serve;
 mod signals;
 mod source;
@@ -29,12 +31,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use rustix::fs::Mode;
 
-use crate::config::Settings;
+use crate::config::{Settings, parse_bind};
+use crate::domain::{Scope, UnknownScope};
+use said::notice;
 
 /// How a command ended, as the shell sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command could not run, or a job failed.
     Failed = 1,
+    /// Not what can be asked for.
+    WrongUsage = 2,
     /// An import finished with failed rows.
     FailedRows = 3,
     /// A check found something.
@@ -53,33 +60,64 @@ impl Exit {
     /// The worst first.
     fn severity(self) -> u8 {
         match self {
-            Self::Failed => 0,
-            Self::Findings => 1,
-            Self::FailedRows => 2,
-            Self::Done => 3,
+            Self::WrongUsage => 0,
+            Self::Failed => 1,
+            Self::Findings => 2,
+            Self::FailedRows => 3,
+            Self::Done => 4,
         }
     }
 }
 
 /// What stopped a command, worded for the person who typed it.
 #[derive(Debug)]
-pub(crate) struct Problem(String);
+pub(crate) enum Problem {
+    /// It could not run, or not to its end.
+    Failed(String),
+    /// It makes no sense.
+    WrongUsage(String),
+    /// Whoever read what came out has heard enough.
+    ReaderGone,
+}
 
-impl<E: std::error::Error> From<E> for Problem {
+impl<E: std::error::Error + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        if said::is_reader_gone(&error) { Self::ReaderGone } else { Self::Failed(error.to_string()) }
     }
 }
 
 impl Problem {
     fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self::Failed(text.into())
+    }
+
+    /// Of what was typed.
+    fn of_usage(text: impl Into<String>) -> Self {
+        Self::WrongUsage(text.into())
+    }
+
+    /// How the command ended by it, which is told unless nobody wants to know.
+    fn end(&self) -> Exit {
+        match self {
+            Self::ReaderGone => Exit::Failed,
+            Self::Failed(_) => {
+                notice(format_args!("intake: {self}"));
+                Exit::Failed
+            }
+            Self::WrongUsage(_) => {
+                notice(format_args!("intake: {self}"));
+                Exit::WrongUsage
+            }
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Failed(words) | Self::WrongUsage(words) => f.write_str(words),
+            Self::ReaderGone => f.write_str("nobody reads standard output any more"),
+        }
     }
 }
 
@@ -149,13 +187,13 @@ struct Serve {
     #[arg(long)]
     ephemeral: bool,
     /// Address and port for plain http (default: server.bind, 127.0.0.1:3000)
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_bind)]
     bind: Option<SocketAddr>,
     /// Insist on https: with --ephemeral by a throwaway certificate, else by that of the settings
     #[arg(long)]
     tls: bool,
     /// Address and port for https (default: server.tls.bind, 127.0.0.1:3443)
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_bind)]
     tls_bind: Option<SocketAddr>,
     /// Go on without commits that were acknowledged and are missing, where a start without this is refused
     #[arg(long, conflicts_with = "ephemeral")]
@@ -248,12 +286,23 @@ Exit status: 0 the token is on stdout, 1 could not run, 2 wrong usage.")]
 struct Token {
     /// What the token may do, separated by blanks (default: everything)
     #[arg(long, value_name = "SCOPES")]
-    scope: Option<String>,
+    scope: Option<Scopes>,
     /// How long it is valid, e.g. 15m or 24h (default: tokens.lifetime)
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     ttl: Option<Duration>,
     #[command(flatten)]
     config: ConfigFile,
+}
+
+/// What a token may do, as it is typed.
+#[derive(Debug, Clone)]
+struct Scopes(Vec<Scope>);
+
+impl FromStr for Scopes {
+    type Err = UnknownScope;
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        text.split_whitespace().map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// Copy the data directory to DIR, which is then one itself
@@ -400,7 +449,17 @@ struct Doctor {
 pub fn main() -> ExitCode {
     // Whatever is written, by us or by libraries, holds people's data: nobody else may read it.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let command = Arguments::parse().command;
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        // What was asked for is the help, and has to be written as every result.
+        Err(help) if !help.use_stderr() => {
+            let told = said::help(&help);
+            return ExitCode::from(
+                told.map_or_else(|error| Problem::from(error).end(), |()| Exit::Done) as u8
+            );
+        }
+        Err(wrong) => wrong.exit(),
+    };
     let outcome = signals::outlive_file_limit().map_err(Problem::from).and_then(|()| match command {
         Command::Serve(serve) => serve.run(),
         Command::Import(import) => import.run(),
@@ -413,9 +472,5 @@ pub fn main() -> ExitCode {
         Command::Load(load) => load.run(),
         Command::Doctor(doctor) => doctor.run(),
     });
-    let exit = outcome.unwrap_or_else(|problem| {
-        eprintln!("intake: {problem}");
-        Exit::Failed
-    });
-    ExitCode::from(exit as u8)
+    ExitCode::from(outcome.unwrap_or_else(|problem| problem.end()) as u8)
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Problem;
+use super::said::notice;
 use crate::app;
 
 /// Pause before it is seen whether the directory is free.
@@ -30,7 +31,7 @@ impl<'a> Queue<'a> {
     pub(super) fn wait(&mut self) -> Result<(), Problem> {
         let directory = self.directory.display();
         let since = *self.since.get_or_insert_with(|| {
-            eprintln!("another process is using the data directory {directory}: waiting for it");
+            notice(format_args!("another process is using the data directory {directory}: waiting for it"));
             Instant::now()
         });
         if PATIENCE <= since.elapsed() && app::has_no_room(self.directory) {

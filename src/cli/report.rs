@@ -1,7 +1,7 @@
 //! What is told of failed rows: every one in a file, and a summary by code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -154,6 +154,7 @@ impl Report {
     pub(super) fn add(&mut self, row: &FailedRow) {
         if self.fault.is_none() {
             self.fault = self.write(row).err();
+            self.remove_unless_whole();
         }
         let mut seen = BTreeSet::new();
         for error in row.errors.iter().filter(|error| seen.insert(error.code.as_str())) {
@@ -171,19 +172,29 @@ impl Report {
     }
 
     /// Ends the report: the rows by code, and where the file is if there is one.
-    pub(super) fn finish(self) -> (BTreeMap<String, Group>, io::Result<Option<PathBuf>>) {
+    pub(super) fn finish(mut self) -> (BTreeMap<String, Group>, io::Result<Option<PathBuf>>) {
+        if let (None, Some(file)) = (&self.fault, &mut self.file) {
+            self.fault = file.write_all(b"\n]\n").and_then(|()| file.flush()).err();
+            self.remove_unless_whole();
+        }
         let Self { path, file, fault, groups } = self;
-        let told =
-            |error| io::Error::other(format!("the report {} cannot be written: {error}", path.display()));
-        let written = match (fault, file) {
-            (Some(fault), _) => Err(told(fault)),
-            (None, None) => Ok(None),
-            (None, Some(mut file)) => match file.write_all(b"\n]\n").and_then(|()| file.flush()) {
-                Ok(()) => Ok(Some(path)),
-                Err(error) => Err(told(error)),
-            },
+        let written = match fault {
+            Some(error) => {
+                Err(io::Error::other(format!("the report {} cannot be written: {error}", path.display())))
+            }
+            None => Ok(file.map(|_| path)),
         };
         (groups, written)
+    }
+
+    /// Removes the file if it did not take everything: nobody is to take what is in it for all there is. What is
+    /// no file, but a pipe or a device, is left alone.
+    fn remove_unless_whole(&mut self) {
+        let is_cut = self.fault.is_some() && self.file.take().is_some();
+        if is_cut && fs::symlink_metadata(&self.path).is_ok_and(|about| about.is_file()) {
+            // The fault tells more than this one would.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! `intake restore`: a backup becomes the data directory.
 
-use std::io::{self, Write};
-
 use super::backup::{about, summary};
 use super::owner::work_for_owner_of;
+use super::said::{self, notice};
 use super::serve::start_quiet_log;
 use super::{Exit, Problem, Restore};
 use crate::app;
@@ -16,13 +15,15 @@ impl Restore {
         let manifest = app::restore(&settings, &self.directory)?;
         let data = &settings.storage.path;
         if self.json {
-            writeln!(io::stdout(), "{:#}", about(&manifest, data))?;
+            said::result(format_args!("{:#}", about(&manifest, data)))?;
             return Ok(Exit::Done);
         }
-        writeln!(io::stdout(), "{}: {}", data.display(), summary(&manifest))?;
-        eprintln!("  what came after {} is not in it", manifest.made_at);
-        eprintln!("  letters and events that were sent since then, and wait in it, are sent again");
-        eprintln!("next: intake serve");
+        said::result(format_args!("{}: {}", data.display(), summary(&manifest)))?;
+        notice(format_args!("  what came after {} is not in it", manifest.made_at));
+        notice(format_args!(
+            "  letters and events that were sent since then, and wait in it, are sent again"
+        ));
+        notice(format_args!("next: intake serve"));
         Ok(Exit::Done)
     }
 }

@@ -1,11 +1,11 @@
 //! `intake rotate-key`: a new signing key in the data directory, and the wait until its server uses it.
 
-use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::owner::work_for_owner_of;
+use super::said::{self, notice};
 use super::serve::start_quiet_log;
 use super::{Exit, Problem, RotateKey};
 use crate::app;
@@ -29,17 +29,19 @@ impl RotateKey {
         // Whatever becomes of the words, the server has the key first.
         let address = app::running(directory);
         let used = address.as_ref().map_or(Ok(()), |address| wait_for(&address.local_url, &made.id));
-        writeln!(io::stdout(), "{}", made.id)?;
-        eprintln!("new tokens are signed with that key ({})", made.algorithm);
+        said::result(&made.id)?;
+        notice(format_args!("new tokens are signed with that key ({})", made.algorithm));
         match made.overlap_ends {
             Some(end) => {
-                eprintln!("  tokens of the old key stay good until they expire, {end} at the latest");
+                notice(format_args!(
+                    "  tokens of the old key stay good until they expire, {end} at the latest"
+                ));
             }
-            None => eprintln!("  all that was signed before is refused"),
+            None => notice(format_args!("  all that was signed before is refused")),
         }
         used?;
         if let Some(address) = address {
-            eprintln!("  the server at {} uses it", address.local_url);
+            notice(format_args!("  the server at {} uses it", address.local_url));
         }
         Ok(Exit::Done)
     }

@@ -1,6 +1,6 @@
 //! `intake serve`: the server for real, or a throwaway one.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde_json::json;
 use tracing::level_filters::LevelFilter;
@@ -9,6 +9,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::said::{self, notice};
 use super::signals::{self, Hangup};
 use super::{Exit, Problem, Serve, panics};
 use crate::app::{self, App, OnLoss};
@@ -90,7 +91,7 @@ fn run_ephemeral(mut settings: Settings, throws_in_certificate: bool) -> Result<
         "http_url": app.address().local_url,
         "ca_file": ca_file,
     });
-    writeln!(io::stdout(), "{about}")?;
+    said::result(about)?;
     app.run(stop)?;
     directory.close()?;
     Ok(Exit::Done)
@@ -104,24 +105,28 @@ fn hangup(settings: &Settings) -> Hangup {
 /// Says where everything is, and what to type next.
 fn introduce(app: &App, settings: &Settings, page: Option<&str>) -> Result<(), Problem> {
     let address = app.address();
-    eprintln!("intake listens on {}, data is in {}", address.local_url, settings.storage.path.display());
+    notice(format_args!(
+        "intake listens on {}, data is in {}",
+        address.local_url,
+        settings.storage.path.display()
+    ));
     if let Some(url) = &address.local_https_url {
-        eprintln!("  https on {url}");
+        notice(format_args!("  https on {url}"));
     }
     if ![Some(&address.local_url), address.local_https_url.as_ref()].contains(&Some(&address.public_url)) {
-        eprintln!("  public URL {}", address.public_url);
+        notice(format_args!("  public URL {}", address.public_url));
     }
     for connection in app.connections()? {
-        eprintln!("  connection {} ({})", connection.name, connection.id);
+        notice(format_args!("  connection {} ({})", connection.name, connection.id));
     }
     if let Some(page) = page {
         introduce_client(app);
-        eprintln!("  status page {page} (signs you in once)");
+        notice(format_args!("  status page {page} (signs you in once)"));
     } else if let Some(client) = app.new_client() {
-        eprintln!("  client_id {} (rotate its secret by the API to get one)", client.id);
+        notice(format_args!("  client_id {} (rotate its secret by the API to get one)", client.id));
     }
-    eprintln!("next: intake import users.json     (in another terminal)");
-    eprintln!("      TOKEN=$(intake token)        (for curl and SDKs)");
+    notice(format_args!("next: intake import users.json     (in another terminal)"));
+    notice(format_args!("      TOKEN=$(intake token)        (for curl and SDKs)"));
     Ok(())
 }
 
@@ -129,24 +134,24 @@ fn introduce(app: &App, settings: &Settings, page: Option<&str>) -> Result<(), P
 fn tell_loss(app: &App) {
     let Some(loss) = app.loss() else { return };
     let (found, acknowledged) = (loss.found, loss.acknowledged);
-    eprintln!(
+    notice(format_args!(
         "accepted a loss: the database ends at commit {found}, commit {acknowledged} was acknowledged; what the {} \
          in between did is gone",
         acknowledged - found
-    );
+    ));
     for file in &loss.kept {
-        eprintln!("  an upload whose job is gone is kept as {}", file.display());
+        notice(format_args!("  an upload whose job is gone is kept as {}", file.display()));
     }
     if let Some(file) = loss.kept.first() {
-        eprintln!("  once you have looked at it: intake import {}", file.display());
+        notice(format_args!("  once you have looked at it: intake import {}", file.display()));
     }
 }
 
 /// Shows the secret of a client that was made at this start, because nobody can later.
 pub(super) fn introduce_client(app: &App) {
     if let Some(client) = app.new_client() {
-        eprintln!("  client_id {}", client.id);
-        eprintln!("  client_secret {} (keep it: it is not shown again)", client.secret);
+        notice(format_args!("  client_id {}", client.id));
+        notice(format_args!("  client_secret {} (keep it: it is not shown again)", client.secret));
     }
 }
 
@@ -165,7 +170,9 @@ pub(super) fn start_log(settings: &Log) {
         .with_target(env!("CARGO_CRATE_NAME"), settings.level)
         .with_target("actix_http", LevelFilter::OFF)
         .with_target("actix_multipart", LevelFilter::OFF);
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // A line that cannot be written is lost; told of on stderr, which is what failed, it would be a panic.
+    let lines =
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(wanted);
     match settings.format {
         LogFormat::Json => registry.with(lines.json()).init(),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::Problem;
 use super::host::Host;
 use super::queue::Queue;
+use super::said::notice;
 use crate::app;
 use crate::config::Settings;
 
@@ -66,7 +67,7 @@ impl Drop for Still {
             && let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            eprintln!("intake: the copy {} was not removed: {error}", self.path.display());
+            notice(format_args!("intake: the copy {} was not removed: {error}", self.path.display()));
         }
     }
 }

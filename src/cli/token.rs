@@ -1,8 +1,7 @@
 //! `intake token`: access tokens from the key in the data directory.
 
-use std::io::{self, Write};
-
 use super::owner::work_for_owner_of;
+use super::said;
 use super::serve::start_quiet_log;
 use super::{Exit, Problem, Token};
 use crate::app;
@@ -22,13 +21,10 @@ impl Token {
                 "there is no data directory {directory} yet: run `intake serve` first"
             )));
         }
-        let scopes = match &self.scope {
-            Some(names) => names.split_whitespace().map(str::parse).collect::<Result<Vec<Scope>, _>>()?,
-            None => Scope::ALL.to_vec(),
-        };
+        let scopes = self.scope.as_ref().map_or(Scope::ALL, |scopes| &scopes.0);
         work_for_owner_of(directory);
-        let token = app::token_for(&settings, CLIENT, &scopes, self.ttl)?;
-        writeln!(io::stdout(), "{token}")?;
+        let token = app::token_for(&settings, CLIENT, scopes, self.ttl)?;
+        said::result(token)?;
         Ok(Exit::Done)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Server, intake, token};
+use crate::helpers::{INTAKE, Server, intake, token};
 
 /// A directory for data and files of its own, and the program in it.
 struct Place(tempfile::TempDir);
@@ -205,7 +205,7 @@ fn a_report_that_cannot_be_written_costs_the_report_and_nothing_else() {
     let place = Place::new();
     let file = place.file("users.json", "[{}]");
     let output = place.run(&["import", &file, "--report", "users.json"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("choose another name"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(place.path(&file)).unwrap(), "[{}]", "the file is as it was");
 
@@ -215,6 +215,26 @@ fn a_report_that_cannot_be_written_costs_the_report_and_nothing_else() {
     assert!(told.contains("1 rows: 0 inserted, 0 updated, 1 failed"), "{told}");
     assert!(told.contains("the report missing/report.json cannot be written: No such file"), "{told}");
     assert!(told.contains("OBJECT_REQUIRED: 1 row, on line 1") && told.contains("job: job_"), "{told}");
+}
+
+/// Half of the rows would be taken for all of them.
+#[test]
+fn nothing_is_left_of_a_report_that_the_disk_did_not_take() {
+    let (place, server) = (Place::new(), Server::ephemeral());
+    let file = place.file("users.json", &format!("[{}]", vec!["{}"; 2000].join(",\n")));
+    for (blocks, report) in [(0, "none.json"), (8, "half.json")] {
+        let import = format!(
+            "ulimit -f {blocks}; exec \"$0\" import {file} --url {} --token {} --report {report}",
+            server.url, server.token
+        );
+        let output = Command::new("bash").args(["-c", &import, INTAKE]).current_dir(place.0.path()).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let told = stdout(&output);
+        assert!(told.contains(&format!("the report {report} cannot be written: File too large")), "{told}");
+        assert!(told.contains("2000 rows: 0 inserted, 0 updated, 2000 failed"), "{told}");
+        assert!(!place.path(report).exists(), "{report}");
+    }
 }
 
 #[test]
@@ -313,9 +333,20 @@ fn wrong_usage_ends_with_2_and_what_cannot_run_with_1() {
         &["export"],
         &["import", "a.json", "--url", "http://x"],
         &["token", "--ttl", "soon"],
+        &["token", "--scope", "read:users bogus"],
+        &["import", "a.json", "b.json", "--report", "failed.json"],
+        &["dump", "--json"],
+        &["dump", "--json", "-"],
+        &["serve", "--bind", "localhost:3000"],
     ] {
-        assert_eq!(place.run(wrong).status.code(), Some(2), "{wrong:?}");
+        let output = place.run(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(!stderr(&output).is_empty() && !place.path("intake-data").exists(), "{wrong:?}");
     }
+    let scope = place.run(&["token", "--scope", "read:users bogus"]);
+    assert!(stderr(&scope).contains("bogus"), "{}", stderr(&scope));
+    let bind = place.run(&["serve", "--bind", "localhost:3000"]);
+    assert!(stderr(&bind).contains("like 127.0.0.1:3000"), "{}", stderr(&bind));
     let file = place.file("file", "");
     let output = place.run_with(&["serve"], &[("INTAKE_STORAGE_PATH", &file)]);
     assert_eq!(output.status.code(), Some(1));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -160,10 +161,17 @@ fn dumps_overwrite_nothing_and_loads_fill_only_what_is_empty() {
     let before = fs::read(place.path("a.dump")).unwrap();
     assert!(place.refuse("data", &["dump", "a.dump"]).contains("a.dump is there already"));
     assert_eq!(fs::read(place.path("a.dump")).unwrap(), before);
-    assert!(place.refuse("data", &["dump", "--json"]).contains("--json needs a FILE"));
+    let inside = place.refuse("data", &["dump", "data/mine.dump"]);
+    assert!(
+        inside.contains("data/mine.dump is in the data directory, which a dump is to outlive"),
+        "{inside}"
+    );
+    assert!(!place.path("data/mine.dump").exists());
     assert!(place.refuse("nowhere", &["dump"]).contains("there is no data of intake in"));
     assert!(place.refuse("data", &["load", "a.dump"]).contains("is not empty"));
     assert!(place.refuse("copy", &["load", "b.dump"]).contains("b.dump cannot be read"));
+    let folder = place.refuse("copy", &["load", "data"]);
+    assert!(folder.contains("intake: data cannot be read: Is a directory"), "{folder}");
     fs::write(place.path("cut.dump"), &before[..before.len() - 10]).unwrap();
     let said = place.refuse("copy", &["load", "cut.dump"]);
     let lines = before.split(|byte| *byte == b'\n').count() - 1;
@@ -211,6 +219,70 @@ fn a_lack_of_handles_is_no_finding() {
         let said = stderr(&output);
         assert!([Some(0), Some(1)].contains(&output.status.code()), "{handles}: {said} {}", stdout(&output));
     }
+}
+
+/// A user of this machine that nobody else is.
+const SOMEBODY: u32 = 64_777;
+
+/// Somebody's data directory with a user in it, its backup in a folder that is not his, and the program where he may
+/// run it; `None` unless root runs this.
+fn of_somebody() -> Option<Place> {
+    let place = Place(tempfile::Builder::new().prefix("intake-somebody-").tempdir_in("/tmp").unwrap());
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(place.path("data")).unwrap();
+    if std::os::unix::fs::chown(place.path("data"), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+        eprintln!("skipped: only root can become somebody");
+        return None;
+    }
+    fs::copy(INTAKE, place.path("intake")).unwrap();
+    fs::write(place.path("users.json"), users(20, "acme")).unwrap();
+    place.run("data", &["import", "users.json"]);
+    place.succeed("data", &["backup", "backup"]);
+    Some(place)
+}
+
+#[test]
+fn a_lack_of_threads_is_no_finding() {
+    let Some(place) = of_somebody() else { return };
+    let mut lacking = 0;
+    for threads in 1..12 {
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("ulimit -u {threads}; exec ./intake doctor")]).uid(SOMEBODY);
+        command.env("INTAKE_STORAGE_PATH", place.path("data")).current_dir(place.path("")).gid(SOMEBODY);
+        command.env("INTAKE_STORAGE_OPEN_TIMEOUT", "10s");
+        let output = command.output().unwrap();
+        let said = stderr(&output);
+        assert!([Some(0), Some(1)].contains(&output.status.code()), "{threads}: {said} {}", stdout(&output));
+        lacking += usize::from(said.contains("raise its limits (ulimit"));
+    }
+    assert!(0 < lacking, "no limit was too small");
+}
+
+#[test]
+fn a_backup_that_cannot_be_copied_anywhere_is_not_called_broken() {
+    let Some(place) = of_somebody() else { return };
+    let backup = place.path("backup");
+    let chown = |path: &Path| std::os::unix::fs::chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    let mut folders = vec![backup.clone()];
+    while let Some(path) = folders.pop() {
+        chown(&path);
+        if path.is_dir() {
+            folders.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let examine = |temporary: &str| {
+        let mut command = Command::new(place.path("intake"));
+        command.arg("doctor").arg(&backup).env("TMPDIR", temporary).current_dir("/");
+        command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap()
+    };
+    let output = examine("/nowhere");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said} {}", stdout(&output));
+    let told = format!("no copy of the backup {} can be made to look into", backup.display());
+    assert!(said.contains(&told) && said.contains("in /nowhere (No such file"), "{said}");
+    assert!(said.contains("set TMPDIR"), "{said}");
+    let output = examine("/tmp");
+    assert_eq!(output.status.code(), Some(0), "{} {}", stderr(&output), stdout(&output));
 }
 
 /// The database warns of its settings when they are gone.

@@ -62,6 +62,7 @@ mod story;
 mod system_faults;
 mod tls;
 mod token_attacks;
+mod told;
 mod unprivileged;
 mod user_changes;
 mod user_imports;
