@@ -5,7 +5,7 @@
 //! - Lettre gets a connection only once that is as private as was asked for. So neither a letter nor a
 //!   password goes over any other.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -257,7 +257,7 @@ fn status(error: &SmtpError) -> Option<u16> {
 
 /// What lettre says is not its own but where it was to blame, or the system.
 fn told(blame: Blame, error: &SmtpError) -> Failure {
-    let is_own = error.is_client() || error.source().is_some_and(|source| source.is::<io::Error>());
+    let is_own = error.is_client() || error.source().is_some_and(<dyn StdError>::is::<io::Error>);
     if is_own {
         return Failure::new(blame, &error.to_string());
     }
