@@ -62,6 +62,6 @@ struct ReaderGone;
 pub(super) fn is_reader_gone(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<ReaderGone>())
+        matches!(inner, Some(inner) if inner.is::<ReaderGone>())
     })
 }

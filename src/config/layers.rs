@@ -177,10 +177,10 @@ impl Origins {
     fn blame(&self, error: config::ConfigError) -> ConfigError {
         use config::ConfigError as E;
         match error {
-            E::At { error, key, .. } => self.invalid(&key.unwrap_or_default(), error.to_string()),
+            E::At { error, key, .. } => {
+                self.invalid(&key.unwrap_or_default(), in_our_words(error.to_string()))
+            }
             E::Type { unexpected, expected, key, .. } => {
-                let expected =
-                    if expected == "a sequence" { "a list like [\"…\", \"…\"]" } else { expected };
                 let why = format!("expected {expected}, found {unexpected}");
                 self.invalid(&key.unwrap_or_default(), why)
             }
@@ -188,4 +188,10 @@ impl Origins {
             other => self.invalid("", other.to_string()),
         }
     }
+}
+
+/// What is wrong with a value, without a word that is serde's.
+fn in_our_words(why: String) -> String {
+    let start = why.strip_suffix("a sequence").map(str::to_owned);
+    start.map_or(why, |start| start + "a list like [\"…\", \"…\"]")
 }

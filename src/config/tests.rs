@@ -243,7 +243,7 @@ fn a_setting_that_makes_no_sense_is_refused_by_name() {
         ("[tenant]\nname = \" \"", "setting \"tenant.name\" (given by settings.toml): may not"),
         (
             "[tenant]\nowners = \"ann@acme.test\"",
-            "(given by settings.toml): expected a list like [\"…\", \"…\"]",
+            "setting \"tenant.owners\" (given by settings.toml): invalid type: string \"ann@acme.test\", expected a list like [\"…\", \"…\"]",
         ),
         ("[tenant]\nowners = [\"ann\"]", "setting \"tenant.owners[0]\""),
         ("[storage]\npath = \"\"", "setting \"storage.path\""),

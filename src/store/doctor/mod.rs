@@ -121,15 +121,15 @@ fn ailment_of(error: &StoreError) -> Option<(Ailment, String)> {
 /// look like damage.
 fn check_threads() -> Result<()> {
     const LEAST: usize = 3;
-    let (hold, held) = mpsc::channel::<()>();
-    let held = Arc::new(Mutex::new(held));
+    let (ours, end) = mpsc::channel::<()>();
+    let end = Arc::new(Mutex::new(end));
     let spawn = |_| {
-        let held = held.clone();
+        let end = end.clone();
         // It ends when nobody holds it any more, which is what the error says.
-        thread::Builder::new().name("probe".to_owned()).spawn(move || held.lock().recv().is_err())
+        thread::Builder::new().name("probe".to_owned()).spawn(move || end.lock().recv().is_err())
     };
     let threads: io::Result<Vec<_>> = (0..LEAST).map(spawn).collect();
-    drop(hold);
+    drop(ours);
     threads.map_err(StoreError::Lack)?.into_iter().for_each(|thread| drop(thread.join()));
     Ok(())
 }
