@@ -1,6 +1,6 @@
 //! The ways a letter can go: into a file, or to a mail server. Names lettre, with nobody else.
 //!
-//! [`server`] has the connections to mail servers, [`line`] the bounds of what these may say.
+//! [`server`] has the connections to mail servers, [`line`](mod@line) the bounds of what these may say.
 //!
 //! **Invariants:** the same letter always makes the same bytes, `Message-ID` included. Without the privacy
 //! that the settings ask for nothing is sent, no password either.
