@@ -209,7 +209,7 @@ fn what_was_restored_and_cannot_be_opened_is_not_there() {
     import.finish(&store, 100);
     let to = place(&store, "restored");
     let hopeless = Options { open_timeout: Duration::ZERO, ..options(&to) };
-    assert!(matches!(super::restore(&backup, &hopeless), Err(StoreError::Unopenable { .. })));
+    assert!(matches!(super::restore(&backup, &hopeless), Err(StoreError::Slow { .. })));
     restore(&backup, &to, 0).unwrap();
     assert_eq!(scan(&Store::open(options(&to)).unwrap(), &store.connection).len(), 2);
 }

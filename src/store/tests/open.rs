@@ -198,6 +198,9 @@ fn a_database_that_cannot_be_made_is_none_in_place_of_a_lost_one() {
     let words = refused.to_string();
     let advice = ["raise storage.open_timeout", "restore"].map(|part| words.find(part).unwrap());
     assert!(advice.is_sorted(), "restoring a backup is not the first thing to do: {words}");
+    // The database panics without a cache.
+    let refused = Store::open(Options { cache_bytes: 1, ..options.clone() }).unwrap_err();
+    assert!(matches!(refused, StoreError::Unopenable { .. }), "{refused}");
     Store::open(options).unwrap();
 }
 
