@@ -9,7 +9,7 @@
 //! request at a time: a head to its end, and of the body what is wanted.
 //!
 //! **Invariants:** there is no state in which a connection may stay for ever. While a request is in hand its body has
-//! its own [`Pace`]; whatever is written has one, too. Nothing is read while an answer waits to be written or made, but
+//! its own pace; whatever is written has one, too. Nothing is read while an answer waits to be written or made, but
 //! for the body that it is made of.
 
 use std::io;
