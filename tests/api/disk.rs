@@ -545,7 +545,7 @@ fn afresh(server: Server, disk: &Disk, wanted: &mut BTreeSet<String>) -> Server 
 #[test]
 fn what_a_failing_disk_did_not_take_is_never_shown_as_done() {
     let failures: usize = std::env::var("INTAKE_TEST_FULL").map_or(6, |count| count.parse().unwrap());
-    let Some(disk) = FileDisk::that_can_fail(160) else { return };
+    let Some(disk) = FileDisk::that_can_fail(500) else { return };
     let (mut dice, mut wanted, mut faults) = (Dice(5), BTreeSet::new(), 0);
     let mut server = serve(&disk, &[]);
     for number in 0.. {
