@@ -116,7 +116,7 @@ fn jobs_outlast_a_lack_of_handles() {
 /// As many writers as there are threads that may wait, and more, on a disk that takes its time.
 #[test]
 fn those_who_read_do_not_wait_for_those_who_write() {
-    const WRITERS: usize = 700;
+    const WRITERS: usize = 900;
     let directory = tempfile::tempdir().unwrap();
     let start = intake(&["serve", "--bind", "127.0.0.1:0"], &on(directory.path(), &[]));
     let slow = ["-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_exit=20000"];
@@ -139,7 +139,11 @@ fn those_who_read_do_not_wait_for_those_who_write() {
             stream
         })
         .collect();
-    assert_eq!(server.get(&format!("/api/v2/users/{}", user.replace('|', "%7C"))).status, 200);
+    // The first one may still find a thread.
+    for _ in 0..3 {
+        assert_eq!(server.get(&format!("/api/v2/users/{}", user.replace('|', "%7C"))).status, 200);
+        thread::sleep(Duration::from_millis(300));
+    }
     // More would mean that the reader stood in line with them.
     let mut answered = 0;
     for stream in &mut waiting {
@@ -149,5 +153,5 @@ fn those_who_read_do_not_wait_for_those_who_write() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     }
-    assert!(answered < WRITERS / 4, "{answered} of {WRITERS} were served first");
+    assert!(answered < WRITERS / 6, "{answered} of {WRITERS} were served first");
 }
